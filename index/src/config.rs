@@ -1,0 +1,109 @@
+//! [`IndexConfig`]: the knobs of an index, with their units, and the check that they make sense.
+
+use crate::IndexError;
+
+/// How an index is built. [`IndexConfig::new`] gives the defaults; the fields are public to change single ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexConfig {
+    /// Numbers in a vector (384 for all-MiniLM-L6-v2). 1 to 65,536.
+    pub width: usize,
+    /// Which model made the vectors (name, revision, precision): free text of 1 to 255 bytes. A log of another variant
+    /// is set aside on open, because vectors of two models cannot be compared.
+    pub variant: String,
+    /// Live vectors in a scope from which it gets a graph; below, and for what the graph lacks yet, it is scanned
+    /// exactly. The default is about where a graph was measured to be quicker (`benches/index.rs`).
+    pub graph_from: usize,
+    /// Links of a graph node on the upper layers; twice as many on the ground layer. 4 to 96.
+    pub m: usize,
+    /// Candidates kept while a node is linked into the graph: larger builds slower and finds better. At least `m`.
+    pub ef_construction: usize,
+    /// Candidates kept by a lookup in the graph: larger is slower and finds better. At least 1.
+    pub ef_search: usize,
+    /// Share of dead rows among a scope's sealed rows at which it is rebuilt without them, in (0, 1].
+    pub rebuild_dead_share: f32,
+    /// The log is rewritten once more than half of it is garbage and the garbage exceeds this many bytes.
+    pub compact_from_bytes: u64,
+}
+
+impl IndexConfig {
+    /// The defaults for vectors of `width` numbers made by the model variant `variant`.
+    pub fn new(width: usize, variant: impl Into<String>) -> IndexConfig {
+        IndexConfig {
+            width,
+            variant: variant.into(),
+            graph_from: 8192,
+            m: 16,
+            ef_construction: 128,
+            ef_search: 64,
+            rebuild_dead_share: 0.3,
+            compact_from_bytes: 8 * 1024 * 1024,
+        }
+    }
+
+    /// Refuses settings that no index can work with, naming the field.
+    pub(crate) fn check(&self) -> Result<(), IndexError> {
+        let wrong = |what: String| Err(IndexError::Config(what));
+        if !(1..=65_536).contains(&self.width) {
+            return wrong(format!("width is {}, expected 1 to 65536", self.width));
+        }
+        if !(1..=255).contains(&self.variant.len()) {
+            return wrong(format!("variant has {} bytes, expected 1 to 255", self.variant.len()));
+        }
+        if self.graph_from < 1 {
+            return wrong("graph_from is 0, expected at least 1".to_owned());
+        }
+        // hnsw_rs ends the process on a degree over 256; 96 keeps twice the degree well below.
+        if !(4..=96).contains(&self.m) {
+            return wrong(format!("m is {}, expected 4 to 96", self.m));
+        }
+        if self.ef_construction < self.m {
+            return wrong(format!(
+                "ef_construction is {}, expected at least m = {}",
+                self.ef_construction, self.m
+            ));
+        }
+        if self.ef_search < 1 {
+            return wrong("ef_search is 0, expected at least 1".to_owned());
+        }
+        if !(self.rebuild_dead_share > 0.0 && self.rebuild_dead_share <= 1.0) {
+            return wrong(format!(
+                "rebuild_dead_share is {}, expected above 0 and at most 1",
+                self.rebuild_dead_share
+            ));
+        }
+        Ok(())
+    }
+
+    /// Rows in a sealed chunk: enough to scan in a stride, and few enough that a graph can begin at `graph_from`.
+    pub(crate) fn chunk_rows(&self) -> usize {
+        (self.graph_from / 4).next_power_of_two().clamp(16, 256)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_pass_and_each_wrong_field_is_named() {
+        let good = IndexConfig::new(384, "mini");
+        good.check().unwrap();
+        type Spoil = fn(&mut IndexConfig);
+        let table: [(&str, Spoil); 8] = [
+            ("width", |c| c.width = 0),
+            ("variant", |c| c.variant.clear()),
+            ("variant", |c| c.variant = "x".repeat(256)),
+            ("graph_from", |c| c.graph_from = 0),
+            ("m is", |c| c.m = 300),
+            ("ef_construction", |c| c.ef_construction = 3),
+            ("ef_search", |c| c.ef_search = 0),
+            ("rebuild_dead_share", |c| c.rebuild_dead_share = f32::NAN),
+        ];
+        for (word, spoil) in table {
+            let mut config = good.clone();
+            spoil(&mut config);
+            let text = config.check().unwrap_err().to_string();
+            assert!(text.contains(word), "{text}");
+        }
+    }
+}

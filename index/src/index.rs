@@ -1,0 +1,313 @@
+//! [`Index`]: scopes, log and background worker put together.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::format::{self, Change};
+use crate::log::Log;
+use crate::lookup::{self, Query};
+use crate::recover::recover;
+use crate::scope::Scopes;
+use crate::store::Store;
+use crate::worker::{Job, Worker};
+use crate::workshop::Workshop;
+use crate::{IndexConfig, IndexError, IndexStats, Neighbor, Recovery, ScopeKey, compact, vector};
+
+/// Name of the log in the index's folder.
+const LOG: &str = "vectors.log";
+
+/// Name of the file whose lock says that the folder is in use.
+const LOCK: &str = "vectors.lock";
+
+/// An index of unit vectors, partitioned by scope. `Send + Sync`: share it as `Arc<Index>`.
+///
+/// Dropping it waits for the background step at hand. It does not sync the log: call [`Index::flush`] for that.
+pub struct Index {
+    store: Arc<Store>,
+    worker: Worker,
+    /// Unlocks the folder when it is dropped, after all else.
+    _lock: Option<File>,
+}
+
+impl Index {
+    /// An empty index that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// [`IndexError::Config`] for settings that no index can work with; [`IndexError::Thread`].
+    pub fn in_memory(config: IndexConfig) -> Result<Index, IndexError> {
+        config.check()?;
+        Index::assemble(config, Scopes::new(), None, None)
+    }
+
+    /// Opens, or begins, the index whose log lies in the folder `dir` (created if need be), and says what it found there.
+    /// Lookups find every vector at once; graphs of large scopes are built in the background.
+    ///
+    /// # Errors
+    /// [`IndexError::Locked`] when another index has the folder open; [`IndexError::Io`] when the disk refuses;
+    /// [`IndexError::Config`]; [`IndexError::Thread`]. A damaged log is no error: see [`Recovery`].
+    pub fn open(dir: &Path, config: IndexConfig) -> Result<(Index, Recovery), IndexError> {
+        config.check()?;
+        std::fs::create_dir_all(dir).map_err(IndexError::io("create", dir))?;
+        let lock = lock(dir)?;
+        let path = dir.join(LOG);
+        // What a compaction left that did not get to its end; the log it was to replace is whole.
+        let _ = std::fs::remove_file(compact::unfinished(&path));
+        let scopes = Scopes::new();
+        let found = recover(&path, config.width, &config.variant, &mut |change| match change {
+            Change::Insert { scope, id, vector } => {
+                let partition = scopes.get_or_create(scope, &config);
+                partition.body.write().insert(id, vector, vector::print(vector));
+            }
+            Change::Remove { scope, id } => {
+                if let Some(partition) = scopes.get(scope) {
+                    partition.body.write().remove(id);
+                    scopes.retire_empty(scope, &partition);
+                }
+            }
+        })?;
+        let header = format::header(config.width, &config.variant);
+        let log = Log::new(path, header, Box::new(found.medium), found.len);
+        let index = Index::assemble(config, scopes, Some(log), Some(lock))?;
+        index.store.set_behind(found.damaged);
+        for (_, partition) in index.store.scopes.all() {
+            index.worker.tend(&partition);
+        }
+        index.compact_if_due();
+        let live = index.store.live();
+        Ok((
+            index,
+            Recovery {
+                live,
+                notes: found.notes,
+            },
+        ))
+    }
+
+    fn assemble(
+        config: IndexConfig,
+        scopes: Scopes,
+        log: Option<Log>,
+        lock: Option<File>,
+    ) -> Result<Index, IndexError> {
+        let worker = Worker::start(Arc::new(Workshop::new(config.clone())?))?;
+        Ok(Index {
+            store: Arc::new(Store::new(config, scopes, log)),
+            worker,
+            _lock: lock,
+        })
+    }
+
+    /// Stores `vector` under `id` in `scope`, replacing what was there. The next lookup sees it. The log has it before
+    /// this returns, so that a killed process loses nothing.
+    ///
+    /// # Errors
+    /// A vector that is not of the configured width, finite and of length 1 (within 0.001) is refused.
+    /// [`IndexError::NotWritten`]: it is stored and found, but a restart would lose it.
+    pub fn insert(&self, scope: ScopeKey, id: u64, vector: &[f32]) -> Result<(), IndexError> {
+        vector::check(vector, self.store.config.width)?;
+        let print = vector::print(vector);
+        let _gate = self.store.gate.read();
+        let (partition, written) = loop {
+            let partition = self.store.scopes.get_or_create(scope, &self.store.config);
+            let writer = partition.writer.lock();
+            if partition.is_retired() {
+                continue;
+            }
+            let written = self.store.write(Change::Insert { scope, id, vector });
+            if !partition.body.write().insert(id, vector, print) {
+                self.store.live.fetch_add(1, Ordering::Relaxed);
+            }
+            drop(writer);
+            break (partition, written);
+        };
+        self.worker.tend(&partition);
+        self.compact_if_due();
+        written
+    }
+
+    /// Forgets `id` in `scope`; says whether it was there.
+    ///
+    /// # Errors
+    /// [`IndexError::NotWritten`]: it is forgotten, but a restart would bring it back.
+    pub fn remove(&self, scope: ScopeKey, id: u64) -> Result<bool, IndexError> {
+        let _gate = self.store.gate.read();
+        let Some(partition) = self.store.scopes.get(scope) else {
+            return Ok(false);
+        };
+        let (written, empty) = {
+            let _writer = partition.writer.lock();
+            if partition.is_retired() || !partition.body.write().remove(id) {
+                return Ok(false);
+            }
+            self.store.live.fetch_sub(1, Ordering::Relaxed);
+            (
+                self.store.write(Change::Remove { scope, id }),
+                partition.body.read().live() == 0,
+            )
+        };
+        if empty && self.store.scopes.retire_empty(scope, &partition) {
+            self.worker.push(Job::Free(vec![partition]));
+        } else {
+            self.worker.tend(&partition);
+        }
+        self.compact_if_due();
+        written.map(|()| true)
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// [`IndexError::NotWritten`]: all is forgotten, but a restart would bring it back.
+    pub fn clear(&self) -> Result<(), IndexError> {
+        let _gate = self.store.gate.write();
+        let written = self.store.reset_log();
+        self.store.live.store(0, Ordering::Relaxed);
+        self.worker.push(Job::Free(self.store.scopes.retire_all()));
+        written
+    }
+
+    /// Whether `scope` holds a vector under `id`.
+    pub fn contains(&self, scope: ScopeKey, id: u64) -> bool {
+        self.store.scopes.get(scope).is_some_and(|p| p.body.read().contains(id))
+    }
+
+    /// Every stored (scope, id), in no order. For reconciling with what the caller keeps beside the index.
+    pub fn ids(&self) -> Vec<(ScopeKey, u64)> {
+        let mut ids = Vec::with_capacity(self.store.live());
+        for (scope, partition) in self.store.scopes.all() {
+            ids.extend(partition.body.read().ids().map(|id| (scope, id)));
+        }
+        ids
+    }
+
+    /// The `k` stored vectors of `scope` most similar to `vector`, of those with at least `min_similarity`: best first,
+    /// equals by id. Exact in a scope without a graph; in one with a graph, the nearest may rarely be missed, but a
+    /// stored vector is always found by itself. Waits for no insert and no background work.
+    ///
+    /// # Errors
+    /// A vector of the wrong shape (as for [`Index::insert`]), or a `min_similarity` that is NaN.
+    pub fn nearest(
+        &self,
+        scope: ScopeKey,
+        vector: &[f32],
+        k: usize,
+        min_similarity: f32,
+    ) -> Result<Vec<Neighbor>, IndexError> {
+        vector::check(vector, self.store.config.width)?;
+        if min_similarity.is_nan() {
+            return Err(IndexError::BadBound);
+        }
+        let Some(partition) = self.store.scopes.get(scope) else {
+            return Ok(Vec::new());
+        };
+        Ok(lookup::nearest(
+            &partition,
+            &Query {
+                vector,
+                k,
+                min_similarity,
+                ef: self.store.config.ef_search,
+            },
+        ))
+    }
+
+    /// What the index holds now. Visits every scope: milliseconds when there are many.
+    pub fn stats(&self) -> IndexStats {
+        let mut stats = IndexStats {
+            file_bytes: self.store.log.as_ref().map_or(0, Log::len),
+            write_errors: self.store.write_errors(),
+            pending: self.worker.pending(),
+            ..IndexStats::default()
+        };
+        for (_, partition) in self.store.scopes.all() {
+            partition.count(&mut stats);
+        }
+        stats
+    }
+
+    /// Has the system write the log to the disk (fsync), so that it survives a power cut too. Takes milliseconds;
+    /// inserts and lookups go on meanwhile.
+    ///
+    /// # Errors
+    /// [`IndexError::Io`] when the disk refuses.
+    pub fn flush(&self) -> Result<(), IndexError> {
+        self.store.log.as_ref().map_or(Ok(()), Log::flush)
+    }
+
+    /// Waits until the background work is done. For tests, benchmarks and replay.
+    pub fn settle(&self) {
+        self.worker.settle();
+    }
+
+    fn compact_if_due(&self) {
+        if self.store.claim_compaction() {
+            let store = Arc::clone(&self.store);
+            self.worker.push(Job::Run(Box::new(move || store.compact())));
+        }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // The thread first: a compaction under way writes down the scopes it finds.
+        self.worker.stop();
+        self.worker.free(&self.store.scopes.retire_all());
+    }
+}
+
+/// Locks the folder against other indexes, in this process or another, until the file is dropped.
+fn lock(dir: &Path) -> Result<File, IndexError> {
+    let path = dir.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(IndexError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(IndexError::Locked { dir: dir.to_owned() }),
+        Err(std::fs::TryLockError::Error(error)) => Err(IndexError::io("lock", &path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::medium::{FullDisk, Room};
+
+    const SCOPE: ScopeKey = ScopeKey([1; 16]);
+
+    #[test]
+    fn on_a_full_disk_vectors_are_found_and_written_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = IndexConfig::new(2, "v");
+        drop(Index::open(dir.path(), config.clone()).unwrap());
+        let path = dir.path().join(LOG);
+        let room = Room::default();
+        let medium = FullDisk::open(&path, room.clone()).unwrap();
+        let header = format::header(2, "v");
+        let len = header.len() as u64;
+        let log = Log::new(path, header, Box::new(medium), len);
+        let lock = lock(dir.path()).unwrap();
+        let index = Index::assemble(config.clone(), Scopes::new(), Some(log), Some(lock)).unwrap();
+
+        index.insert(SCOPE, 1, &[1.0, 0.0]).unwrap();
+        room.set(10, true);
+        assert!(matches!(
+            index.insert(SCOPE, 2, &[0.0, 1.0]),
+            Err(IndexError::NotWritten { .. })
+        ));
+        assert!(matches!(index.remove(SCOPE, 1), Err(IndexError::NotWritten { .. })));
+        assert_eq!(index.nearest(SCOPE, &[0.0, 1.0], 5, 0.5).unwrap()[0].id, 2);
+        assert_eq!((index.stats().write_errors, index.stats().live), (2, 1));
+
+        // Once a write succeeds again, the log is rewritten with what it lacks.
+        room.set(u64::MAX, false);
+        index.insert(SCOPE, 3, &[-1.0, 0.0]).unwrap();
+        index.settle();
+        drop(index);
+        let (index, recovery) = Index::open(dir.path(), config).unwrap();
+        let mut ids: Vec<u64> = index.ids().iter().map(|(_, id)| *id).collect();
+        ids.sort_unstable();
+        assert_eq!((ids, recovery.notes), (vec![2, 3], vec![]));
+    }
+}

@@ -1,0 +1,96 @@
+//! Vectors for tests and benchmarks that lie as sentence vectors do: topics, subjects within them, and wordings of
+//! one subject close together, with most of the variation in a few directions. Random vectors would have no neighbours at all.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use askonce_index::ScopeKey;
+
+/// A small generator of random numbers (splitmix64).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    /// About normal, mean 0, variance 1.
+    pub fn normal(&mut self) -> f32 {
+        let sum: u64 = (0..4).map(|_| self.next() >> 40).sum();
+        (sum as f32 / (1 << 24) as f32 - 2.0) * 3.0_f32.sqrt()
+    }
+
+    pub fn direction(&mut self, width: usize) -> Vec<f32> {
+        unit((0..width).map(|_| self.normal()).collect())
+    }
+}
+
+pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
+    vector.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+    vector
+}
+
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>() as f32
+}
+
+/// Makes sentence-like vectors.
+pub struct Sentences {
+    width: usize,
+    dice: Dice,
+    topics: Vec<Vec<f32>>,
+    /// The few directions in which sentences differ.
+    basis: Vec<Vec<f32>>,
+}
+
+impl Sentences {
+    pub fn new(width: usize, seed: u64) -> Sentences {
+        let mut dice = Dice(seed);
+        let topics = (0..60).map(|_| dice.direction(width)).collect();
+        let basis = (0..(width / 8).max(4)).map(|_| dice.direction(width)).collect();
+        Sentences {
+            width,
+            dice,
+            topics,
+            basis,
+        }
+    }
+
+    /// A sentence on one of the topics.
+    pub fn sentence(&mut self) -> Vec<f32> {
+        let topic = self.dice.below(self.topics.len());
+        let mut vector: Vec<f32> = self.topics[topic].iter().map(|x| x * 0.55).collect();
+        let scale = 0.8 / (self.basis.len() as f32).sqrt();
+        for direction in &self.basis {
+            let amount = self.dice.normal() * scale;
+            vector.iter_mut().zip(direction).for_each(|(x, d)| *x += d * amount);
+        }
+        self.jitter(vector, 0.25)
+    }
+
+    /// The same thing in other words: cosine about .80 to .99 to `sentence`.
+    pub fn paraphrase(&mut self, sentence: &[f32]) -> Vec<f32> {
+        let amount = 0.15 + 0.55 * (self.dice.below(1000) as f32 / 1000.0);
+        self.jitter(sentence.to_vec(), amount)
+    }
+
+    fn jitter(&mut self, mut vector: Vec<f32>, amount: f32) -> Vec<f32> {
+        let scale = amount / (self.width as f32).sqrt();
+        vector.iter_mut().for_each(|x| *x += self.dice.normal() * scale);
+        unit(vector)
+    }
+}
+
+pub fn scope(number: u64) -> ScopeKey {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&number.to_le_bytes());
+    ScopeKey(key)
+}

@@ -1,0 +1,38 @@
+//! Sentence embedding on the host: text in, unit vectors out.
+//!
+//! This package knows nothing of caches or HTTP serving. Its files:
+//!
+//! - `manifest`: which models there are, pinned by revision and checksum
+//! - `store`: the folder they are kept in; `fetch`: how they get there
+//! - `embedder`: the front door; `queue` and `worker` behind it
+//! - `tokenize`: text → token ids; `backend`: token ids → unit vectors
+//! - `bert`, `weights`, `pooling`, `device`, `cores`: the candle backend; `fake`: one without weights
+//! - `bench`: latency by length; `error`: everything that can go wrong
+
+mod backend;
+mod bench;
+mod bert;
+mod cores;
+mod device;
+mod embedder;
+mod error;
+mod fake;
+mod fetch;
+mod manifest;
+mod pooling;
+mod queue;
+mod store;
+mod tokenize;
+mod weights;
+mod worker;
+
+pub use backend::{Backend, TokenBatch};
+pub use bench::{BenchOptions, BenchRow, bench};
+pub use cores::stop_candle_counting_cores;
+pub use device::Device;
+pub use embedder::{Embedder, EmbedderSettings, EmbedderSpec, Embedding};
+pub use error::{EmbedError, ModelError};
+pub use fetch::{PullProgress, PullSources, Pulled, Quiet};
+pub use manifest::{Architecture, FileEntry, ModelManifest, Pooling, PythonPackage, Source, manifest, manifests};
+pub use store::{InstalledModel, ModelStore, Verified};
+pub use tokenize::{TextTokenizer, Tokens};

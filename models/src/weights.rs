@@ -1,0 +1,243 @@
+//! Reads a safetensors file tensor by tensor, checking names, types, shapes and the checksum on the way.
+//!
+//! Reading in file order with one buffer keeps the peak memory at the model's size plus its largest tensor, and the
+//! checksum costs no second pass.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::ModelError;
+use crate::manifest::FileEntry;
+
+/// Headers are some tens of kilobytes; a length beyond this is a damaged or wrong file.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+
+/// What a model expects of one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Name without the optional `bert.` before it.
+    pub name: String,
+    /// Expected shape.
+    pub shape: Vec<usize>,
+}
+
+/// One tensor of 32-bit floats.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Weights {
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Values, row after row.
+    pub values: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct TensorHeader {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+/// Reads a whole file and checks it against the manifest.
+///
+/// # Errors
+/// [`ModelError::Io`] or [`ModelError::Checksum`].
+pub(crate) fn read_checked(dir: &Path, entry: &FileEntry, model: &str) -> Result<Vec<u8>, ModelError> {
+    let path = dir.join(&entry.path);
+    let bytes = std::fs::read(&path).map_err(|error| ModelError::io("read", &path, error))?;
+    check_sum(&path, entry, model, Sha256::digest(&bytes).as_slice())?;
+    Ok(bytes)
+}
+
+/// Compares a digest with the manifest's.
+pub(crate) fn check_sum(path: &Path, entry: &FileEntry, model: &str, digest: &[u8]) -> Result<(), ModelError> {
+    let got = hex(digest);
+    if got == entry.sha256 {
+        return Ok(());
+    }
+    Err(ModelError::Checksum {
+        name: model.to_owned(),
+        file: path.to_owned(),
+        expected: entry.sha256.clone(),
+        got,
+    })
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads the wanted tensors of a safetensors file, under the names they are wanted by.
+///
+/// # Errors
+/// [`ModelError::BadFile`] naming tensor, expected and found type or shape; [`ModelError::Checksum`]; [`ModelError::Io`].
+pub(crate) fn read_tensors(
+    dir: &Path,
+    entry: &FileEntry,
+    model: &str,
+    wanted: &[Wanted],
+) -> Result<BTreeMap<String, Weights>, ModelError> {
+    let path = dir.join(&entry.path);
+    let file = File::open(&path).map_err(|error| ModelError::io("open", &path, error))?;
+    let mut reader = Hashing {
+        inner: BufReader::with_capacity(1 << 20, file),
+        digest: Sha256::new(),
+        path: &path,
+    };
+    let tensors = reader.tensors(wanted);
+    // A damaged file is better named by its checksum than by the first oddity that follows from it.
+    let digest = reader.finish()?;
+    check_sum(&path, entry, model, &digest)?;
+    tensors
+}
+
+struct Hashing<'a> {
+    inner: BufReader<File>,
+    digest: Sha256,
+    path: &'a Path,
+}
+
+impl Hashing<'_> {
+    fn bad(&self, problem: impl Into<String>) -> ModelError {
+        ModelError::bad_file(self.path, problem)
+    }
+
+    /// Fills the buffer; what was read before the file's end is hashed also when that comes too early.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), ModelError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let read = self
+                .inner
+                .read(&mut buffer[filled..])
+                .map_err(|error| ModelError::io("read", self.path, error))?;
+            if read == 0 {
+                return Err(self.bad("ends too early"));
+            }
+            self.digest.update(&buffer[filled..filled + read]);
+            filled += read;
+        }
+        Ok(())
+    }
+
+    /// Bytes between here and the file's end; never allocate more than that on a header's word.
+    fn left(&mut self) -> Result<u64, ModelError> {
+        let length = self.inner.get_ref().metadata().map(|found| found.len());
+        length
+            .and_then(|length| Ok(length.saturating_sub(self.inner.stream_position()?)))
+            .map_err(|error| ModelError::io("read", self.path, error))
+    }
+
+    /// Hashes what is left.
+    fn finish(mut self) -> Result<Vec<u8>, ModelError> {
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = self
+                .inner
+                .read(&mut buffer)
+                .map_err(|error| ModelError::io("read", self.path, error))?;
+            if read == 0 {
+                return Ok(self.digest.finalize().to_vec());
+            }
+            self.digest.update(&buffer[..read]);
+        }
+    }
+
+    fn tensors(&mut self, wanted: &[Wanted]) -> Result<BTreeMap<String, Weights>, ModelError> {
+        let header = self.header()?;
+        let find = |want: &Wanted| {
+            let prefixed = format!("bert.{}", want.name);
+            [want.name.clone(), prefixed]
+                .into_iter()
+                .find(|name| header.contains_key(name))
+        };
+        let mut names = BTreeMap::new();
+        for want in wanted {
+            let Some(name) = find(want) else {
+                return Err(self.bad(format!("lacks tensor `{}` of shape {:?}", want.name, want.shape)));
+            };
+            self.check_tensor(&name, &header[&name], want)?;
+            names.insert(name, want.name.clone());
+        }
+        let mut in_order: Vec<_> = header.iter().collect();
+        in_order.sort_by_key(|(_, tensor)| tensor.data_offsets);
+        let room = self.left()?;
+        let mut read = BTreeMap::new();
+        let mut buffer = Vec::new();
+        let mut at = 0;
+        for (name, tensor) in in_order {
+            let (begin, end) = tensor.data_offsets;
+            if begin != at || end < begin {
+                return Err(self.bad(format!("tensor `{name}` lies at {begin}..{end}, expected it at {at}")));
+            }
+            at = end;
+            let bytes = usize::try_from(end - begin).map_err(|_| self.bad("is too large"))?;
+            if end > room {
+                return Err(self.bad(format!("ends before tensor `{name}` does")));
+            }
+            buffer.resize(bytes, 0);
+            self.fill(&mut buffer)?;
+            if let Some(wanted_name) = names.get(name) {
+                let values = buffer
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|four| f32::from_le_bytes(*four))
+                    .collect();
+                let shape = tensor.shape.clone();
+                read.insert(wanted_name.clone(), Weights { shape, values });
+            }
+        }
+        Ok(read)
+    }
+
+    fn header(&mut self) -> Result<BTreeMap<String, TensorHeader>, ModelError> {
+        let mut length = [0; 8];
+        self.fill(&mut length)?;
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER_BYTES {
+            return Err(self.bad(format!(
+                "is no safetensors file: its header claims {length} bytes, at most {MAX_HEADER_BYTES} are accepted"
+            )));
+        }
+        let mut text = vec![0; length as usize];
+        self.fill(&mut text)?;
+        let mut header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&text)
+            .map_err(|error| self.bad(format!("has a broken safetensors header: {error}")))?;
+        header.remove("__metadata__");
+        header
+            .into_iter()
+            .map(|(name, value)| {
+                serde_json::from_value(value)
+                    .map_err(|error| self.bad(format!("has a broken entry for tensor `{name}`: {error}")))
+                    .map(|tensor| (name, tensor))
+            })
+            .collect()
+    }
+
+    fn check_tensor(&self, name: &str, tensor: &TensorHeader, want: &Wanted) -> Result<(), ModelError> {
+        if tensor.dtype != "F32" {
+            return Err(self.bad(format!("tensor `{name}` has type {}, expected F32", tensor.dtype)));
+        }
+        if tensor.shape != want.shape {
+            return Err(self.bad(format!(
+                "tensor `{name}` has shape {:?}, but config.json asks for {:?}",
+                tensor.shape, want.shape
+            )));
+        }
+        let elements = want.shape.iter().product::<usize>() as u64;
+        let (begin, end) = tensor.data_offsets;
+        if end.checked_sub(begin) != Some(elements * 4) {
+            return Err(self.bad(format!(
+                "tensor `{name}` of shape {:?} lies at {begin}..{end}, expected {} bytes",
+                want.shape,
+                elements * 4
+            )));
+        }
+        Ok(())
+    }
+}

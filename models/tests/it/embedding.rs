@@ -1,0 +1,371 @@
+//! Texts to vectors, through the real queue and threads, with a small random BERT.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use askonce_models::{
+    Backend, BenchOptions, EmbedError, Embedder, EmbedderSettings, Embedding, TextTokenizer, TokenBatch, bench,
+};
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::sync::Mutex as Gate;
+
+use crate::support::tiny::{Tiny, WIDTH};
+
+fn load(settings: &EmbedderSettings) -> (TempDir, Embedder) {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = Tiny::new().write(dir.path());
+    let embedder = Embedder::load(dir.path(), &manifest, settings).unwrap();
+    (dir, embedder)
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn cosine(a: &Embedding, b: &Embedding) -> f32 {
+    a.vector.iter().zip(b.vector.iter()).map(|(x, y)| x * y).sum()
+}
+
+fn assert_unit(embedding: &Embedding) {
+    assert_eq!(embedding.vector.len(), WIDTH);
+    assert!((cosine(embedding, embedding) - 1.0).abs() < 1e-5, "{embedding:?}");
+}
+
+const TEXTS: [&str; 7] = [
+    "What is the capital of France?",
+    "the capital of france",
+    "",
+    "a",
+    "what what what what what what what what what what what what what",
+    "zyx wvu tsr qpo nml kji hgf edc ba",
+    "Grüße 🦀 東京 \u{0}\u{7}\u{200d} [SEP] [MASK]",
+];
+
+#[test]
+fn a_batch_equals_its_singles() {
+    let (_dir, embedder) = load(&EmbedderSettings::default());
+    let batch = embedder.embed_batch(&TEXTS, &|_| {}).unwrap();
+    for (text, in_batch) in TEXTS.iter().zip(&batch) {
+        let single = block_on(embedder.embed(text)).unwrap();
+        assert_unit(&single);
+        assert_eq!((single.tokens, single.truncated), (in_batch.tokens, in_batch.truncated));
+        for (a, b) in single.vector.iter().zip(in_batch.vector.iter()) {
+            assert!((a - b).abs() < 1e-5, "{text:?}: {a} {b}");
+        }
+    }
+    assert!(cosine(&batch[0], &batch[5]) < 0.999, "all texts get one vector");
+}
+
+#[test]
+fn concurrent_texts_get_their_own_vectors() {
+    let settings = EmbedderSettings {
+        threads: 2,
+        batch_tokens: 64,
+        ..EmbedderSettings::default()
+    };
+    let (_dir, embedder) = load(&settings);
+    let expected = embedder.embed_batch(&TEXTS, &|_| {}).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..200)
+            .map(|number| {
+                let embedder = embedder.clone();
+                tokio::spawn(async move { embedder.embed(TEXTS[number % TEXTS.len()]).await })
+            })
+            .collect();
+        for (number, task) in tasks.into_iter().enumerate() {
+            let got = task.await.unwrap().unwrap();
+            assert!(cosine(&got, &expected[number % TEXTS.len()]) > 0.9999);
+        }
+    });
+    assert_eq!(embedder.queued(), 0);
+}
+
+#[test]
+fn the_same_text_has_the_same_vector_in_another_process_life() {
+    let (_dir, one) = load(&EmbedderSettings::default());
+    let (_dir, other) = load(&EmbedderSettings::default());
+    for text in TEXTS {
+        assert_eq!(block_on(one.embed(text)).unwrap(), block_on(other.embed(text)).unwrap());
+    }
+    assert_eq!(one.spec(), other.spec());
+    assert_eq!(one.spec().variant, "tiny@0123456/f32");
+}
+
+#[test]
+fn a_megabyte_is_cut_and_said_to_be_without_being_read() {
+    let (_dir, embedder) = load(&EmbedderSettings::default());
+    for text in ["what is ".repeat(125_000), "x".repeat(1_000_000), "é".repeat(500_000)] {
+        let begin = Instant::now();
+        let embedding = block_on(embedder.embed(&text)).unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        assert_unit(&embedding);
+        assert!(embedding.truncated && embedding.tokens <= 48);
+        assert_eq!(
+            embedder.embed_batch(&[&text], &|_| {}).unwrap()[0].tokens,
+            embedding.tokens
+        );
+    }
+    let padded = format!("what is{}", " ".repeat(1_000_000));
+    let embedding = block_on(embedder.embed(&padded)).unwrap();
+    assert_eq!((embedding.tokens, embedding.truncated), (4, false));
+}
+
+#[test]
+fn max_tokens_can_be_lowered_and_is_part_of_the_identity() {
+    let settings = EmbedderSettings {
+        max_tokens: Some(8),
+        ..EmbedderSettings::default()
+    };
+    let (_dir, embedder) = load(&settings);
+    let embedding = block_on(embedder.embed("a b c d e f g h i j")).unwrap();
+    assert_eq!((embedding.tokens, embedding.truncated), (8, true));
+    assert_eq!(embedder.spec().variant, "tiny@0123456/f32/8t");
+}
+
+#[test]
+fn markers_in_a_text_are_text() {
+    let (_dir, embedder) = load(&EmbedderSettings::default());
+    let marked = block_on(embedder.embed("what [SEP] is")).unwrap();
+    // Read as a marker it would be one token; as text it is a bracket, three letters and a bracket.
+    assert_eq!(marked.tokens, 2 + 2 + 5);
+}
+
+#[test]
+fn many_texts_come_back_in_order_with_progress() {
+    let settings = EmbedderSettings {
+        threads: 2,
+        batch_tokens: 100,
+        ..EmbedderSettings::default()
+    };
+    let (_dir, embedder) = load(&settings);
+    let texts: Vec<String> = (0..500).map(|n| "what is the capital ".repeat(n % 7)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let seen = Mutex::new(Vec::new());
+    let all = embedder.embed_batch(&texts, &|done| seen.lock().push(done)).unwrap();
+    for (number, embedding) in all.iter().enumerate() {
+        assert_eq!(embedding.tokens, 2 + 4 * (number % 7));
+        assert!(cosine(embedding, &all[number % 7]) > 0.9999);
+    }
+    let seen = seen.into_inner();
+    assert!(seen.is_sorted() && seen.last() == Some(&500) && seen.len() > 1);
+    assert!(embedder.embed_batch(&[], &|_| {}).unwrap().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_text_has_a_unit_vector(text in any::<String>()) {
+        static EMBEDDER: std::sync::LazyLock<(TempDir, Embedder)> =
+            std::sync::LazyLock::new(|| load(&EmbedderSettings::default()));
+        let embedding = block_on(EMBEDDER.1.embed(&text)).unwrap();
+        prop_assert!((cosine(&embedding, &embedding) - 1.0).abs() < 1e-5);
+        prop_assert!(embedding.vector.iter().all(|value| value.is_finite()));
+    }
+}
+
+/// A backend that waits at a gate, counts rows, and panics or fails on command.
+struct Odd {
+    gate: Arc<Gate>,
+    rows: Arc<AtomicUsize>,
+}
+
+/// Tokens of a text of words and trigrams that no test word collides with.
+fn has_word(batch: &TokenBatch, row: usize, word: &str) -> bool {
+    let sought = TextTokenizer::features(100).tokenize(word).unwrap().ids;
+    sought[1..].iter().all(|id| batch.row(row).contains(id))
+}
+
+impl Backend for Odd {
+    fn encode(&self, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let _open = self.gate.blocking_lock();
+        self.rows.fetch_add(batch.rows(), Ordering::SeqCst);
+        let row = |row| {
+            assert!(!has_word(batch, row, "panicking"), "a row panicked");
+            match () {
+                () if has_word(batch, row, "failing") => Err(EmbedError::Backend("no".into())),
+                () if has_word(batch, row, "nan") => Ok(vec![f32::NAN, 0.0]),
+                () if has_word(batch, row, "zero") => Ok(vec![0.0, 0.0]),
+                () if has_word(batch, row, "narrow") => Ok(vec![1.0]),
+                () => Ok(vec![0.6, 0.8]),
+            }
+        };
+        (0..batch.rows()).map(row).collect()
+    }
+
+    fn width(&self) -> usize {
+        2
+    }
+}
+
+struct Rig {
+    embedder: Embedder,
+    gate: Arc<Gate>,
+    rows: Arc<AtomicUsize>,
+}
+
+fn odd(queue: usize) -> Rig {
+    let (gate, rows) = (Arc::new(Gate::new(())), Arc::new(AtomicUsize::new(0)));
+    let backend = Odd {
+        gate: Arc::clone(&gate),
+        rows: Arc::clone(&rows),
+    };
+    let settings = EmbedderSettings {
+        queue,
+        ..EmbedderSettings::default()
+    };
+    let spec = Embedder::fake(2).spec().clone();
+    let tokenizer = TextTokenizer::features(100);
+    let embedder = Embedder::with_backend(tokenizer, Box::new(backend), spec, &settings).unwrap();
+    Rig { embedder, gate, rows }
+}
+
+/// Starts a question and waits until the worker has taken it.
+async fn occupy(rig: &Rig) -> tokio::task::JoinHandle<Result<Embedding, EmbedError>> {
+    let embedder = rig.embedder.clone();
+    let task = tokio::spawn(async move { embedder.embed("first").await });
+    tokio::task::yield_now().await;
+    while rig.embedder.queued() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    task
+}
+
+#[test]
+fn a_full_queue_says_so_at_once_and_who_has_gone_makes_room() {
+    let rig = odd(2);
+    block_on(async {
+        let closed = rig.gate.lock().await;
+        let first = occupy(&rig).await;
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let embedder = rig.embedder.clone();
+                tokio::spawn(async move { embedder.embed("next").await })
+            })
+            .collect();
+        while rig.embedder.queued() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let begin = Instant::now();
+        assert_eq!(rig.embedder.embed("x").await, Err(EmbedError::Full { limit: 2 }));
+        assert!(begin.elapsed() < Duration::from_millis(100));
+        for task in waiting {
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        let embedder = rig.embedder.clone();
+        let late = tokio::spawn(async move { embedder.embed("late").await });
+        while rig.embedder.queued() != 1 {
+            tokio::task::yield_now().await;
+        }
+        drop(closed);
+        assert!(first.await.unwrap().is_ok() && late.await.unwrap().is_ok());
+    });
+    assert_eq!(
+        rig.rows.load(Ordering::SeqCst),
+        2,
+        "texts of callers who had gone were embedded"
+    );
+}
+
+#[test]
+fn a_bad_text_fails_alone_and_the_worker_lives_on() {
+    let rig = odd(100);
+    for (bad, word) in [
+        ("panicking", "a row panicked"),
+        ("failing", "no"),
+        ("nan", "length is NaN"),
+        ("zero", "length is 0"),
+        ("narrow", "1 components instead of 2"),
+    ] {
+        block_on(async {
+            let closed = rig.gate.lock().await;
+            let first = occupy(&rig).await;
+            let texts = ["good one", bad, "good two"].map(|text| {
+                let embedder = rig.embedder.clone();
+                tokio::spawn(async move { embedder.embed(text).await })
+            });
+            while rig.embedder.queued() < 3 {
+                tokio::task::yield_now().await;
+            }
+            drop(closed);
+            assert!(first.await.unwrap().is_ok());
+            let [one, other, two] = texts;
+            assert!(one.await.unwrap().is_ok() && two.await.unwrap().is_ok());
+            let error = other.await.unwrap().unwrap_err().to_string();
+            assert!(error.contains(word), "{bad}: {error}");
+            assert!(rig.embedder.embed("good").await.is_ok());
+        });
+        let error = rig.embedder.embed_batch(&["good", bad], &|_| {}).unwrap_err();
+        assert!(error.to_string().contains(word), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn the_last_clone_takes_the_queue_with_it() {
+    let rig = odd(100);
+    let (rows, gate) = (Arc::clone(&rig.rows), Arc::clone(&rig.gate));
+    let closed = gate.blocking_lock();
+    drop(rig.embedder.clone());
+    block_on(async {
+        let mut asked = Box::pin(rig.embedder.embed("asked"));
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), &mut asked)
+                .await
+                .is_err()
+        );
+    });
+    drop(rig);
+    drop(closed);
+    // The worker finishes what it had begun, sees the queue's end, and lets go of the backend.
+    let begin = Instant::now();
+    while Arc::strong_count(&rows) > 1 {
+        assert!(begin.elapsed() < Duration::from_secs(5), "the worker never ended");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn the_fake_embeds_through_the_same_queue() {
+    let embedder = Embedder::fake(64);
+    let [a, b, c] = [
+        "How do I reset my password?",
+        "how do i reset my password",
+        "Roast a chicken",
+    ]
+    .map(|text| block_on(embedder.embed(text)).unwrap());
+    assert!(cosine(&a, &b) > 0.999 && cosine(&a, &c) < 0.6);
+    assert_eq!((a.vector.len(), embedder.spec().variant.as_str()), (64, "fake-64/f32"));
+}
+
+#[test]
+fn bench_rows_have_the_documented_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = Tiny::new().write(dir.path());
+    let options = BenchOptions {
+        time_per_row: Duration::from_millis(5),
+        ..BenchOptions::default()
+    };
+    let rows = bench(dir.path(), &manifest, &options).unwrap();
+    let lengths: Vec<_> = rows.iter().map(|row| (row.threads, row.tokens)).collect();
+    assert_eq!(lengths, [(1, 8), (1, 16), (1, 32)]);
+    let row = serde_json::to_value(&rows[0]).unwrap();
+    let keys: Vec<_> = row.as_object().unwrap().keys().cloned().collect();
+    let mut expected = ["engine", "precision", "tokens", "threads", "median_us"];
+    expected.sort_unstable();
+    let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, expected);
+    assert!(rows.iter().all(|row| row.median_us > 0));
+}

@@ -1,0 +1,225 @@
+//! Headers → who asks, what they ask of the cache, and what goes on to the provider.
+
+use crate::types::directives::Directives;
+use crate::types::error::Error;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use std::time::Duration;
+
+/// Tags on one request, and bytes of one tag or scope.
+const MOST_TAGS: usize = 16;
+const TAG_BYTES: usize = 128;
+
+/// Caller headers that mean something to an OpenAI-style provider.
+const PASSED_ON: [&str; 5] = [
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+    "traceparent",
+    "tracestate",
+];
+
+/// The bearer token, if one was sent.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer"))
+        .then(|| token.trim())
+        .filter(|token| !token.is_empty())
+}
+
+/// The headers that go on to the provider.
+pub fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    PASSED_ON
+        .into_iter()
+        .filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone())))
+        .collect()
+}
+
+/// What the caller asks of the cache. A malformed wish is refused: it was meant to protect something.
+pub fn directives(headers: &HeaderMap) -> Result<Directives, Error> {
+    let mut asked = Directives::default();
+    for value in headers.get_all(CACHE_CONTROL) {
+        let text = value
+            .to_str()
+            .map_err(|_| wrong("cache-control", "visible ASCII", "other bytes"))?;
+        text.split(',')
+            .try_for_each(|directive| cache_control(directive.trim(), &mut asked))?;
+    }
+    if let Some(text) = text(headers, "x-askonce-cache")? {
+        match text.to_ascii_lowercase().as_str() {
+            "bypass" => (asked.no_cache, asked.no_store) = (true, true),
+            "exact" => asked.exact_only = true,
+            _ => return Err(wrong("x-askonce-cache", "`bypass` or `exact`", text)),
+        }
+    }
+    if let Some(text) = text(headers, "x-askonce-threshold")? {
+        let threshold = text.parse::<f32>().ok().filter(|value| (0.0..=1.0).contains(value));
+        asked.threshold = Some(threshold.ok_or_else(|| wrong("x-askonce-threshold", "a number from 0 to 1", text))?);
+    }
+    if let Some(text) = text(headers, "x-askonce-ttl-s")? {
+        let ttl = text
+            .parse()
+            .map(Duration::from_secs)
+            .map_err(|_| wrong("x-askonce-ttl-s", "whole seconds", text))?;
+        asked.ttl = Some(ttl);
+    }
+    if let Some(scope) = text(headers, "x-askonce-scope")? {
+        if scope.len() > TAG_BYTES {
+            return Err(wrong(
+                "x-askonce-scope",
+                &format!("at most {TAG_BYTES} bytes"),
+                &format!("{}", scope.len()),
+            ));
+        }
+        asked.scope = Some(scope.to_owned());
+    }
+    if let Some(tags) = text(headers, "x-askonce-tags")? {
+        asked.tags = tags
+            .split(',')
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if asked.tags.len() > MOST_TAGS || asked.tags.iter().any(|tag| tag.len() > TAG_BYTES) {
+            let expected = format!("at most {MOST_TAGS} tags of at most {TAG_BYTES} bytes");
+            return Err(wrong("x-askonce-tags", &expected, "more"));
+        }
+    }
+    Ok(asked)
+}
+
+/// One directive of `Cache-Control` (RFC 9111, section 5.2.1). Unknown ones are ignored, as the RFC says.
+fn cache_control(directive: &str, asked: &mut Directives) -> Result<(), Error> {
+    let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+    match name.trim().to_ascii_lowercase().as_str() {
+        "no-store" => asked.no_store = true,
+        "no-cache" => asked.no_cache = true,
+        "only-if-cached" => asked.only_if_cached = true,
+        "max-age" => {
+            let seconds = value.trim().trim_matches('"').parse::<u64>();
+            let seconds = seconds.map_err(|_| wrong("cache-control", "`max-age=SECONDS`", directive))?;
+            asked.max_age = Some(Duration::from_secs(seconds));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Error> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .map_err(|_| wrong(name, "visible ASCII", "other bytes"))?;
+    Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+}
+
+fn wrong(header: &'static str, expected: &str, got: &str) -> Error {
+    let got: String = got.chars().take(60).collect();
+    Error::invalid(header, format!("The header {header} expects {expected}; got `{got}`.")).with_code("invalid_header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&'static str, &'static str)]) -> Result<Directives, Error> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        directives(&map)
+    }
+
+    #[test]
+    fn reads_wishes() {
+        let default = Directives::default;
+        let table = [
+            (
+                vec![("cache-control", "no-store")],
+                Directives {
+                    no_store: true,
+                    ..default()
+                },
+            ),
+            (
+                vec![("cache-control", "No-Cache, max-age=\"5\""), ("cache-control", "x=1")],
+                Directives {
+                    no_cache: true,
+                    max_age: Some(Duration::from_secs(5)),
+                    ..default()
+                },
+            ),
+            (
+                vec![("cache-control", "only-if-cached")],
+                Directives {
+                    only_if_cached: true,
+                    ..default()
+                },
+            ),
+            (
+                vec![("x-askonce-cache", "bypass")],
+                Directives {
+                    no_cache: true,
+                    no_store: true,
+                    ..default()
+                },
+            ),
+            (
+                vec![
+                    ("x-askonce-threshold", "0.97"),
+                    ("x-askonce-tags", "a, b,,"),
+                    ("x-askonce-scope", "user 7"),
+                ],
+                Directives {
+                    threshold: Some(0.97),
+                    tags: vec!["a".to_owned(), "b".to_owned()],
+                    scope: Some("user 7".to_owned()),
+                    ..default()
+                },
+            ),
+            (
+                vec![("x-askonce-ttl-s", "60")],
+                Directives {
+                    ttl: Some(Duration::from_secs(60)),
+                    ..default()
+                },
+            ),
+            (vec![], default()),
+        ];
+        for (headers, expected) in table {
+            assert_eq!(read(&headers).unwrap(), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        let table = [
+            ("cache-control", "max-age=soon"),
+            ("x-askonce-cache", "maybe"),
+            ("x-askonce-threshold", "NaN"),
+            ("x-askonce-threshold", "2"),
+            ("x-askonce-ttl-s", "-1"),
+        ];
+        for header in table {
+            let error = read(&[header]).unwrap_err();
+            assert_eq!(
+                (error.status(), error.param.as_deref()),
+                (400, Some(header.0)),
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_bearers() {
+        let of = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("Bearer sk-1").as_deref(), Some("sk-1"));
+        assert_eq!(of("bearer  sk-1 ").as_deref(), Some("sk-1"));
+        assert_eq!((of("Basic sk-1"), of("Bearer "), of("Bearer")), (None, None, None));
+    }
+}

@@ -1,0 +1,267 @@
+//! The edge: what every request goes through, whatever it asks for.
+//!
+//! A request id in and out, a panic that harms no other request, a limit on requests in flight, and, where the gateway is
+//! open on loopback, a check of the `Host` that keeps other people's web pages out.
+
+use super::Doors;
+use super::reject;
+use crate::telemetry::metrics;
+use crate::types::error::{Error, ErrorKind};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt;
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Limits of the edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// The largest request body.
+    pub body_bytes: usize,
+    /// The most requests at a time.
+    pub in_flight: usize,
+    /// How long a body may pause while it arrives.
+    pub body_timeout: Duration,
+    /// Only loopback names are taken as `Host`.
+    pub loopback_only: bool,
+}
+
+/// The id of a request, taken from the caller or made here.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
+
+/// Puts the edge around all routes.
+pub(super) fn around(routes: Router, doors: Arc<Doors>) -> Router {
+    let routes = routes
+        .fallback(|request: Request| async move { reject::reply(&reject::unknown_path(request.uri())) })
+        .method_not_allowed_fallback(|request: Request| async move {
+            let message = format!("{} is not served with {}.", request.uri().path(), request.method());
+            reject::reply(&Error::new(ErrorKind::MethodNotAllowed, message).with_code("method_not_allowed"))
+        });
+    routes
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(
+            |_: Box<dyn std::any::Any + Send>| {
+                tracing::error!("a request panicked; this is a defect of the gateway, and no other request is harmed");
+                reject::reply(&Error::new(ErrorKind::Internal, "The gateway failed on this request."))
+            },
+        ))
+        .layer(from_fn_with_state(doors, pass))
+}
+
+async fn pass(State(doors): State<Arc<Doors>>, mut request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = match Admitted::take(&doors, request.headers()) {
+        Ok(admitted) => {
+            let response = next.run(request).await;
+            // Held until the last byte is out.
+            response.map(|body| {
+                Body::new(Held {
+                    body,
+                    _admitted: admitted,
+                })
+            })
+        }
+        Err(error) => reject::reply(&error),
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// A place among the requests in flight.
+struct Admitted(Arc<Doors>);
+
+impl Admitted {
+    fn take(doors: &Arc<Doors>, headers: &HeaderMap) -> Result<Admitted, Error> {
+        if doors.edge.loopback_only && !is_loopback(headers) {
+            let message = "This gateway is open and listens on loopback only, so it takes no requests for other hosts. \
+                           Use 127.0.0.1 or localhost, or configure keys.";
+            return Err(Error::new(ErrorKind::Forbidden, message).with_code("wrong_host"));
+        }
+        let before = doors.in_flight.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted(doors.clone());
+        if before >= doors.edge.in_flight {
+            let message = format!("{before} requests are in flight, the most this gateway takes (`limits.in_flight`).");
+            let error = Error::new(ErrorKind::Overloaded, message).with_code("overloaded");
+            return Err(Error {
+                retry_after: Some(Duration::from_secs(1)),
+                ..error
+            });
+        }
+        Ok(admitted)
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A body that holds its request's place until it ends.
+struct Held {
+    body: Body,
+    _admitted: Admitted,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Reads a request's body whole, within the limits.
+pub(super) async fn body(edge: &Edge, request: Request) -> Result<Bytes, Error> {
+    let too_large = || {
+        let message = format!(
+            "The body is larger than {} bytes (`limits.body_bytes`).",
+            edge.body_bytes
+        );
+        Error::new(ErrorKind::TooLarge, message).with_code("body_too_large")
+    };
+    let mut body = request.into_body();
+    if http_body::Body::size_hint(&body).lower() > edge.body_bytes as u64 {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut joined: Vec<u8> = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(edge.body_timeout, body.frame())
+            .await
+            .map_err(|_| {
+                Error::new(ErrorKind::RequestTimeout, "The body did not arrive in time.").with_code("request_timeout")
+            })?;
+        let data = match frame {
+            None => return Ok(if joined.is_empty() { first } else { joined.into() }),
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Some(Err(error)) => {
+                return Err(Error::new(
+                    ErrorKind::InvalidRequest,
+                    format!("The body broke off: {error}."),
+                ));
+            }
+        };
+        if first.len().max(joined.len()) + data.len() > edge.body_bytes {
+            return Err(too_large());
+        }
+        if first.is_empty() && joined.is_empty() {
+            first = data;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&data);
+    }
+}
+
+/// The caller's own id when it is plain and short, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let plain = |text: &&str| {
+        (1..=128).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+    };
+    match headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(plain)
+    {
+        Some(id) => id.to_owned(),
+        None => {
+            let mut id = String::from("req_");
+            id.extend(rand::rng().sample_iter(Alphanumeric).take(24).map(char::from));
+            id
+        }
+    }
+}
+
+/// A web page elsewhere can make a browser ask us, but not under a loopback name.
+fn is_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|value| value.to_str().ok()) else {
+        return true;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Sets the gauges that are read off the state of things.
+pub(super) fn read_off(doors: &Doors) {
+    let stats = doors.pipeline.cache().stats();
+    metrics::set("askonce_cache_entries", stats.entries as f64);
+    metrics::set("askonce_cache_bytes", stats.bytes as f64);
+    metrics::set("askonce_cache_evicted", stats.evicted as f64);
+    metrics::set("askonce_cache_expired", stats.expired as f64);
+    metrics::set("askonce_cache_write_errors", stats.write_errors as f64);
+    metrics::set("askonce_index_vectors", stats.vectors as f64);
+    metrics::set("askonce_index_scopes", stats.scopes as f64);
+    metrics::set("askonce_index_bytes", stats.index_bytes as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_loopback_hosts() {
+        let of = |host: &'static str| is_loopback(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "127.8.8.8",
+        ] {
+            assert!(of(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:8080",
+            "10.0.0.1",
+            "",
+        ] {
+            assert!(!of(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn request_ids_are_plain() {
+        let of = |id: &'static str| request_id(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(id))]));
+        assert_eq!(of("abc-1_2.3:4"), "abc-1_2.3:4");
+        assert!(of("a b").starts_with("req_") && of("").starts_with("req_"));
+        assert_eq!(request_id(&HeaderMap::new()).len(), 28);
+    }
+}

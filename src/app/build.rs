@@ -1,0 +1,222 @@
+//! Settings → engines → doors.
+
+use super::embedder::OnHost;
+use crate::api::{self, Doors, Edge};
+use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
+use crate::config::Resolved;
+use crate::governance::Keys;
+use crate::pipeline::{Pipeline, Setup};
+use crate::providers::Registry;
+use crate::routing::{RetryBudget, Router};
+use crate::telemetry::metrics;
+use crate::types::clock::Clock;
+use crate::types::embed::Embed;
+use crate::types::secret::Secret;
+use crate::{admin, config};
+use arc_swap::ArcSwap;
+use askonce_models::Embedder;
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How often expired entries are swept out.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A provider.
+    #[error("{0}")]
+    Provider(String),
+    /// The metrics registry.
+    #[error("metrics: {0}")]
+    Metrics(String),
+    /// The data directory.
+    #[error("the data directory {}: {source}; name another with --data-dir", dir.display())]
+    DataDir {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address.
+    #[error("{0}")]
+    Listen(String),
+}
+
+/// What a gateway is made of beside its settings.
+pub struct Parts {
+    /// The sentence model; without it there is no semantic tier and no embedding on the host.
+    pub embedder: Option<Embedder>,
+    /// The time.
+    pub clock: Clock,
+    /// Keep entries in the data directory, or in memory only.
+    pub persist: bool,
+}
+
+/// A gateway, built and ready to listen.
+pub struct App {
+    /// What the doors lead to.
+    pub doors: Arc<Doors>,
+    /// What opening the cache found.
+    pub opened: Opened,
+    embed: Option<Arc<dyn Embed>>,
+    admin_key: Option<Secret>,
+}
+
+impl App {
+    /// Builds a gateway. Must be called within the async runtime.
+    pub async fn build(settings: &Resolved, parts: Parts) -> Result<App, StartError> {
+        let prometheus = metrics::start().map_err(StartError::Metrics)?;
+        let admin_key = match (&settings.admin.key, parts.persist) {
+            (Some(key), _) => Some(key.clone()),
+            (None, true) => Some(kept_admin_key(&settings.data_dir)?),
+            (None, false) => None,
+        };
+        let embed = parts
+            .embedder
+            .clone()
+            .map(|embedder| Arc::new(OnHost::new(embedder)) as Arc<dyn Embed>);
+        let (cache, opened) = Cache::open(CacheParts {
+            settings: settings.cache.clone(),
+            embedder: parts.embedder,
+            embed_deadline: settings.embedding.deadline,
+            dir: parts.persist.then(|| settings.data_dir.join("cache")),
+            clock: parts.clock,
+        })?;
+        let setup = setup(settings, embed.clone()).map_err(StartError::Provider)?;
+        for (provider, why) in setup.registry.refresh().await {
+            tracing::warn!(
+                provider,
+                why,
+                "its models are not known; name them as `provider/model`, or list them in `models`"
+            );
+        }
+        let doors = Arc::new(Doors {
+            pipeline: Arc::new(Pipeline::new(cache.clone(), setup)),
+            keys: ArcSwap::from_pointee(Keys::new(&settings.auth, admin_key.as_ref())),
+            prometheus,
+            edge: Edge {
+                body_bytes: settings.limits.body_bytes,
+                in_flight: settings.limits.in_flight,
+                body_timeout: settings.limits.header_timeout,
+                loopback_only: settings.auth.open && settings.auth.keys.is_empty() && is_loopback(&settings.listen),
+            },
+            in_flight: AtomicUsize::new(0),
+            ready: AtomicBool::new(true),
+        });
+        tokio::spawn(sweep(Arc::downgrade(&cache)));
+        Ok(App {
+            doors,
+            opened,
+            embed,
+            admin_key,
+        })
+    }
+
+    /// All routes, with the edge around them.
+    pub fn router(&self) -> axum::Router {
+        let routes = api::routes(self.doors.clone()).merge(admin::routes(self.doors.clone()));
+        api::with_edge(routes, self.doors.clone())
+    }
+
+    /// Puts new settings in force, but for those that take a restart. The error says why they cannot be.
+    pub async fn reconfigure(&self, settings: &Resolved) -> Result<(), String> {
+        let setup = setup(settings, self.embed.clone())?;
+        for (provider, why) in setup.registry.refresh().await {
+            tracing::warn!(provider, why, "its models are not known");
+        }
+        let admin_key = settings.admin.key.as_ref().or(self.admin_key.as_ref());
+        self.doors.keys.store(Arc::new(Keys::new(&settings.auth, admin_key)));
+        self.doors.pipeline.cache().reconfigure(settings.cache.clone());
+        self.doors.pipeline.reconfigure(setup);
+        Ok(())
+    }
+
+    /// Takes no new requests from here on; `/readyz` says so.
+    pub fn close(&self) {
+        self.doors.ready.store(false, Ordering::Relaxed);
+    }
+}
+
+fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>) -> Result<Setup, String> {
+    Ok(Setup {
+        registry: Registry::build(&settings.providers, embed)?,
+        router: Router::new(
+            &settings.models,
+            &settings.providers,
+            settings.default_provider.as_deref(),
+        ),
+        retry: settings.retry.clone(),
+        budget: RetryBudget::new(settings.retry.budget_percent),
+        request_timeout: settings.limits.request_timeout,
+        log_prompts: settings.log.prompts,
+    })
+}
+
+/// A cache that keeps nothing on disk, for replay.
+pub fn cache_in_memory(
+    settings: &Resolved,
+    embedder: Option<Embedder>,
+    clock: Clock,
+) -> Result<Arc<Cache>, StartError> {
+    let parts = CacheParts {
+        settings: settings.cache.clone(),
+        embedder,
+        embed_deadline: settings.embedding.deadline,
+        dir: None,
+        clock,
+    };
+    Ok(Cache::open(parts)?.0)
+}
+
+/// Sweeps until the cache is gone.
+async fn sweep(cache: std::sync::Weak<Cache>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(cache) = cache.upgrade() else { return };
+        // Looks at every entry: not on a thread that serves requests.
+        if let Ok(swept @ 1..) = tokio::task::spawn_blocking(move || cache.sweep()).await {
+            tracing::debug!(swept, "expired entries went");
+        }
+    }
+}
+
+/// Does `host:port` name loopback only?
+fn is_loopback(listen: &str) -> bool {
+    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+    !addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback())
+}
+
+/// The admin key of the data directory, made on the first start and readable by its owner only.
+fn kept_admin_key(data_dir: &Path) -> Result<Secret, StartError> {
+    let failed = |source| StartError::DataDir {
+        dir: data_dir.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    let path = data_dir.join("admin.key");
+    match std::fs::read_to_string(&path) {
+        Ok(key) if key.trim().len() >= config::MIN_KEY_CHARS => return Ok(Secret::new(key.trim())),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let key: String = rand::rng().sample_iter(Alphanumeric).take(40).map(char::from).collect();
+    let key = format!("ao-admin-{key}");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&path).map_err(failed)?;
+    file.write_all(format!("{key}\n").as_bytes()).map_err(failed)?;
+    Ok(Secret::new(key))
+}

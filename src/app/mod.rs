@@ -1,0 +1,19 @@
+//! Floor 6: the composition root, the only place where everything meets.
+//!
+//! - `build`: settings → engines → doors
+//! - `embedder`: the sentence model, fetched if need be, loaded, and as `types::embed::Embed`
+//! - `discover`: providers where the settings name none
+//! - `listen`: connections in, an orderly end
+//! - `reload`: new settings put in force, or refused
+
+mod build;
+mod discover;
+mod embedder;
+mod listen;
+mod reload;
+
+pub use build::{App, Parts, StartError, cache_in_memory};
+pub use discover::{Discovered, discover};
+pub use embedder::{Progress, load as load_embedder};
+pub use listen::{bind, run};
+pub use reload::Reloader;

@@ -1,0 +1,149 @@
+//! Admission: which answers may be stored, and storing them.
+
+use super::Cache;
+use super::policy::Policy;
+use super::scope::Keys;
+use crate::types::answer::{Answer, Ending};
+use crate::types::caller::Tenant;
+use crate::types::entry::Entry;
+use crate::types::money::MicroUsd;
+use crate::types::outcome::NotStored;
+use crate::types::surface::Surface;
+use std::sync::Arc;
+
+/// What a miss carries along until its answer comes.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub(super) keys: Keys,
+    pub(super) policy: Policy,
+    pub(super) question: Option<String>,
+    pub(super) vector: Option<Arc<[f32]>>,
+    /// The question is longer than the sentence model reads: it cannot be compared by meaning.
+    pub(super) truncated: bool,
+    pub(super) tenant: Tenant,
+    pub(super) surface: Surface,
+    pub(super) model: String,
+    pub(super) tags: Vec<String>,
+}
+
+impl Ticket {
+    /// Is the answer to be stored, if it can be?
+    pub fn is_stored(&self) -> bool {
+        self.policy.write
+    }
+}
+
+/// May this answer be stored? A pure choice.
+fn may_store(policy: &Policy, answer: &Answer, max_bytes: u64) -> Result<(), NotStored> {
+    if !policy.write {
+        return Err(NotStored::NotAsked);
+    }
+    match answer.ending {
+        Ending::Whole => {}
+        Ending::Length => return Err(NotStored::Truncated),
+        Ending::Filtered => return Err(NotStored::Filtered),
+        Ending::Unfinished => return Err(NotStored::Incomplete),
+    }
+    if answer.body.len() as u64 > max_bytes {
+        return Err(NotStored::TooLarge);
+    }
+    Ok(())
+}
+
+impl Cache {
+    /// Stores a complete answer under the ticket's keys. When this returns, the next lookup finds it, and a killed
+    /// process does not lose it.
+    pub async fn admit(
+        &self,
+        ticket: &Ticket,
+        answer: &Answer,
+        provider: &str,
+        cost: Option<MicroUsd>,
+    ) -> Result<Arc<Entry>, NotStored> {
+        may_store(&ticket.policy, answer, self.settings.load().max_answer_bytes)?;
+        let now_ms = self.clock.now_ms();
+        let ttl_ms = u64::try_from(ticket.policy.ttl.as_millis()).unwrap_or(u64::MAX);
+        let by_meaning = self.semantic.is_some()
+            && ticket.policy.semantic
+            && !ticket.truncated
+            // Arguments of tool calls are drawn from the very words of a question.
+            && !answer.tool_calls
+            && ticket.question.as_deref().is_some_and(|question| !question.trim().is_empty());
+        let entry = Arc::new(Entry {
+            id: self.new_id(),
+            tenant: ticket.tenant.clone(),
+            surface: ticket.surface,
+            model: ticket.model.clone(),
+            provider: provider.to_owned(),
+            scope: ticket.keys.scope,
+            exact: ticket.keys.exact,
+            normalised: ticket.keys.normalised.filter(|_| ticket.policy.normalised),
+            question: ticket.question.clone(),
+            semantic: by_meaning,
+            answer: answer.clone(),
+            cost,
+            created_ms: now_ms,
+            expires_ms: now_ms.saturating_add(ttl_ms),
+            tags: ticket.tags.clone(),
+        });
+        let gone = self.entries.insert(entry.clone());
+        self.writer.store(entry.clone(), ticket.vector.clone()).await;
+        self.forget(&gone);
+        if by_meaning && ticket.vector.is_none() {
+            self.index_later(entry.clone());
+        }
+        Ok(entry)
+    }
+
+    /// Embeds and indexes an entry whose vector is not known yet, without making anyone wait.
+    pub(super) fn index_later(&self, entry: Arc<Entry>) {
+        let Some(semantic) = &self.semantic else { return };
+        let (embedder, writer) = (semantic.embedder().clone(), self.writer.handle());
+        tokio::spawn(async move {
+            let Some(question) = entry.question.as_deref() else {
+                return;
+            };
+            match embedder.embed(question).await {
+                Ok(embedding) if embedding.truncated => {}
+                Ok(embedding) => writer.index(entry, embedding.vector),
+                Err(error) => tracing::warn!(%error, entry = %entry.id, "not indexed: only its own words will find it"),
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::types::directives::Directives;
+
+    #[test]
+    fn only_whole_answers_are_stored() {
+        let settings = config::Cache::default();
+        let policy = Policy::decide(&settings, "t", "m", &Directives::default()).unwrap();
+        let no_store = Policy {
+            write: false,
+            ..policy.clone()
+        };
+        let answer = |ending| Answer {
+            body: vec![b'x'; 10].into(),
+            id_span: None,
+            created_span: None,
+            usage: None,
+            ending,
+            tool_calls: false,
+        };
+        let table = [
+            (&policy, Ending::Whole, 10, Ok(())),
+            (&policy, Ending::Whole, 9, Err(NotStored::TooLarge)),
+            (&policy, Ending::Length, 10, Err(NotStored::Truncated)),
+            (&policy, Ending::Filtered, 10, Err(NotStored::Filtered)),
+            (&policy, Ending::Unfinished, 10, Err(NotStored::Incomplete)),
+            (&no_store, Ending::Whole, 10, Err(NotStored::NotAsked)),
+        ];
+        for (policy, ending, max_bytes, expected) in table {
+            assert_eq!(may_store(policy, &answer(ending), max_bytes), expected, "{ending:?}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Lookup: the tiers in their order, and the choice of who fetches.
+
+use super::Cache;
+use super::admission::Ticket;
+use super::flight::{End, Joined, Lead, Reader};
+use super::judgement::{Candidate, Judgement, StaticThreshold, Verdict};
+use super::policy::Policy;
+use super::scope::Keys;
+use crate::types::caller::Tenant;
+use crate::types::entry::Entry;
+use crate::types::ids::{Digest, EntryId};
+use crate::types::outcome::{MissReason, Tier};
+use crate::types::surface::Surface;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One question to the cache.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The request's digests.
+    pub keys: Keys,
+    /// What the cache may do.
+    pub policy: Policy,
+    /// The text of the last user turn.
+    pub question: Option<String>,
+    /// Whose question it is.
+    pub tenant: Tenant,
+    /// The door it came through.
+    pub surface: Surface,
+    /// The model, as the caller named it.
+    pub model: String,
+    /// Labels for the entry.
+    pub tags: Vec<String>,
+}
+
+/// What the cache says.
+#[derive(Debug)]
+pub enum Lookup {
+    /// A stored answer.
+    Hit(Hit),
+    /// Somebody is fetching the same; read along.
+    Follow(Reader),
+    /// Fetch it.
+    Miss(Box<Miss>),
+}
+
+/// A stored answer, and why it may be served.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// The entry.
+    pub entry: Arc<Entry>,
+    /// The tier that found it.
+    pub tier: Tier,
+    /// Cosine of the questions, for a semantic hit.
+    pub similarity: Option<f32>,
+    /// What finding it took.
+    pub timing: Timing,
+}
+
+/// Nothing stored may be served.
+#[derive(Debug)]
+pub struct Miss {
+    /// For storing the answer.
+    pub ticket: Ticket,
+    /// The duty to fetch.
+    pub lead: Lead,
+    /// Why it is a miss.
+    pub reason: MissReason,
+    /// Similarity of the nearest stored question of the scope.
+    pub similarity: Option<f32>,
+    /// The entry of that question.
+    pub nearest: Option<EntryId>,
+    /// An expired answer to the very same request, in case nobody can give a fresh one.
+    pub stale: Option<Arc<Entry>>,
+    /// What looking took.
+    pub timing: Timing,
+}
+
+/// What the steps of a lookup took.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Timing {
+    /// Embedding the question.
+    pub embed: Option<Duration>,
+    /// Searching the index and judging what it gave.
+    pub search: Option<Duration>,
+}
+
+/// What the semantic tier gave.
+struct Meaning {
+    hit: Option<Hit>,
+    reason: MissReason,
+    similarity: Option<f32>,
+    nearest: Option<EntryId>,
+    vector: Option<Arc<[f32]>>,
+    truncated: bool,
+    timing: Timing,
+}
+
+impl Meaning {
+    fn none(reason: MissReason) -> Meaning {
+        let timing = Timing::default();
+        Meaning {
+            hit: None,
+            reason,
+            similarity: None,
+            nearest: None,
+            vector: None,
+            truncated: false,
+            timing,
+        }
+    }
+}
+
+impl Cache {
+    /// Looks `ask` up in all tiers that its policy allows. With `join`, a miss joins or opens a flight.
+    pub async fn lookup(&self, ask: &Ask, join: bool) -> Lookup {
+        let mut stale = None;
+        if let Some(hit) = self.exact(ask, &mut stale) {
+            return Lookup::Hit(hit);
+        }
+        let policy = &ask.policy;
+        let lead = if join && policy.read && policy.write && !policy.only_if_cached {
+            let key = ask
+                .keys
+                .normalised
+                .filter(|_| policy.normalised)
+                .unwrap_or(ask.keys.exact);
+            match self.flights.join(key) {
+                Joined::Follow(reader) => return Lookup::Follow(reader),
+                Joined::Lead(lead) => lead,
+            }
+        } else {
+            Lead::alone()
+        };
+        // A flight may have ended between the first look and taking the lead.
+        if let Some(hit) = self.exact(ask, &mut stale) {
+            lead.end(End::Found(hit.clone()));
+            return Lookup::Hit(hit);
+        }
+        let meaning = self.by_meaning(ask).await;
+        if let Some(hit) = meaning.hit {
+            lead.end(End::Found(hit.clone()));
+            return Lookup::Hit(hit);
+        }
+        let ticket = Ticket {
+            keys: ask.keys,
+            policy: policy.clone(),
+            question: ask.question.clone(),
+            vector: meaning.vector,
+            truncated: meaning.truncated,
+            tenant: ask.tenant.clone(),
+            surface: ask.surface,
+            model: ask.model.clone(),
+            tags: ask.tags.clone(),
+        };
+        let reason = match meaning.reason {
+            MissReason::Absent if stale.is_some() => MissReason::Expired,
+            reason => reason,
+        };
+        let (similarity, nearest, timing) = (meaning.similarity, meaning.nearest, meaning.timing);
+        Lookup::Miss(Box::new(Miss {
+            ticket,
+            lead,
+            reason,
+            similarity,
+            nearest,
+            stale,
+            timing,
+        }))
+    }
+
+    /// May a hit that another request's lookup found be served to this one too?
+    pub fn suits(&self, hit: &Hit, ask: &Ask) -> bool {
+        let policy = &ask.policy;
+        let entry = &hit.entry;
+        let by_tier = match hit.tier {
+            Tier::Semantic => {
+                policy.semantic && hit.similarity.is_some_and(|similarity| similarity >= policy.threshold)
+            }
+            Tier::Normalised => policy.normalised,
+            Tier::Exact | Tier::Flight => true,
+        };
+        by_tier
+            && entry.scope == ask.keys.scope
+            && policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms())
+    }
+
+    /// The exact and the normalised tier. An expired find is put into `stale`.
+    fn exact(&self, ask: &Ask, stale: &mut Option<Arc<Entry>>) -> Option<Hit> {
+        if !ask.policy.read {
+            return None;
+        }
+        let by_exact = self.find(&ask.keys.exact, ask, stale).map(|entry| (entry, Tier::Exact));
+        let (entry, tier) = by_exact.or_else(|| {
+            let key = ask.keys.normalised.filter(|_| ask.policy.normalised)?;
+            self.find(&key, ask, stale).map(|entry| (entry, Tier::Normalised))
+        })?;
+        Some(Hit {
+            entry,
+            tier,
+            similarity: None,
+            timing: Timing::default(),
+        })
+    }
+
+    fn find(&self, key: &Digest, ask: &Ask, stale: &mut Option<Arc<Entry>>) -> Option<Arc<Entry>> {
+        let entry = self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope)?;
+        if ask
+            .policy
+            .is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms())
+        {
+            return Some(entry);
+        }
+        stale.get_or_insert(entry);
+        None
+    }
+
+    async fn by_meaning(&self, ask: &Ask) -> Meaning {
+        let policy = &ask.policy;
+        let question = ask.question.as_deref().filter(|question| !question.trim().is_empty());
+        let (Some(semantic), Some(question), true) = (&self.semantic, question, policy.semantic && policy.read) else {
+            return Meaning::none(MissReason::Absent);
+        };
+        let Some(vector) = semantic.embed(question).await else {
+            return Meaning::none(MissReason::Unavailable);
+        };
+        let mut meaning = Meaning::none(MissReason::Absent);
+        meaning.timing.embed = Some(vector.embed);
+        // Two long questions can have the same beginning; what the model did not read it cannot compare.
+        meaning.truncated = vector.truncated;
+        if vector.truncated {
+            return meaning;
+        }
+        let started = Instant::now();
+        let judgement = StaticThreshold;
+        // One neighbour below the floor is looked at too, so that a near miss can be seen in headers and metrics.
+        let near = semantic.nearest(ask.keys.scope, &vector.values, policy.candidates, -1.0);
+        let Some(near) = near else {
+            return Meaning {
+                reason: MissReason::Unavailable,
+                ..meaning
+            };
+        };
+        meaning.similarity = near.first().map(|best| best.similarity);
+        meaning.nearest = near.first().map(|best| EntryId(best.id));
+        let floor = judgement.floor(policy);
+        let candidates: Vec<Candidate> = near
+            .iter()
+            .take_while(|neighbour| neighbour.similarity >= floor)
+            .filter_map(|neighbour| self.candidate(neighbour, ask))
+            .collect();
+        match judgement.judge(question, &candidates, policy) {
+            Verdict::Serve(at) => {
+                let Candidate { entry, similarity } = candidates[at].clone();
+                meaning.timing.search = Some(started.elapsed());
+                meaning.hit = Some(Hit {
+                    entry,
+                    tier: Tier::Semantic,
+                    similarity: Some(similarity),
+                    timing: meaning.timing,
+                });
+            }
+            Verdict::Refuse(reason) => {
+                meaning.timing.search = Some(started.elapsed());
+                meaning.reason = if near.is_empty() { MissReason::Absent } else { reason };
+            }
+        }
+        meaning.vector = Some(vector.values);
+        meaning
+    }
+
+    /// The entry behind a neighbour, if it may be served to this request.
+    fn candidate(&self, neighbour: &askonce_index::Neighbor, ask: &Ask) -> Option<Candidate> {
+        let entry = self.entries.by_id(EntryId(neighbour.id))?;
+        let fresh = ask
+            .policy
+            .is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms());
+        (entry.semantic && fresh && entry.scope == ask.keys.scope).then_some(Candidate {
+            entry,
+            similarity: neighbour.similarity,
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! Floor 3: the cache. Exact about everything, fuzzy about one thing: the question.
+//!
+//! A lookup goes through tiers: the exact key, the normalised key, then meaning. What decides:
+//!
+//! - `policy`: whether and how the cache may be used for one request
+//! - `scope`: the digests; who may share an answer at all
+//! - `question`: folding of trivial differences, for the normalised tier
+//! - `semantic`: embed and search; `judgement` and `verify`: which candidate may be served, if any
+//! - `flight`: identical misses share one upstream call
+//! - `admission`: which answers may be stored; `entries`: the table in memory, with its byte budget
+//! - `writer`: the thread that makes changes outlive the process
+//! - `lookup`: the tiers in their order; `purge`: the ways to forget
+
+mod admission;
+mod entries;
+pub mod flight;
+pub mod judgement;
+mod lookup;
+mod opening;
+pub mod policy;
+mod purge;
+pub mod question;
+pub mod scope;
+mod semantic;
+pub mod verify;
+mod writer;
+
+pub use admission::Ticket;
+pub use lookup::{Ask, Hit, Lookup, Miss, Timing};
+pub use opening::{CacheError, Opened, Parts};
+pub use purge::Purge;
+
+use crate::config;
+use crate::types::clock::Clock;
+use crate::types::entry::Entry;
+use crate::types::ids::EntryId;
+use arc_swap::ArcSwap;
+use entries::Entries;
+use flight::Flights;
+use semantic::Semantic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use writer::Writer;
+
+/// The cache, shared by all requests.
+pub struct Cache {
+    settings: ArcSwap<config::Cache>,
+    entries: Arc<Entries>,
+    semantic: Option<Semantic>,
+    flights: Arc<Flights>,
+    writer: Writer,
+    clock: Clock,
+    next_id: AtomicU64,
+}
+
+/// What the cache holds, for `/metrics` and the admin API.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Stored answers.
+    pub entries: usize,
+    /// Bytes they are charged with, of `cache.memory_bytes`.
+    pub bytes: usize,
+    /// Entries that left for room since the start.
+    pub evicted: u64,
+    /// Entries that left because they had expired.
+    pub expired: u64,
+    /// Changes that could not be written to disk since the start.
+    pub write_errors: u64,
+    /// Vectors in the index, and the scopes they are in.
+    pub vectors: usize,
+    /// Scopes that hold vectors.
+    pub scopes: usize,
+    /// Bytes of the index in memory, about.
+    pub index_bytes: usize,
+}
+
+impl Cache {
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<config::Cache> {
+        self.settings.load_full()
+    }
+
+    /// Puts new settings in force. Entries keep the expiry they were stored with.
+    pub fn reconfigure(&self, settings: config::Cache) {
+        let budget = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
+        self.settings.store(Arc::new(settings));
+        let evicted = self.entries.set_budget(budget);
+        self.forget(&evicted);
+    }
+
+    /// The flights of this cache.
+    pub fn flights(&self) -> &Arc<Flights> {
+        &self.flights
+    }
+
+    /// Milliseconds since the Unix epoch, by the cache's clock.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// The entry `id`, if it is stored.
+    pub fn entry(&self, id: EntryId) -> Option<Arc<Entry>> {
+        self.entries.by_id(id)
+    }
+
+    /// May an expired entry stand in for an answer that nobody can give now?
+    pub fn may_serve_stale(&self, entry: &Entry) -> bool {
+        let grace_ms = u64::try_from(self.settings.load().stale_if_error.as_millis()).unwrap_or(u64::MAX);
+        self.clock.now_ms() < entry.expires_ms.saturating_add(grace_ms)
+    }
+
+    /// Drops entries that can never be served again. Gives how many.
+    pub fn sweep(&self) -> usize {
+        let keep_ms = self.settings.load().stale_if_error.as_millis() as u64;
+        let gone = self.entries.remove_expired(self.clock.now_ms().saturating_sub(keep_ms));
+        self.forget(&gone);
+        gone.len()
+    }
+
+    /// What the cache holds.
+    pub fn stats(&self) -> Stats {
+        let index = self.semantic.as_ref().map(|semantic| semantic.index().stats());
+        Stats {
+            entries: self.entries.len(),
+            bytes: self.entries.bytes(),
+            evicted: self.entries.evicted(),
+            expired: self.entries.expired(),
+            write_errors: self.writer.errors(),
+            vectors: index.as_ref().map_or(0, |stats| stats.live),
+            scopes: index.as_ref().map_or(0, |stats| stats.scopes),
+            index_bytes: index.as_ref().map_or(0, |stats| stats.bytes as usize),
+        }
+    }
+
+    /// Writes everything that is waiting, and syncs it to the disk. For an orderly end.
+    pub async fn flush(&self) {
+        self.writer.flush().await;
+    }
+
+    /// Waits until the index has done its background work. For replay and tests.
+    pub fn settle(&self) {
+        if let Some(semantic) = &self.semantic {
+            semantic.index().settle();
+        }
+    }
+
+    /// Is there a semantic tier?
+    pub fn has_semantic(&self) -> bool {
+        self.semantic.is_some()
+    }
+
+    /// Embeds `texts` in large batches, so that looking them up later takes no time. For replay. Blocks.
+    pub fn preload(&self, texts: &[&str], progress: &dyn Fn(usize)) -> Result<(), String> {
+        let Some(semantic) = &self.semantic else { return Ok(()) };
+        semantic.preload(texts, progress).map_err(|error| error.to_string())
+    }
+
+    /// How long each of `texts` takes to embed, one at a time. For replay.
+    pub async fn time_embedding(&self, texts: &[&str]) -> Vec<Duration> {
+        let Some(semantic) = &self.semantic else {
+            return Vec::new();
+        };
+        let mut took = Vec::with_capacity(texts.len());
+        for text in texts {
+            let started = Instant::now();
+            if semantic.embedder().embed(text).await.is_ok() {
+                took.push(started.elapsed());
+            }
+        }
+        took
+    }
+
+    /// Takes entries that left the table out of the index and the log.
+    fn forget(&self, gone: &[Arc<Entry>]) {
+        if !gone.is_empty() {
+            self.writer.remove(gone);
+        }
+    }
+
+    fn new_id(&self) -> EntryId {
+        EntryId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+}

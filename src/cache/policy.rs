@@ -1,0 +1,70 @@
+//! `Policy`: whether and how the cache may be used for one request. A pure choice.
+
+use crate::config;
+use crate::types::directives::Directives;
+use crate::types::outcome::BypassReason;
+use std::time::Duration;
+
+/// What the cache may do for one request: the operator's rules, tightened by the caller's directives.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Policy {
+    /// A stored answer may be served.
+    pub read: bool,
+    /// A fresh answer may be stored, and shared with whoever waits for it.
+    pub write: bool,
+    /// Serve a stored answer or none at all.
+    pub only_if_cached: bool,
+    /// Hits by meaning are allowed.
+    pub semantic: bool,
+    /// The least similarity of a semantic hit.
+    pub threshold: f32,
+    /// A differing number, id, date or unit forbids a semantic hit.
+    pub veto: bool,
+    /// Near entries to look at.
+    pub candidates: usize,
+    /// The normalised tier is on.
+    pub normalised: bool,
+    /// How long a fresh answer may be served.
+    pub ttl: Duration,
+    /// Nothing older than this.
+    pub max_age: Option<Duration>,
+}
+
+impl Policy {
+    /// The operator's rules for `tenant` and `model`, and the caller's directives on top: those only ever tighten.
+    pub fn decide(
+        settings: &config::Cache,
+        tenant: &str,
+        model: &str,
+        asked: &Directives,
+    ) -> Result<Policy, BypassReason> {
+        let rules = settings.rules_for(tenant, model);
+        if !rules.enabled {
+            return Err(BypassReason::Disabled);
+        }
+        if asked.no_cache && asked.no_store {
+            return Err(BypassReason::NoCache);
+        }
+        let threshold = rules.threshold as f32;
+        Ok(Policy {
+            read: !asked.no_cache,
+            write: !asked.no_store,
+            only_if_cached: asked.only_if_cached,
+            semantic: rules.semantic && !asked.exact_only,
+            threshold: asked.threshold.map_or(threshold, |wanted| wanted.max(threshold)),
+            veto: settings.semantic.veto,
+            candidates: settings.semantic.candidates,
+            normalised: settings.normalised && !asked.exact_only,
+            ttl: asked.ttl.map_or(rules.ttl, |wanted| wanted.min(rules.ttl)),
+            max_age: asked.max_age,
+        })
+    }
+
+    /// May an entry stored at `created_ms` and fresh until `expires_ms` be served at `now_ms`?
+    pub fn is_fresh(&self, created_ms: u64, expires_ms: u64, now_ms: u64) -> bool {
+        let young = self
+            .max_age
+            .is_none_or(|max_age| u128::from(now_ms.saturating_sub(created_ms)) <= max_age.as_millis());
+        young && now_ms < expires_ms
+    }
+}

@@ -1,0 +1,145 @@
+//! Folding of a question: differences that cannot change the answer are taken out.
+//!
+//! Unicode NFKC, case, white space, edge punctuation, greetings and thanks. Text with code is left alone: there case
+//! and space mean something.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Longest first, so that "hello there" goes as a whole.
+const GREETINGS: [&str; 12] = [
+    "good afternoon",
+    "good evening",
+    "good morning",
+    "hello there",
+    "hey there",
+    "hi there",
+    "greetings",
+    "good day",
+    "hello",
+    "hiya",
+    "hey",
+    "hi",
+];
+
+const THANKS: [&str; 14] = [
+    "thank you very much",
+    "thank you so much",
+    "thank you in advance",
+    "thanks in advance",
+    "thanks very much",
+    "thanks so much",
+    "many thanks",
+    "thanks a lot",
+    "thank you",
+    "thanks",
+    "thx",
+    "cheers",
+    "please",
+    "pls",
+];
+
+const OPENERS: [&str; 2] = ["please", "pls"];
+
+/// The folded question, or `None` where folding does not apply: code, or nothing left.
+pub fn fold(text: &str) -> Option<String> {
+    if has_code(text) {
+        return None;
+    }
+    let normal: String = text.nfkc().flat_map(char::to_lowercase).collect();
+    let spaced = normal.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut rest = trim(&spaced);
+    while let Some(shorter) = without_courtesy(rest) {
+        rest = shorter;
+    }
+    (!rest.is_empty()).then(|| rest.to_owned())
+}
+
+/// Code blocks and inline code.
+fn has_code(text: &str) -> bool {
+    text.contains('`')
+        || text
+            .lines()
+            .any(|line| line.starts_with("    ") || line.starts_with('\t'))
+}
+
+/// Without edge punctuation. Signs that are part of names and amounts (`+`, `#`, `$`, `%`, brackets) stay.
+fn trim(text: &str) -> &str {
+    let edge = |c: char| {
+        c.is_whitespace()
+            || matches!(
+                c,
+                '.' | ',' | '!' | '?' | ';' | ':' | '…' | '¿' | '¡' | '。' | '、' | '"' | '\'' | '“' | '”' | '‘' | '’'
+            )
+    };
+    // A leading dot may begin a number or a file name.
+    text.trim_start_matches(|c| edge(c) && c != '.').trim_end_matches(edge)
+}
+
+/// Without one greeting in front or one thanks behind; `None` when there is none, or nothing else.
+fn without_courtesy(text: &str) -> Option<&str> {
+    let front = GREETINGS
+        .iter()
+        .chain(&OPENERS)
+        .find_map(|word| text.strip_prefix(word).filter(|rest| rest.starts_with(breaks)));
+    let back = || {
+        THANKS
+            .iter()
+            .find_map(|word| text.strip_suffix(word).filter(|rest| rest.ends_with(breaks)))
+    };
+    front.or_else(back).map(trim).filter(|rest| !rest.is_empty())
+}
+
+fn breaks(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '.' | ',' | '!' | '?' | ';' | ':' | '-' | '…')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn folds_what_cannot_matter() {
+        let same = [
+            "How do I reset my password?",
+            "how do i  reset my\npassword",
+            "Hi, how do I reset my password?",
+            "Hello there! How do I reset my password? Thanks in advance!",
+            "HOW DO I RESET MY PASSWORD!!",
+            "Ｈow do I reset my password？",
+            "Please, how do I reset my password? Thank you.",
+        ];
+        for text in same {
+            assert_eq!(fold(text).as_deref(), Some("how do i reset my password"), "{text}");
+        }
+    }
+
+    #[test]
+    fn keeps_what_can() {
+        let table = [
+            ("What is C++?", Some("what is c++")),
+            ("C#", Some("c#")),
+            (".5 + 1", Some(".5 + 1")),
+            ("Hidden fees?", Some("hidden fees")),
+            ("What does hi mean", Some("what does hi mean")),
+            ("thanks", Some("thanks")),
+            ("Hi", Some("hi")),
+            ("what does `X` do", None),
+            ("run:\n    ls", None),
+            ("?!", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(fold(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_changes_nothing(text in "\\PC{0,60}") {
+            if let Some(folded) = fold(&text) {
+                prop_assert_eq!(fold(&folded), Some(folded.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Who may share an answer: digests of everything that counts.
+//!
+//! Built as a deny-list: every field of the request counts unless it is named harmless. The question's text is left out
+//! of the scope and put back for the exact key. The encoding is injective (tags, lengths, sorted keys), so two requests
+//! that differ in anything that counts never have the same digest.
+
+use super::question;
+use crate::types::caller::Tenant;
+use crate::types::ids::Digest;
+use crate::types::json::{Json, Number};
+use crate::types::request::{QuestionAt, Request};
+use blake3::Hasher;
+
+/// The digests of one request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keys {
+    /// Everything but the question.
+    pub scope: Digest,
+    /// Scope and question.
+    pub exact: Digest,
+    /// Scope and folded question, where folding applies.
+    pub normalised: Option<Digest>,
+}
+
+/// Digests `request`, whose parsed body is `json`. `None` when a number in it has no exact canonical form.
+pub fn keys(
+    json: &Json<'_>,
+    request: &Request,
+    tenant: &Tenant,
+    sub_scope: Option<&str>,
+    harmless: &[String],
+) -> Option<Keys> {
+    let mut canonical = Canonical {
+        hasher: Hasher::new_derive_key("askonce 2026 scope v1"),
+        exact: true,
+    };
+    canonical.text(&tenant.0);
+    canonical.optional(sub_scope);
+    canonical.text(request.surface.as_str());
+    canonical.request(json, request.question_at, harmless);
+    if !canonical.exact {
+        return None;
+    }
+    let scope = Digest(*canonical.hasher.finalize().as_bytes());
+    let folded = request.question.as_deref().and_then(question::fold);
+    Some(Keys {
+        scope,
+        exact: key("askonce 2026 exact v1", scope, request.question.as_deref()),
+        normalised: folded.map(|folded| key("askonce 2026 normalised v1", scope, Some(&folded))),
+    })
+}
+
+fn key(context: &str, scope: Digest, question: Option<&str>) -> Digest {
+    let mut canonical = Canonical {
+        hasher: Hasher::new_derive_key(context),
+        exact: true,
+    };
+    canonical.hasher.update(&scope.0);
+    canonical.optional(question);
+    Digest(*canonical.hasher.finalize().as_bytes())
+}
+
+/// Writes values into the hasher, each in one unmistakable form.
+struct Canonical {
+    hasher: Hasher,
+    /// No number was met that doubles cannot tell from its neighbours.
+    exact: bool,
+}
+
+impl Canonical {
+    fn request(&mut self, json: &Json<'_>, question_at: Option<QuestionAt>, harmless: &[String]) {
+        let Json::Object(fields) = json else {
+            return self.value(json);
+        };
+        let counting = sorted(
+            fields
+                .iter()
+                .filter(|(key, _)| !harmless.iter().any(|name| name == key)),
+        );
+        self.tag(b'{', counting.len());
+        for (key, value) in counting {
+            self.text(key);
+            match (question_at, value) {
+                (Some(at), Json::Array(messages)) if key == "messages" => self.messages(messages, at),
+                _ => self.value(value),
+            }
+        }
+    }
+
+    fn messages(&mut self, messages: &[Json<'_>], at: QuestionAt) {
+        self.tag(b'[', messages.len());
+        for (index, message) in messages.iter().enumerate() {
+            match message {
+                Json::Object(fields) if index == at.message => {
+                    let fields = sorted(fields.iter());
+                    self.tag(b'{', fields.len());
+                    for (key, value) in fields {
+                        self.text(key);
+                        if key == "content" {
+                            self.content(value, at.part)
+                        } else {
+                            self.value(value)
+                        }
+                    }
+                }
+                _ => self.value(message),
+            }
+        }
+    }
+
+    fn content(&mut self, content: &Json<'_>, part: Option<usize>) {
+        match (content, part) {
+            (Json::String(_), None) => self.question(),
+            (Json::Array(parts), Some(at)) => {
+                self.tag(b'[', parts.len());
+                for (index, part) in parts.iter().enumerate() {
+                    match part {
+                        Json::Object(fields) if index == at => {
+                            let fields = sorted(fields.iter());
+                            self.tag(b'{', fields.len());
+                            for (key, value) in fields {
+                                self.text(key);
+                                if key == "text" {
+                                    self.question()
+                                } else {
+                                    self.value(value)
+                                }
+                            }
+                        }
+                        _ => self.value(part),
+                    }
+                }
+            }
+            _ => self.value(content),
+        }
+    }
+
+    /// Stands where the question's text was.
+    fn question(&mut self) {
+        self.tag(b'?', 0);
+    }
+
+    fn value(&mut self, value: &Json<'_>) {
+        match value {
+            Json::Null => self.tag(b'0', 0),
+            Json::Bool(value) => self.tag(b'b', usize::from(*value)),
+            Json::Number(number) => self.number(*number),
+            Json::String(text) => self.text(text),
+            Json::Array(items) => {
+                self.tag(b'[', items.len());
+                items.iter().for_each(|item| self.value(item));
+            }
+            Json::Object(fields) => {
+                let fields = sorted(fields.iter());
+                self.tag(b'{', fields.len());
+                for (key, value) in fields {
+                    self.text(key);
+                    self.value(value);
+                }
+            }
+        }
+    }
+
+    fn number(&mut self, number: Number) {
+        /// From here on doubles skip integers: two texts could read as one number.
+        const LIMIT: f64 = 9_007_199_254_740_992.0;
+        match number {
+            Number::Unsigned(n) => self.integer(i128::from(n)),
+            Number::Signed(n) => self.integer(i128::from(n)),
+            Number::Float(n) if n.abs() >= LIMIT => self.exact = false,
+            Number::Float(n) if n.fract() == 0.0 => self.integer(n as i128),
+            Number::Float(n) => {
+                self.tag(b'f', 0);
+                self.hasher.update(&n.to_le_bytes());
+            }
+        }
+    }
+
+    fn integer(&mut self, n: i128) {
+        self.tag(b'i', 0);
+        self.hasher.update(&n.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.tag(b's', text.len());
+        self.hasher.update(text.as_bytes());
+    }
+
+    fn optional(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(text),
+            None => self.tag(b'-', 0),
+        }
+    }
+
+    fn tag(&mut self, tag: u8, length: usize) {
+        let mut head = [tag; 9];
+        head[1..].copy_from_slice(&(length as u64).to_le_bytes());
+        self.hasher.update(&head);
+    }
+}
+
+fn sorted<'f, 'j: 'f>(
+    fields: impl Iterator<Item = &'f (std::borrow::Cow<'j, str>, Json<'j>)>,
+) -> Vec<(&'f str, &'f Json<'j>)> {
+    let mut fields: Vec<_> = fields.map(|(key, value)| (key.as_ref(), value)).collect();
+    fields.sort_unstable_by_key(|(key, _)| *key);
+    fields
+}
+
+#[cfg(test)]
+mod tests;

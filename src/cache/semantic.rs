@@ -1,0 +1,105 @@
+//! The semantic tier's two steps: embed the question, search its scope. A failure of either is just a miss.
+
+use crate::types::ids::Digest;
+use askonce_index::{Index, Neighbor, ScopeKey};
+use askonce_models::{EmbedError, Embedder};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The sentence model and the index of one cache.
+pub(super) struct Semantic {
+    embedder: Embedder,
+    index: Arc<Index>,
+    deadline: Duration,
+    /// Vectors known before their questions are asked: replay embeds a whole trace in large batches.
+    preloaded: RwLock<HashMap<Box<str>, Vector>>,
+}
+
+/// A question's vector.
+#[derive(Clone, Debug)]
+pub(super) struct Vector {
+    pub(super) values: Arc<[f32]>,
+    pub(super) embed: Duration,
+    /// The question is longer than the model reads.
+    pub(super) truncated: bool,
+}
+
+impl Semantic {
+    pub(super) fn new(embedder: Embedder, index: Arc<Index>, deadline: Duration) -> Semantic {
+        Semantic {
+            embedder,
+            index,
+            deadline,
+            preloaded: RwLock::default(),
+        }
+    }
+
+    pub(super) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    pub(super) fn embedder(&self) -> &Embedder {
+        &self.embedder
+    }
+
+    /// The question's vector, or `None` when the model cannot say within the deadline.
+    pub(super) async fn embed(&self, question: &str) -> Option<Vector> {
+        let started = Instant::now();
+        if let Some(vector) = self.preloaded.read().get(question) {
+            return Some(vector.clone());
+        }
+        match tokio::time::timeout(self.deadline, self.embedder.embed(question)).await {
+            Ok(Ok(embedding)) => Some(Vector {
+                values: embedding.vector,
+                embed: started.elapsed(),
+                truncated: embedding.truncated,
+            }),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the question was not embedded; going on without the semantic tier");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(
+                    deadline_ms = self.deadline.as_millis() as u64,
+                    "the question was not embedded in time; going on without the semantic tier"
+                );
+                None
+            }
+        }
+    }
+
+    /// Embeds `texts` in large batches and keeps their vectors. `progress` is told how many are done.
+    pub(super) fn preload(&self, texts: &[&str], progress: &dyn Fn(usize)) -> Result<(), EmbedError> {
+        let vectors = self.embedder.embed_batch(texts, progress)?;
+        let kept = texts.iter().zip(vectors).map(|(text, embedding)| {
+            let vector = Vector {
+                values: embedding.vector,
+                embed: Duration::ZERO,
+                truncated: embedding.truncated,
+            };
+            (Box::from(*text), vector)
+        });
+        self.preloaded.write().extend(kept);
+        Ok(())
+    }
+
+    /// The nearest stored questions of `scope`, best first.
+    pub(super) fn nearest(&self, scope: Digest, vector: &[f32], k: usize, floor: f32) -> Option<Vec<Neighbor>> {
+        match self.index.nearest(scope_key(scope), vector, k, floor) {
+            Ok(neighbours) => Some(neighbours),
+            Err(error) => {
+                tracing::warn!(%error, "the index could not search; going on without the semantic tier");
+                None
+            }
+        }
+    }
+}
+
+/// The index's partition of a scope: half of the digest. The full one is compared on a hit.
+pub(super) fn scope_key(scope: Digest) -> ScopeKey {
+    let mut key = [0; 16];
+    key.copy_from_slice(&scope.0[..16]);
+    ScopeKey(key)
+}

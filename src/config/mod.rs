@@ -1,0 +1,150 @@
+//! Settings: a YAML file, as written, becomes [`Resolved`], as used.
+//!
+//! | file | job |
+//! |---|---|
+//! | `file` | the file as written: YAML nodes with their places |
+//! | `env` | `${VAR}` in text |
+//! | `fields` | typed settings out of nodes |
+//! | `resolved`, `kinds` | the settings as used |
+//! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `embedding`, `cache` | one concern each |
+//! | `harmless` | request fields that may be ignored, and those that never may |
+//! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
+//! | `error` | what is wrong, where, and what to do |
+//! | `show` | the settings as YAML again, secrets masked |
+//! | `reload`, `restart` | whether the file changed, and what takes a restart |
+
+mod auth;
+mod base_url;
+mod cache;
+mod embedding;
+mod env;
+mod error;
+mod fields;
+mod file;
+mod harmless;
+mod kinds;
+mod limits;
+mod listen;
+mod log;
+mod model;
+mod name;
+mod nearest;
+mod paths;
+mod provider;
+mod reload;
+mod resolved;
+mod restart;
+mod retry;
+mod show;
+mod size;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use auth::MIN_KEY_CHARS;
+pub use base_url::check as check_base_url;
+pub use cache::CacheRules;
+pub use env::Env;
+pub use error::{ConfigError, Position};
+pub use kinds::UnknownWord;
+pub use reload::Watcher;
+pub use resolved::*;
+
+use fields::{Fields, Item};
+
+const KEYS: &[&str] = &[
+    "listen",
+    "data_dir",
+    "log",
+    "auth",
+    "admin",
+    "limits",
+    "providers",
+    "default_provider",
+    "models",
+    "retry",
+    "embedding",
+    "cache",
+];
+
+/// What errors call the command line.
+const COMMAND_LINE: &str = "command line";
+
+/// Reads the settings file at `path`, with the variables of this process.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, ConfigError> {
+    let name = path.display().to_string();
+    let text = reload::read(path).map_err(|error| error.named(&name))?;
+    parse(&text, &name, overrides, &process_env)
+}
+
+/// Reads settings from `text`, which errors call `source_name`, with the variables that `env` knows.
+pub fn parse(text: &str, source_name: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved, ConfigError> {
+    resolve(text, overrides, env).map_err(|error| error.named(source_name))
+}
+
+/// The settings where there is no file: every default, and no providers.
+///
+/// Fails where the defaults do not fit the command line, as with `--listen 0.0.0.0:8080` and no keys.
+pub fn defaults(overrides: &Overrides) -> Result<Resolved, ConfigError> {
+    parse("", "default settings", overrides, &process_env)
+}
+
+/// A variable of this process; one that is not Unicode counts as not set.
+fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved, ConfigError> {
+    let mut node = file::read(text)?;
+    env::expand_tree(&mut node, "", env)?;
+    let root = Item::root(&node).map_or_else(|| Ok(Fields::none("")), |item| item.fields(KEYS))?;
+    let listen = listen(&root, overrides)?;
+    let listen_at = root
+        .get("listen")
+        .filter(|_| overrides.listen.is_none())
+        .and_then(|item| item.at());
+    let auth = auth::auth(&root, &listen, listen_at)?;
+    let providers = provider::providers(&root)?;
+    Ok(Resolved {
+        data_dir: data_dir(&root, overrides, env)?,
+        log: log::log(&root, overrides)?,
+        admin: auth::admin(&root, &auth)?,
+        limits: limits::limits(&root)?,
+        default_provider: model::default_provider(&root, &providers)?,
+        models: model::models(&root, &providers)?,
+        retry: retry::retry(&root)?,
+        embedding: embedding::embedding(&root, overrides, env)?,
+        cache: cache::cache(&root)?,
+        listen,
+        auth,
+        providers,
+    })
+}
+
+fn listen(root: &Fields<'_>, overrides: &Overrides) -> Result<String, ConfigError> {
+    let from_file = root.text("listen")?;
+    if let (Some(text), Some(item)) = (&from_file, root.get("listen")) {
+        listen::check(text).map_err(|message| item.error(message))?;
+    }
+    if let Some(text) = &overrides.listen {
+        listen::check(text).map_err(|message| ConfigError::new("--listen", None, message).named(COMMAND_LINE))?;
+    }
+    Ok(overrides
+        .listen
+        .clone()
+        .or(from_file)
+        .unwrap_or_else(|| listen::DEFAULT.to_owned()))
+}
+
+fn data_dir(root: &Fields<'_>, overrides: &Overrides, env: &Env<'_>) -> Result<PathBuf, ConfigError> {
+    if let Some(folder) = &overrides.data_dir {
+        return Ok(folder.clone());
+    }
+    match (root.text("data_dir")?, root.get("data_dir")) {
+        (Some(text), Some(item)) => paths::folder(&text, env).map_err(|message| item.error(message)),
+        _ => paths::default_data_dir(env).map_err(|message| {
+            ConfigError::new("data_dir", None, message).with_suggestion("set HOME, or name a folder")
+        }),
+    }
+}

@@ -1,0 +1,106 @@
+//! Models with a route or a price of their own, and the provider of all others.
+
+use super::error::ConfigError;
+use super::fields::{Fields, Item};
+use super::kinds::{quoted, shortened};
+use super::nearest::nearest;
+use super::resolved::{Model, Price, Provider, Target};
+
+/// More than any model costs, in US dollars per million tokens.
+const MAX_USD: f64 = 1_000_000.0;
+
+/// Reads `models`.
+pub(super) fn models(root: &Fields<'_>, providers: &[Provider]) -> Result<Vec<Model>, ConfigError> {
+    let mut models: Vec<Model> = Vec::new();
+    for item in root.list("models")? {
+        let model = model(&item, providers)?;
+        if models.iter().any(|other| other.name == model.name) {
+            let error = item.error(format!("another model has the name `{}`", model.name));
+            return Err(error.with_suggestion("put all its targets into one entry"));
+        }
+        models.push(model);
+    }
+    Ok(models)
+}
+
+/// Reads `default_provider`.
+pub(super) fn default_provider(root: &Fields<'_>, providers: &[Provider]) -> Result<Option<String>, ConfigError> {
+    match root.text("default_provider")? {
+        Some(name) => provider_name(name, root.get("default_provider").as_ref(), providers).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn model(item: &Item<'_>, providers: &[Provider]) -> Result<Model, ConfigError> {
+    let fields = item.fields(&["name", "targets", "price"])?;
+    let name = fields.require("name")?.text()?;
+    let list = fields.require("targets")?;
+    let mut targets: Vec<Target> = Vec::new();
+    for item in list.list()? {
+        let target = target(&item, &name, providers)?;
+        if targets.contains(&target) {
+            return Err(item
+                .error("this target is there twice")
+                .with_suggestion("`retry.attempts` says how often each is tried"));
+        }
+        targets.push(target);
+    }
+    if targets.is_empty() {
+        return Err(list
+            .error("expected at least one target, found none")
+            .with_suggestion("add `- provider: NAME`"));
+    }
+    Ok(Model {
+        name,
+        targets,
+        price: price(&fields)?,
+    })
+}
+
+fn target(item: &Item<'_>, name: &str, providers: &[Provider]) -> Result<Target, ConfigError> {
+    let fields = item.fields(&["provider", "model"])?;
+    let provider = fields.require("provider")?;
+    Ok(Target {
+        provider: provider_name(provider.text()?, Some(&provider), providers)?,
+        model: fields.text("model")?.unwrap_or_else(|| name.to_owned()),
+    })
+}
+
+/// `name`, if there is a provider of that name.
+fn provider_name(name: String, item: Option<&Item<'_>>, providers: &[Provider]) -> Result<String, ConfigError> {
+    let names: Vec<&str> = providers.iter().map(|provider| provider.name.as_str()).collect();
+    if names.contains(&name.as_str()) {
+        return Ok(name);
+    }
+    let shown = item.and_then(Item::written).unwrap_or(&name);
+    let message = format!("there is no provider `{}`", shortened(shown));
+    let error = item.map_or_else(|| ConfigError::new("", None, &*message), |item| item.error(&*message));
+    Err(match nearest(&name, names.iter().copied()) {
+        Some(near) => error.with_suggestion(format!("did you mean `{near}`?")),
+        None if names.is_empty() => error.with_suggestion("add one to `providers`"),
+        None => error.with_suggestion(format!("the providers are {}", quoted(&names))),
+    })
+}
+
+fn price(fields: &Fields<'_>) -> Result<Option<Price>, ConfigError> {
+    let keys = ["input_usd_per_million_tokens", "output_usd_per_million_tokens"];
+    let Some(item) = fields.get("price") else {
+        return Ok(None);
+    };
+    let fields = item.fields(&keys)?;
+    let [input, output] = keys.map(|key| fields.require(key)?.float(0.0..=MAX_USD).map(micro_usd));
+    Ok(Some(Price {
+        input_micro_usd_per_million: input?,
+        output_micro_usd_per_million: output?,
+    }))
+}
+
+/// Micro-dollars nearest to `usd`, which is from zero to [`MAX_USD`].
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range was checked: it fits"
+)]
+fn micro_usd(usd: f64) -> u64 {
+    (usd * 1e6).round() as u64
+}

@@ -1,0 +1,261 @@
+//! The settings as used: plain structs with every default filled in, environment variables replaced, and every value
+//! checked. Times are `Duration`s, sizes are bytes, secrets are [`Secret`]s. Engines build themselves from these.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::types::secret::Secret;
+
+pub use super::kinds::{Device, LogFormat, LogLevel, OnHangUp, ProviderKind};
+pub use crate::types::money::Price;
+
+/// Everything that the process needs to know to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// Where to listen: `host:port`. The host may be a name or an address; an IPv6 address is in brackets.
+    pub listen: String,
+    /// The folder that holds the store, the cache and the downloaded models.
+    pub data_dir: PathBuf,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Who may call.
+    pub auth: Auth,
+    /// Who may administer.
+    pub admin: Admin,
+    /// What one process takes on at most.
+    pub limits: Limits,
+    /// Where requests can be sent, in the order written.
+    pub providers: Vec<Provider>,
+    /// The provider of a model that no entry of `models` names and no provider lists. Always one of `providers`.
+    pub default_provider: Option<String>,
+    /// Models with a route or a price of their own, in the order written.
+    pub models: Vec<Model>,
+    /// When and how often a target is tried again.
+    pub retry: Retry,
+    /// The sentence model.
+    pub embedding: Embedding,
+    /// What is cached, and how an answer is found again.
+    pub cache: Cache,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least severe level that is written.
+    pub level: LogLevel,
+    /// Whether the texts of prompts and answers may appear in the log.
+    pub prompts: bool,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Auth {
+    /// Whether callers without a key are let in. With keys and `open`, a key that is given still has to be right.
+    pub open: bool,
+    /// The keys that callers may show. Names and keys are unique.
+    pub keys: Vec<CallerKey>,
+}
+
+/// One key that callers may show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallerKey {
+    /// What logs and metrics call this key.
+    pub name: String,
+    /// The key itself, at least [`super::MIN_KEY_CHARS`] characters of visible ASCII.
+    pub key: Secret,
+    /// Whose answers this key shares. Keys of one tenant share cached answers; no others do.
+    pub tenant: String,
+}
+
+/// Who may administer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admin {
+    /// The key of the administration endpoints. Without it they answer nobody but a loopback caller, or nobody at all,
+    /// as those endpoints decide.
+    pub key: Option<Secret>,
+}
+
+/// What one process takes on at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body_bytes: usize,
+    /// How many requests may be in flight at once, process-wide.
+    pub in_flight: usize,
+    /// How long a caller may take to send the head of a request.
+    pub header_timeout: Duration,
+    /// How long one request may take as a whole, its stream included.
+    pub request_timeout: Duration,
+    /// How long requests in flight get to finish at shutdown.
+    pub shutdown_timeout: Duration,
+}
+
+/// One place where requests can be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Provider {
+    /// What models, logs and metrics call it. Unique.
+    pub name: String,
+    /// How it is spoken to.
+    pub kind: ProviderKind,
+    /// Where it answers: `http` or `https`, without a slash at the end, user information, query or fragment. Empty only
+    /// for [`ProviderKind::Demo`], which answers inside the process.
+    ///
+    /// This is the part before `/chat/completions`, so that it usually ends in `/v1`.
+    pub base_url: String,
+    /// The key that it wants as a bearer token.
+    pub api_key: Option<Secret>,
+    /// Headers to send along, by lower-case name. Their values are secrets, because they often hold keys.
+    pub headers: BTreeMap<String, Secret>,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long the first byte of the reply may take, counted from the request's last byte.
+    pub first_byte_timeout: Duration,
+    /// How long the reply may pause between two reads.
+    pub idle_timeout: Duration,
+    /// The models it is known to have. Empty: ask it.
+    pub models: Vec<String>,
+    /// Whether to ask for the usage at the end of a stream where the caller did not (`stream_options.include_usage`).
+    pub stream_usage: bool,
+}
+
+/// A model with a route or a price of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What callers call it. Unique.
+    pub name: String,
+    /// Where it is to be had, the first choice first. Never empty.
+    pub targets: Vec<Target>,
+    /// What it costs, where that is known.
+    pub price: Option<Price>,
+}
+
+/// One provider that has a model, and the name it has there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The name of one of [`Resolved::providers`].
+    pub provider: String,
+    /// What the provider calls the model.
+    pub model: String,
+}
+
+/// When and how often a target is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries per target, the first included. At least 1.
+    pub attempts: u32,
+    /// The wait before the second try; it doubles with each one more.
+    pub backoff: Duration,
+    /// The longest such wait.
+    pub backoff_max: Duration,
+    /// The longest `Retry-After` that is waited out. A longer one makes the router go on to the next target.
+    pub retry_after_max: Duration,
+    /// Retries as a share of requests, in percent. Beyond it a failure is final.
+    pub budget_percent: u32,
+    /// How long all tries at all targets may take together.
+    pub total_timeout: Duration,
+}
+
+/// The sentence model, and how it is fed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedding {
+    /// The name of a model in the manifest.
+    pub model: String,
+    /// A folder that already holds the model's files. Nothing is then downloaded.
+    pub model_dir: Option<PathBuf>,
+    /// What it runs on.
+    pub device: Device,
+    /// Threads that embed. At least 1.
+    pub threads: usize,
+    /// The most tokens in one batch, padding included.
+    pub batch_tokens: usize,
+    /// How long a batch that is not full waits for company. Zero: not at all.
+    pub batch_wait: Duration,
+    /// How many texts may wait for a batch. Beyond it a lookup goes without the semantic tier.
+    pub queue: usize,
+    /// How long one text may wait and be embedded. Beyond it the lookup goes without the semantic tier.
+    pub deadline: Duration,
+}
+
+/// What is cached, and how an answer is found again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cache {
+    /// Whether anything is cached at all.
+    pub enabled: bool,
+    /// How long an entry may be served.
+    pub ttl: Duration,
+    /// What all entries may take in memory, in bytes.
+    pub memory_bytes: u64,
+    /// The largest answer that is cached, in bytes.
+    pub max_answer_bytes: u64,
+    /// Whether the normalised tier is on.
+    pub normalised: bool,
+    /// The semantic tier.
+    pub semantic: Semantic,
+    /// Exceptions for a tenant, a model, or both. See [`Cache::rules_for`].
+    pub overrides: Vec<CacheOverride>,
+    /// Top-level request fields that do not tell requests apart.
+    pub harmless_fields: Vec<String>,
+    /// How long a request may wait for another that is fetching the same answer.
+    pub flight_wait: Duration,
+    /// What becomes of an answer whose caller hung up.
+    pub on_hang_up: OnHangUp,
+    /// How long past its `ttl` an entry may still be served when the providers fail. Zero: never.
+    pub stale_if_error: Duration,
+    /// When entries reach the disk.
+    pub sync: CacheSync,
+}
+
+/// The semantic tier: a reworded question may find the answer to an earlier one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Semantic {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// The least cosine similarity that is served, 0.5 to 1.
+    pub threshold: f64,
+    /// Whether a differing number, identifier or date forbids a hit.
+    pub veto: bool,
+    /// How many near entries are looked at.
+    pub candidates: usize,
+}
+
+/// An exception from the cache's settings. What is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CacheOverride {
+    /// The tenant it is for; `None` is every tenant. One of `tenant` and `model` is set.
+    pub tenant: Option<String>,
+    /// The model it is for, by the name that callers use; `None` is every model.
+    pub model: Option<String>,
+    /// In place of [`Cache::enabled`].
+    pub enabled: Option<bool>,
+    /// In place of [`Semantic::enabled`].
+    pub semantic: Option<bool>,
+    /// In place of [`Semantic::threshold`].
+    pub threshold: Option<f64>,
+    /// In place of [`Cache::ttl`].
+    pub ttl: Option<Duration>,
+}
+
+/// When entries reach the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheSync {
+    /// How often written entries are synced to the disk. Zero: after each write.
+    pub interval: Duration,
+}
+
+/// What the command line says in place of the file. `None` leaves the file's word.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// In place of [`Resolved::listen`].
+    pub listen: Option<String>,
+    /// In place of [`Resolved::data_dir`].
+    pub data_dir: Option<PathBuf>,
+    /// In place of [`Embedding::model_dir`].
+    pub model_dir: Option<PathBuf>,
+    /// In place of [`Log::format`].
+    pub log_format: Option<LogFormat>,
+    /// In place of [`Log::level`].
+    pub log_level: Option<LogLevel>,
+}

@@ -1,0 +1,37 @@
+//! Which settings take effect only at a restart.
+
+use super::resolved::Resolved;
+
+impl Resolved {
+    /// The keys that differ in `new` and take effect only when the process starts again: those that size or bind
+    /// something that lives as long as the process. All others may change while it runs.
+    pub fn restart_needed(&self, new: &Resolved) -> Vec<&'static str> {
+        macro_rules! differing {
+            ($($key:literal: $($field:ident).+,)+) => {
+                [$(($key, self.$($field).+ != new.$($field).+)),+]
+            };
+        }
+        let differing = differing! {
+            "listen": listen,
+            "data_dir": data_dir,
+            "log.format": log.format,
+            "log.level": log.level,
+            "limits.body_bytes": limits.body_bytes,
+            "limits.in_flight": limits.in_flight,
+            "limits.header_timeout_ms": limits.header_timeout,
+            "embedding.model": embedding.model,
+            "embedding.model_dir": embedding.model_dir,
+            "embedding.device": embedding.device,
+            "embedding.threads": embedding.threads,
+            "embedding.batch_tokens": embedding.batch_tokens,
+            "embedding.batch_wait_us": embedding.batch_wait,
+            "embedding.queue": embedding.queue,
+            "cache.memory_bytes": cache.memory_bytes,
+            "cache.sync.interval_ms": cache.sync.interval,
+        };
+        differing
+            .into_iter()
+            .filter_map(|(key, differs)| differs.then_some(key))
+            .collect()
+    }
+}

@@ -1,0 +1,240 @@
+//! The settings as YAML again, every default written out and every secret masked.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::resolved::{Auth, Cache, Embedding, Limits, Log, Model, Provider, ProviderKind, Resolved, Retry};
+use super::size;
+
+/// What stands in place of a secret.
+const MASK: &str = "\"[secret]\"";
+
+impl Resolved {
+    /// These settings as YAML that can be read again, once its masked secrets are filled in.
+    pub fn show(&self) -> String {
+        let mut yaml = Yaml::default();
+        yaml.line("listen", &text(&self.listen));
+        yaml.line("data_dir", &path(&self.data_dir));
+        yaml.map("log", |yaml| log(yaml, &self.log));
+        yaml.map("auth", |yaml| auth(yaml, &self.auth));
+        if self.admin.key.is_some() {
+            yaml.map("admin", |yaml| yaml.line("key", MASK));
+        }
+        yaml.map("limits", |yaml| limits(yaml, &self.limits));
+        yaml.list("providers", &self.providers, provider);
+        if let Some(name) = &self.default_provider {
+            yaml.line("default_provider", &text(name));
+        }
+        yaml.list("models", &self.models, model);
+        yaml.map("retry", |yaml| retry(yaml, &self.retry));
+        yaml.map("embedding", |yaml| embedding(yaml, &self.embedding));
+        yaml.map("cache", |yaml| cache(yaml, &self.cache));
+        yaml.text
+    }
+}
+
+fn log(yaml: &mut Yaml, log: &Log) {
+    yaml.line("format", log.format.as_str());
+    yaml.line("level", &text(log.level.as_str()));
+    yaml.line("prompts", &log.prompts.to_string());
+}
+
+fn auth(yaml: &mut Yaml, auth: &Auth) {
+    yaml.line("open", &auth.open.to_string());
+    yaml.list("keys", &auth.keys, |yaml, key| {
+        yaml.line("name", &text(&key.name));
+        yaml.line("key", MASK);
+        yaml.line("tenant", &text(&key.tenant));
+    });
+}
+
+fn limits(yaml: &mut Yaml, limits: &Limits) {
+    yaml.line("body_bytes", &size::format(limits.body_bytes as u64));
+    yaml.line("in_flight", &limits.in_flight.to_string());
+    yaml.millis("header_timeout_ms", limits.header_timeout);
+    yaml.millis("request_timeout_ms", limits.request_timeout);
+    yaml.millis("shutdown_timeout_ms", limits.shutdown_timeout);
+}
+
+fn provider(yaml: &mut Yaml, provider: &Provider) {
+    yaml.line("name", &text(&provider.name));
+    yaml.line("kind", provider.kind.as_str());
+    if provider.kind != ProviderKind::Demo {
+        yaml.line("base_url", &text(&provider.base_url));
+    }
+    if provider.api_key.is_some() {
+        yaml.line("api_key", MASK);
+    }
+    if !provider.headers.is_empty() {
+        yaml.map("headers", |yaml| {
+            for name in provider.headers.keys() {
+                yaml.line(&quoted(name), MASK);
+            }
+        });
+    }
+    yaml.millis("connect_timeout_ms", provider.connect_timeout);
+    yaml.millis("first_byte_timeout_ms", provider.first_byte_timeout);
+    yaml.millis("idle_timeout_ms", provider.idle_timeout);
+    yaml.line("models", &texts(&provider.models));
+    yaml.line("stream_usage", &provider.stream_usage.to_string());
+}
+
+fn model(yaml: &mut Yaml, model: &Model) {
+    yaml.line("name", &text(&model.name));
+    yaml.list("targets", &model.targets, |yaml, target| {
+        yaml.line("provider", &text(&target.provider));
+        yaml.line("model", &text(&target.model));
+    });
+    if let Some(price) = &model.price {
+        yaml.map("price", |yaml| {
+            yaml.line("input_usd_per_million_tokens", &usd(price.input_micro_usd_per_million));
+            yaml.line(
+                "output_usd_per_million_tokens",
+                &usd(price.output_micro_usd_per_million),
+            );
+        });
+    }
+}
+
+fn retry(yaml: &mut Yaml, retry: &Retry) {
+    yaml.line("attempts", &retry.attempts.to_string());
+    yaml.millis("backoff_ms", retry.backoff);
+    yaml.millis("backoff_max_ms", retry.backoff_max);
+    yaml.millis("retry_after_max_ms", retry.retry_after_max);
+    yaml.line("budget_percent", &retry.budget_percent.to_string());
+    yaml.millis("total_timeout_ms", retry.total_timeout);
+}
+
+fn embedding(yaml: &mut Yaml, embedding: &Embedding) {
+    yaml.line("model", &text(&embedding.model));
+    if let Some(folder) = &embedding.model_dir {
+        yaml.line("model_dir", &path(folder));
+    }
+    yaml.line("device", &text(&embedding.device.to_string()));
+    yaml.line("threads", &embedding.threads.to_string());
+    yaml.line("batch_tokens", &embedding.batch_tokens.to_string());
+    yaml.line("batch_wait_us", &embedding.batch_wait.as_micros().to_string());
+    yaml.line("queue", &embedding.queue.to_string());
+    yaml.millis("deadline_ms", embedding.deadline);
+}
+
+fn cache(yaml: &mut Yaml, cache: &Cache) {
+    yaml.line("enabled", &cache.enabled.to_string());
+    yaml.line("ttl_s", &cache.ttl.as_secs().to_string());
+    yaml.line("memory_bytes", &size::format(cache.memory_bytes));
+    yaml.line("max_answer_bytes", &size::format(cache.max_answer_bytes));
+    yaml.line("normalised", &cache.normalised.to_string());
+    yaml.map("semantic", |yaml| {
+        yaml.line("enabled", &cache.semantic.enabled.to_string());
+        yaml.line("threshold", &cache.semantic.threshold.to_string());
+        yaml.line("veto", &cache.semantic.veto.to_string());
+        yaml.line("candidates", &cache.semantic.candidates.to_string());
+    });
+    yaml.list("overrides", &cache.overrides, |yaml, one| {
+        yaml.maybe("tenant", one.tenant.as_deref().map(text));
+        yaml.maybe("model", one.model.as_deref().map(text));
+        yaml.maybe("enabled", one.enabled.map(|on| on.to_string()));
+        yaml.maybe("semantic", one.semantic.map(|on| on.to_string()));
+        yaml.maybe("threshold", one.threshold.map(|threshold| threshold.to_string()));
+        yaml.maybe("ttl_s", one.ttl.map(|ttl| ttl.as_secs().to_string()));
+    });
+    yaml.line("harmless_fields", &texts(&cache.harmless_fields));
+    yaml.millis("flight_wait_ms", cache.flight_wait);
+    yaml.line("on_hang_up", cache.on_hang_up.as_str());
+    yaml.line("stale_if_error_s", &cache.stale_if_error.as_secs().to_string());
+    yaml.map("sync", |yaml| yaml.millis("interval_ms", cache.sync.interval));
+}
+
+/// YAML in the making.
+#[derive(Default)]
+struct Yaml {
+    text: String,
+    indent: usize,
+    /// Whether the next line begins an element of a list.
+    element: bool,
+}
+
+impl Yaml {
+    fn line(&mut self, key: &str, value: &str) {
+        let dash = if std::mem::take(&mut self.element) { "- " } else { "" };
+        let indent = self.indent - dash.len();
+        let space = if value.is_empty() { "" } else { " " };
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{:indent$}{dash}{key}:{space}{value}", "");
+    }
+
+    fn maybe(&mut self, key: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.line(key, &value);
+        }
+    }
+
+    fn millis(&mut self, key: &str, time: Duration) {
+        self.line(key, &time.as_millis().to_string());
+    }
+
+    fn map(&mut self, key: &str, inside: impl FnOnce(&mut Self)) {
+        self.line(key, "");
+        self.indent += 2;
+        inside(self);
+        self.indent -= 2;
+    }
+
+    fn list<T>(&mut self, key: &str, elements: &[T], inside: impl Fn(&mut Self, &T)) {
+        if elements.is_empty() {
+            return self.line(key, "[]");
+        }
+        self.line(key, "");
+        self.indent += 4;
+        for element in elements {
+            self.element = true;
+            inside(self, element);
+        }
+        self.indent -= 4;
+    }
+}
+
+/// Text as a YAML scalar that reads back as itself, its dollar signs doubled.
+fn text(text: &str) -> String {
+    quoted(&text.replace('$', "$$"))
+}
+
+/// Text as a YAML scalar: bare where that is safe, quoted where it is not.
+fn quoted(text: &str) -> String {
+    let bare = |c: char| c.is_ascii_lowercase() || c == '_';
+    // All-letter words that YAML reads as something else.
+    let taken = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    if !text.is_empty() && text.chars().all(bare) && !taken.contains(&text) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() || ('\u{2028}'..='\u{2029}').contains(&c) || c == '\u{feff}' => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+fn texts(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|one| text(one)).collect::<Vec<_>>().join(", "))
+}
+
+/// A path; one that is not Unicode is shown with replacement characters.
+fn path(path: &Path) -> String {
+    text(&path.to_string_lossy())
+}
+
+/// Micro-dollars as dollars, exactly.
+fn usd(micro_usd: u64) -> String {
+    let (whole, rest) = (micro_usd / 1_000_000, micro_usd % 1_000_000);
+    let rest = format!("{rest:06}");
+    format!("{whole}.{}", rest.trim_end_matches('0'))
+        .trim_end_matches('.')
+        .to_owned()
+}

@@ -1,0 +1,331 @@
+//! The settings as a whole: what is read, and what is shown.
+
+mod refusals;
+
+use std::fs;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::secret::Secret;
+
+const EXAMPLE: &str = include_str!("../../deploy/askonce.example.yaml");
+const GUIDE: &str = include_str!("../../docs/configuration.md");
+
+/// What the variables below hold, which no error may repeat.
+const HIDDEN: &str = "sk-hidden-0123456789";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "HOME" => Some("/home/ada".into()),
+        "KEY" => Some(HIDDEN.into()),
+        "SHORT" => Some("sk-hidden".into()),
+        "COUNT" => Some("7".into()),
+        "ON" => Some("true".into()),
+        "LINES" => Some(format!("{HIDDEN}\n")),
+        _ => None,
+    }
+}
+
+fn read(text: &str) -> Result<Resolved, ConfigError> {
+    parse(text, "a.yaml", &Overrides::default(), &env)
+}
+
+#[test]
+fn an_empty_file_is_every_default() {
+    let settings = read("").unwrap();
+    for empty in [
+        "\n",
+        "# nothing\n",
+        "---\n",
+        "{}",
+        "log:\nauth:\nproviders:\ncache: ~\n",
+        "\u{feff}",
+    ] {
+        assert_eq!(read(empty).as_ref(), Ok(&settings), "{empty:?}");
+    }
+    assert_eq!(settings.listen, "127.0.0.1:8080");
+    assert_eq!(settings.data_dir, Path::new("/home/ada/.local/share/askonce"));
+    assert_eq!(
+        settings.auth,
+        Auth {
+            open: true,
+            keys: vec![]
+        }
+    );
+    assert_eq!(settings.limits.body_bytes, 32 << 20);
+    assert_eq!(settings.retry.total_timeout, Duration::from_secs(300));
+    assert_eq!(settings.cache.memory_bytes, 1 << 30);
+    assert_eq!(settings.cache.harmless_fields.len(), 7);
+    assert!(settings.providers.is_empty() && settings.models.is_empty());
+}
+
+#[test]
+fn variables_stand_for_any_scalar() {
+    let text = "limits: {in_flight: '${COUNT}', body_bytes: '${COUNT}MiB'}\nlog: {prompts: '${ON}'}\n\
+                admin: {key: '${KEY}'}\ndata_dir: ${XDG_DATA_HOME:-~/.local/share}/x\n";
+    let settings = read(text).unwrap();
+    assert_eq!(settings.limits.in_flight, 7);
+    assert_eq!(settings.limits.body_bytes, 7 << 20);
+    assert!(settings.log.prompts);
+    assert_eq!(settings.admin.key, Some(Secret::new(HIDDEN)));
+    assert_eq!(settings.data_dir, Path::new("/home/ada/.local/share/x"));
+    assert_eq!(read("admin: {key: '${NOPE:-}'}").unwrap().admin.key, None);
+}
+
+#[test]
+fn the_command_line_has_the_last_word() {
+    let overrides = Overrides {
+        listen: Some("0.0.0.0:9".into()),
+        data_dir: Some("/d".into()),
+        model_dir: Some("/m".into()),
+        log_format: Some(LogFormat::Json),
+        log_level: Some(LogLevel::Trace),
+    };
+    let text = "listen: 127.0.0.1:80\ndata_dir: /x\nembedding: {model_dir: /y}\nauth: {open: true}\n";
+    let settings = parse(text, "a.yaml", &overrides, &|_| None).unwrap();
+    assert_eq!(
+        (settings.listen.as_str(), settings.data_dir),
+        ("0.0.0.0:9", "/d".into())
+    );
+    assert_eq!(settings.embedding.model_dir, Some("/m".into()));
+    assert_eq!(
+        (settings.log.format, settings.log.level),
+        (LogFormat::Json, LogLevel::Trace)
+    );
+    // Listening wider than the file meant to is refused as well.
+    assert!(
+        parse("", "a.yaml", &overrides, &env)
+            .unwrap_err()
+            .to_string()
+            .starts_with("a.yaml: auth: other machines can reach")
+    );
+    let overrides = Overrides {
+        listen: Some("nowhere".into()),
+        ..Overrides::default()
+    };
+    assert_eq!(
+        parse("", "a.yaml", &overrides, &env).unwrap_err().to_string(),
+        "command line: --listen: expected an address such as `127.0.0.1:8080` or `[::1]:8080`, found no port"
+    );
+    assert_eq!(
+        parse("", "a.yaml", &Overrides::default(), &|_| None)
+            .unwrap_err()
+            .to_string(),
+        "a.yaml: data_dir: cannot tell the home folder, since HOME is not set to an absolute path; set HOME, or name a folder"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal = |path: &Path| {
+        load(path, &Overrides::default())
+            .unwrap_err()
+            .to_string()
+            .replace(&path.display().to_string(), "FILE")
+    };
+    let path = folder.path().join("a.yaml");
+    assert_eq!(
+        refusal(&path),
+        "FILE: there is no such file; check the path given with `--config`"
+    );
+    assert_eq!(
+        refusal(folder.path()),
+        "FILE: this is a folder, expected a YAML file; name the file in it"
+    );
+    fs::write(&path, b"log: {}\nlisten: \xc3\xbc\xff\n").unwrap();
+    assert_eq!(
+        refusal(&path),
+        "FILE: the file is not UTF-8 text at line 2, column 10; save it as UTF-8"
+    );
+    fs::write(&path, b"\xff\xfel\0").unwrap();
+    assert_eq!(
+        refusal(&path),
+        "FILE: the file is not UTF-8 text at line 1, column 1; save it as UTF-8"
+    );
+    fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert_eq!(
+        refusal(&path),
+        "FILE: the file is larger than 1MiB, which no settings are; check the path"
+    );
+    #[cfg(unix)]
+    assert_eq!(
+        refusal(Path::new("/dev/null")),
+        "FILE: this is a device, pipe or socket, expected a YAML file"
+    );
+    fs::write(&path, "data_dir: /d\n").unwrap();
+    assert_eq!(load(&path, &Overrides::default()).unwrap().data_dir, Path::new("/d"));
+}
+
+#[test]
+fn odd_nesting_is_refused_quickly() {
+    let staircase: String = (0..1000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let laughs: String = (1..30)
+        .map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}, *a{0}]\n", n - 1))
+        .collect();
+    let odd = [
+        "[".repeat(100_000),
+        "- ".repeat(100_000),
+        "{a: ".repeat(100_000),
+        staircase,
+        format!("a0: &a0 1\n{laughs}"),
+    ];
+    for text in odd {
+        let error = read(&text).unwrap_err().to_string();
+        assert!(
+            error.contains("nests too deep") || error.contains("recursion limit"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_example_and_the_guide_are_true() {
+    let settings = parse(EXAMPLE, "example", &Overrides::default(), &env).unwrap();
+    assert_eq!(settings.providers.len(), 3);
+    assert_eq!(
+        settings.cache.rules_for("legal", "gpt-4o-mini").ttl,
+        Duration::from_secs(3600)
+    );
+    let keys = "auth: {keys: [{name: a, key: '${KEY}'}]}\nadmin: {key: '${KEY}-2'}\nembedding: {model_dir: /m}\n";
+    for shown in [settings.show(), read(keys).unwrap().show()] {
+        for line in shown.lines() {
+            let key = line
+                .trim_start_matches([' ', '-'])
+                .split(':')
+                .next()
+                .unwrap_or_default();
+            assert!(
+                key.starts_with('"') || GUIDE.contains(&format!("`{key}`")),
+                "docs/configuration.md lacks `{key}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_later_override_wins() {
+    let text = "cache:\n  ttl_s: 100\n  overrides:\n    - {tenant: t, ttl_s: 50, semantic: false}\n    \
+                - {model: m, ttl_s: 10, threshold: 0.99}\n    - {tenant: t, model: m, enabled: false}\n";
+    let cache = read(text).unwrap().cache;
+    let usual = CacheRules {
+        enabled: true,
+        semantic: true,
+        threshold: 0.92,
+        ttl: Duration::from_secs(100),
+    };
+    assert_eq!(cache.rules_for("u", "n"), usual);
+    assert_eq!(
+        cache.rules_for("t", "n"),
+        CacheRules {
+            semantic: false,
+            ttl: Duration::from_secs(50),
+            ..usual
+        }
+    );
+    let narrow = CacheRules {
+        threshold: 0.99,
+        ttl: Duration::from_secs(10),
+        ..usual
+    };
+    assert_eq!(cache.rules_for("u", "m"), narrow);
+    assert_eq!(
+        cache.rules_for("t", "m"),
+        CacheRules {
+            enabled: false,
+            semantic: false,
+            ..narrow
+        }
+    );
+    let off = read("cache: {enabled: false, overrides: [{model: m, enabled: true}]}")
+        .unwrap()
+        .cache;
+    assert!(!off.rules_for("t", "m").enabled);
+}
+
+#[test]
+fn restarts_are_named() {
+    let old = read("").unwrap();
+    assert_eq!(old.restart_needed(&old), [""; 0]);
+    let live = read(
+        "cache: {ttl_s: 5, semantic: {threshold: 0.9}}\nproviders: [{name: a, kind: demo}]\nretry: {attempts: 1}\n",
+    )
+    .unwrap();
+    assert_eq!(old.restart_needed(&live), [""; 0]);
+    let dead =
+        read("listen: 127.0.0.1:1\nlimits: {in_flight: 5}\nembedding: {threads: 2}\ncache: {memory_bytes: 2MiB}\n")
+            .unwrap();
+    assert_eq!(
+        old.restart_needed(&dead),
+        ["listen", "limits.in_flight", "embedding.threads", "cache.memory_bytes"]
+    );
+}
+
+/// A file with every kind of secret in it, around words of the caller's choice.
+fn with_secrets(secret: &str, model: &str) -> String {
+    let quote = |text: &str| format!("'{}'", text.replace('$', "$$").replace('\'', "''"));
+    format!(
+        "auth:\n  keys:\n    - {{name: k1, key: {key}, tenant: t}}\n    - {{name: k2, key: {key2}}}\n\
+         admin: {{key: {admin}}}\nproviders:\n  - name: p\n    kind: openai\n    api_key: {key}\n    headers: {{X-Key: {key}}}\n    \
+         models: [{model}]\n  - {{name: q, kind: openai_compatible, base_url: 'http://[::1]:1/', headers: {{authorization: {key}}}}}\n\
+         models:\n  - {{name: {model}, targets: [{{provider: p, model: {model}}}, {{provider: q}}], \
+         price: {{input_usd_per_million_tokens: 0.000001, output_usd_per_million_tokens: 12.5}}}}\n\
+         cache: {{overrides: [{{tenant: t, model: {model}, threshold: 0.95}}]}}\n",
+        key = quote(secret),
+        key2 = quote(&format!("{secret}2")),
+        admin = quote(&format!("{secret}3")),
+        model = quote(model),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nothing_shown_holds_a_secret(secret in "[!-~]{16,40}", model in "[^\\p{C}\\p{Zl}\\p{Zp}]{1,20}") {
+        let settings = read(&with_secrets(&secret, &model)).unwrap();
+        prop_assert_eq!(settings.providers[0].headers["x-key"].expose(), &secret);
+        prop_assert_eq!(&settings.models[0].name, &model);
+        let (shown, debug) = (settings.show(), format!("{settings:?}"));
+        prop_assert!(!shown.contains(&secret) && !debug.contains(&secret));
+
+        // With its masks filled in, what is shown reads back as what it was.
+        let mut secrets = ["", "2", "3", "", "", ""].iter().map(|end| format!("{secret}{end}").replace('$', "$$"));
+        let filled: Vec<String> = shown.lines().map(|line| match line.strip_suffix("\"[secret]\"") {
+            Some(before) => format!("{before}'{}'", secrets.next().unwrap().replace('\'', "''")),
+            None => line.to_owned(),
+        }).collect();
+        prop_assert!(secrets.next().is_none());
+        prop_assert_eq!(read(&filled.join("\n")).unwrap(), settings);
+    }
+
+}
+
+proptest! {
+    #[test]
+    fn slips_of_the_keyboard_neither_panic_nor_leak(
+        at in 0usize..2000, cut in 0usize..12, slip in "[ -~\n\t\u{fc}]{0,4}",
+    ) {
+        // The secrets come from a variable, so that no slip can turn them into keys or names as written.
+        let mut good = with_secrets("KEY_HERE", "m");
+        for (end, key) in [("2'", "'${KEY}-2'"), ("3'", "'${KEY}-3'"), ("'", "'${KEY}'")] {
+            good = good.replace(&format!("'KEY_HERE{end}"), key);
+        }
+        prop_assert!(read(&good).is_ok());
+        let mut text: Vec<char> = good.chars().collect();
+        let at = at.min(text.len());
+        text.splice(at..(at + cut).min(good.len()), slip.chars());
+        let text: String = text.into_iter().collect();
+        match read(&text) {
+            Ok(settings) => prop_assert!(!settings.show().contains(HIDDEN)),
+            Err(error) => prop_assert!(!error.to_string().contains(HIDDEN), "{}", error),
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text: String) {
+        let _ = read(&text);
+    }
+}

@@ -1,0 +1,271 @@
+//! What is refused, and in which words.
+
+use super::read;
+
+/// Each: a file, and the message that it gets.
+const REFUSED: &[(&str, &str)] = &[
+    // What is not YAML, or not YAML for settings.
+    (
+        "log: {level: info\n",
+        "this is not valid YAML: unclosed bracket '{' at line 1, column 6; check the indentation, and put text that holds any of `: # { } [ ] * &` in quotes",
+    ),
+    (
+        "log:\n\tlevel: info\n",
+        "a tab in the indentation at line 2, column 1; YAML is indented with spaces only",
+    ),
+    (
+        "log: {}\n\nlog: {}\n",
+        "the key `log` is there twice at line 3, column 1; keep one of them",
+    ),
+    (
+        "log: {1: a, '1': b}\n",
+        "the key `1` is there twice at line 1, column 13; keep one of them",
+    ),
+    (
+        "log: {}\n---\nlog: {}\n",
+        "a second YAML document at line 3, column 1; keep one document: remove the `---` line between them",
+    ),
+    (
+        "log: *a\n",
+        "an alias (`*name`) of an anchor (`&name`) that is not there at line 1, column 6; put text that begins with `*` in quotes",
+    ),
+    (
+        "log: &a [*a]\n",
+        "an anchor (`&name`) that holds its own alias at line 1, column 10",
+    ),
+    (
+        "log: !x {}\n",
+        "a tag (`!name`), which settings have no use for at line 1, column 9; remove it, or put text that begins with `!` in quotes",
+    ),
+    ("? [a]\n: b\n", "a key that is not text at line 1, column 3"),
+    // Keys.
+    (
+        "cahce: {}\n",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `cache`)",
+    ),
+    (
+        "log:\n  colour: red\n",
+        "log: unknown key `colour` at line 2, column 3; the keys here are `format`, `level`, `prompts`",
+    ),
+    (
+        "log: [info]\n",
+        "log: expected a map with the keys `format`, `level`, `prompts`, found a list at line 1, column 6",
+    ),
+    (
+        "providers: {a: b}\n",
+        "providers: expected a list, found a map at line 1, column 12; begin each element with `- `",
+    ),
+    (
+        "providers:\n  - kind: demo\n",
+        "providers[0]: the key `name` is missing at line 2, column 5; add it",
+    ),
+    // Types and ranges.
+    (
+        "listen: 1\n",
+        "listen: expected text, found `1` at line 1, column 9; put it in quotes if it is meant as text",
+    ),
+    (
+        "log: {prompts: yes}\n",
+        "log.prompts: expected `true` or `false`, found the text `yes` at line 1, column 16",
+    ),
+    (
+        "limits: {in_flight: 0}\n",
+        "limits.in_flight: expected a whole number from 1 to 1000000, found `0` at line 1, column 21",
+    ),
+    (
+        "limits: {in_flight: -1}\n",
+        "limits.in_flight: expected a whole number from 1 to 1000000, found `-1` at line 1, column 21",
+    ),
+    (
+        "limits: {in_flight: '7'}\n",
+        "limits.in_flight: expected a whole number from 1 to 1000000, found the text `7` at line 1, column 21",
+    ),
+    (
+        "limits: {in_flight: '${KEY}'}\n",
+        "limits.in_flight: expected a whole number from 1 to 1000000, found the text `${KEY}` at line 1, column 21",
+    ),
+    (
+        "limits: {body_bytes: 32 megs}\n",
+        "limits.body_bytes: expected a number of bytes, or a number with one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, found the text `32 megs` at line 1, column 22",
+    ),
+    (
+        "limits: {body_bytes: 2GiB}\n",
+        "limits.body_bytes: expected a size from 1KiB to 1GiB, found the text `2GiB` at line 1, column 22",
+    ),
+    (
+        "log: {format: jsno}\n",
+        "log.format: unknown log format `jsno`, expected one of `pretty`, `json` at line 1, column 15; did you mean `json`?",
+    ),
+    (
+        "log: {level: '${KEY}'}\n",
+        "log.level: unknown log level `${KEY}`, expected one of `off`, `error`, `warn`, `info`, `debug`, `trace` at line 1, column 14",
+    ),
+    (
+        "embedding: {device: gpu}\n",
+        "embedding.device: unknown device `gpu`, expected one of `cpu`, `cuda`, `cuda:N` at line 1, column 21; did you mean `cpu`?",
+    ),
+    (
+        "cache: {semantic: {threshold: 0.3}}\n",
+        "cache.semantic.threshold: expected a number from 0.5 to 1, found `0.3` at line 1, column 31",
+    ),
+    (
+        "cache: {semantic: {threshold: .nan}}\n",
+        "cache.semantic.threshold: expected a number from 0.5 to 1, found `NaN` at line 1, column 31",
+    ),
+    (
+        "retry: {backoff_ms: 9000}\n",
+        "retry: `backoff_ms` (9000) is above `backoff_max_ms` (5000) at line 1, column 8; raise `backoff_max_ms`",
+    ),
+    // Variables.
+    (
+        "listen: ${NOPE}\n",
+        "listen: the environment variable `NOPE` is not set at line 1, column 9; set it, or write `${NOPE:-default}`",
+    ),
+    (
+        "listen: $HOST:80\n",
+        "listen: a `$` before a name at line 1, column 9; write `${NAME}` for a variable, or `$$` where a dollar sign is meant",
+    ),
+    // Listening and keys.
+    (
+        "listen: 127.0.0.1\n",
+        "listen: expected an address such as `127.0.0.1:8080` or `[::1]:8080`, found no port at line 1, column 9",
+    ),
+    (
+        "data_dir: ~ada/x\n",
+        "data_dir: `~` stands for the home folder only where it is alone or before a `/` at line 1, column 11",
+    ),
+    (
+        "listen: 0.0.0.0:80\n",
+        "auth: other machines can reach `0.0.0.0:80`, and there are no keys at line 1, column 9; add a key to `auth.keys`, or write `auth: {open: true}` to let everybody in, or listen on 127.0.0.1",
+    ),
+    (
+        "auth: {open: false}\n",
+        "auth.open: there are no keys and callers without one are not let in, so nobody could call at line 1, column 14; add a key to `auth.keys`, or remove `open`",
+    ),
+    (
+        "auth: {keys: [{name: a, key: '${SHORT}'}]}\n",
+        "auth.keys[0].key: expected a key of at least 16 characters, found a shorter one at line 1, column 30; a good one is made by `openssl rand -hex 24`",
+    ),
+    (
+        "auth: {keys: [{name: a, key: 12345678901234567}]}\n",
+        "auth.keys[0].key: expected text, found a number at line 1, column 30; put it in quotes if it is meant as text",
+    ),
+    (
+        "auth: {keys: [{name: a, key: '${LINES}'}]}\n",
+        "auth.keys[0].key: expected visible ASCII without spaces, as an HTTP header can carry it, found something else at line 1, column 30; check for a stray line break at its end",
+    ),
+    (
+        "auth: {keys: [{name: a b, key: '${KEY}'}]}\n",
+        "auth.keys[0].name: expected a name of at most 64 letters, digits and `-`, `_`, `.`, `:`, `@` at line 1, column 22",
+    ),
+    (
+        "auth: {keys: [{name: anonymous, key: '${KEY}'}]}\n",
+        "auth.keys[0].name: the name `anonymous` is that of callers without a key at line 1, column 22; choose another",
+    ),
+    (
+        "auth: {keys: [{name: a, key: '${KEY}'}, {name: a, key: '${KEY}-2'}]}\n",
+        "auth.keys[1]: another key has the name `a` at line 1, column 41; give each key a name of its own",
+    ),
+    (
+        "auth: {keys: [{name: a, key: '${KEY}'}, {name: b, key: '${KEY}'}]}\n",
+        "auth.keys[1]: the key is the same as that of `a` at line 1, column 41; give each caller a key of its own",
+    ),
+    (
+        "auth: {keys: [{name: a, key: '${KEY}'}]}\nadmin: {key: '${KEY}'}\n",
+        "admin.key: the key is the same as that of the caller `a` at line 2, column 14; callers must not administer: choose another key",
+    ),
+    // Providers and models.
+    (
+        "providers: [{name: a, kind: opnai}]\n",
+        "providers[0].kind: unknown provider kind `opnai`, expected one of `openai`, `openai_compatible`, `demo` at line 1, column 29; did you mean `openai`?",
+    ),
+    (
+        "providers: [{name: a, kind: openai_compatible}]\n",
+        "providers[0]: the key `base_url` is missing, which a provider of kind `openai_compatible` needs at line 1, column 13; add one, such as `http://127.0.0.1:8000/v1`",
+    ),
+    (
+        "providers: [{name: a, kind: openai, base_url: 'https://ada:hunter2@host/v1'}]\n",
+        "providers[0].base_url: a base URL holds no user name or password; use `api_key` or `headers` at line 1, column 47; write the part before `/chat/completions`, such as `https://api.example.com/v1`",
+    ),
+    (
+        "providers: [{name: a, kind: demo}, {name: a, kind: demo}]\n",
+        "providers[1]: another provider has the name `a` at line 1, column 36; give each provider a name of its own",
+    ),
+    (
+        "providers: [{name: a, kind: demo, api_key: '${KEY}'}]\n",
+        "providers[0].api_key: a provider of kind `demo` answers inside the process and has no `api_key` at line 1, column 44; remove it",
+    ),
+    (
+        "providers: [{name: a, kind: openai, headers: {Host: b}}]\n",
+        "providers[0].headers.Host: the header `host` is written by askonce itself at line 1, column 53; remove it",
+    ),
+    (
+        "providers: [{name: a, kind: openai, headers: {x-a: b, X-A: b}}]\n",
+        "providers[0].headers.X-A: the header `x-a` is there twice, in different case at line 1, column 60",
+    ),
+    (
+        "providers: [{name: a, kind: openai, headers: {a b: c}}]\n",
+        "providers[0].headers.a b: `a b` cannot be the name of an HTTP header at line 1, column 52",
+    ),
+    (
+        "providers: [{name: a, kind: openai, headers: {x-a: '${LINES}'}}]\n",
+        "providers[0].headers.x-a: expected the value of an HTTP header: visible ASCII, and spaces only inside at line 1, column 52",
+    ),
+    (
+        "providers: [{name: a, kind: openai, api_key: '${KEY}', headers: {Authorization: b}}]\n",
+        "providers[0].headers.Authorization: the header `authorization` and `api_key` say the same thing at line 1, column 81; remove one of them",
+    ),
+    (
+        "default_provider: a\n",
+        "default_provider: there is no provider `a` at line 1, column 19; add one to `providers`",
+    ),
+    (
+        "providers: [{name: local, kind: demo}]\nmodels: [{name: m, targets: [{provider: lokal}]}]\n",
+        "models[0].targets[0].provider: there is no provider `lokal` at line 2, column 41; did you mean `local`?",
+    ),
+    (
+        "models: [{name: m, targets: []}]\n",
+        "models[0].targets: expected at least one target, found none at line 1, column 29; add `- provider: NAME`",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}, {provider: a, model: m}]}]\n",
+        "models[0].targets[1]: this target is there twice at line 2, column 45; `retry.attempts` says how often each is tried",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], price: {input_usd_per_million_tokens: -1, output_usd_per_million_tokens: 0}}]\n",
+        "models[0].price.input_usd_per_million_tokens: expected a number from 0 to 1000000, found `-1` at line 2, column 84",
+    ),
+    // The cache.
+    (
+        "cache: {memory_bytes: 2MiB, max_answer_bytes: 3MiB}\n",
+        "cache.max_answer_bytes: one answer of 3MiB would not fit into `memory_bytes` (2MiB) at line 1, column 47; raise `memory_bytes`, or lower this",
+    ),
+    (
+        "cache: {overrides: [{ttl_s: 5}]}\n",
+        "cache.overrides[0]: an override is for a tenant, a model or both, and this one names neither at line 1, column 21; add `tenant` or `model`, or change `cache` itself",
+    ),
+    (
+        "cache: {overrides: [{model: m}]}\n",
+        "cache.overrides[0]: this override changes nothing at line 1, column 21; add `enabled`, `semantic`, `threshold` or `ttl_s`",
+    ),
+    (
+        "cache: {overrides: [{model: m, ttl_s: 5}, {model: m, ttl_s: 6}]}\n",
+        "cache.overrides[1]: another override is for the same tenant and model at line 1, column 43; put them into one",
+    ),
+    (
+        "cache: {harmless_fields: [user, temperature]}\n",
+        "cache.harmless_fields[1]: `temperature` cannot be harmless: it decides how the answer is made at line 1, column 33; requests that differ in it must not share an answer; remove it",
+    ),
+    (
+        "cache: {harmless_fields: [user, user]}\n",
+        "cache.harmless_fields[1]: `user` is there twice at line 1, column 33; remove one of them",
+    ),
+];
+
+#[test]
+fn refuses_in_these_words() {
+    for (text, expected) in REFUSED {
+        let error = read(text).expect_err(text);
+        assert_eq!(error.to_string(), format!("a.yaml: {expected}"), "for {text:?}");
+    }
+}

@@ -1,0 +1,36 @@
+//! askonce: an AI gateway that pays for each answer once.
+//!
+//! Modules stand on floors and import from lower floors only (`tests/floors.rs` holds them to it):
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 7 | `cli` |
+//! | 6 | `app` |
+//! | 5 | `api` `admin` `replay` |
+//! | 4 | `pipeline` |
+//! | 3 | `cache` `routing` `providers` `governance` |
+//! | 2 | `store` |
+//! | 1 | `telemetry` `config` `wire` |
+//! | 0 | `types` |
+
+pub mod admin;
+pub mod api;
+pub mod app;
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod governance;
+pub mod pipeline;
+pub mod providers;
+pub mod replay;
+pub mod routing;
+pub mod store;
+pub mod telemetry;
+pub mod types;
+pub mod wire;
+
+/// Makes `ring` the process's cryptography for TLS. To be called before the first TLS connection; again does nothing.
+pub fn install_tls() {
+    // An error means that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

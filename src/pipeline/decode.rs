@@ -1,0 +1,66 @@
+//! Bytes → request, digests, policy and plan. Parses the body once; everything that borrows from it ends here.
+
+use super::Inbound;
+use super::serve::{Pipeline, Setup};
+use crate::cache::policy::Policy;
+use crate::cache::{Ask, scope};
+use crate::routing::Plan;
+use crate::types::error::Error;
+use crate::types::outcome::BypassReason;
+use crate::types::request::Request;
+use crate::wire::json::parse;
+use crate::wire::openai::decode::decode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A request that is ready to be looked up and sent.
+pub(super) struct Decoded {
+    pub(super) request: Arc<Request>,
+    /// What to ask the cache, or why not to.
+    pub(super) ask: Result<Ask, BypassReason>,
+    pub(super) plan: Plan,
+    /// What parsing and hashing took.
+    pub(super) hash: Duration,
+}
+
+impl Pipeline {
+    pub(super) fn decode(&self, inbound: &Inbound, setup: &Setup) -> Result<Decoded, Error> {
+        let started = Instant::now();
+        let json = parse(&inbound.body)?;
+        let request = decode(inbound.surface, &json, &inbound.body)?;
+        let plan = setup
+            .router
+            .plan(&request.model, |model| setup.registry.having(model))?;
+        let settings = self.cache.settings();
+        let tenant = &inbound.caller.tenant;
+        let policy = if plan
+            .targets
+            .iter()
+            .all(|target| setup.registry.is_local(&target.provider))
+        {
+            Err(BypassReason::Local)
+        } else {
+            Policy::decide(&settings, tenant.name(), &request.model, &inbound.directives)
+        };
+        let ask = policy.and_then(|policy| {
+            let sub_scope = inbound.directives.scope.as_deref();
+            let keys = scope::keys(&json, &request, tenant, sub_scope, &settings.harmless_fields);
+            let keys = keys.ok_or(BypassReason::InexactNumber)?;
+            Ok(Ask {
+                keys,
+                policy,
+                question: request.question.clone(),
+                tenant: tenant.clone(),
+                surface: request.surface,
+                model: request.model.clone(),
+                tags: inbound.directives.tags.clone(),
+            })
+        });
+        Ok(Decoded {
+            request: Arc::new(request),
+            ask,
+            plan,
+            hash: started.elapsed(),
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! `Fetch`: the task that carries an answer from its provider into a flight, and into the cache.
+//!
+//! It runs apart from the request that began it: that caller may hang up, and others may read along.
+
+use super::Inbound;
+use super::decode::Decoded;
+use super::dispatch::{Outbound, Upstream, UpstreamBody, dispatch};
+use super::serve::{Pipeline, Setup};
+use crate::cache::Ticket;
+use crate::cache::flight::{End, Head, Lead};
+use crate::config::OnHangUp;
+use crate::routing::Plan;
+use crate::telemetry::metrics::{self, About};
+use crate::types::answer::Answer;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::outcome::NotStored;
+use crate::types::usage::Usage;
+use crate::wire::openai::fold::{Fold, Step};
+use crate::wire::sse;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One event of a stream may be this large.
+const EVENT_BYTES: usize = 32 << 20;
+
+/// One fetch.
+pub(super) struct Fetch {
+    pipeline: Arc<Pipeline>,
+    setup: Arc<Setup>,
+    plan: Plan,
+    outbound: Outbound,
+    /// For the cache; `None` when it was not asked.
+    ticket: Option<Ticket>,
+    arrived: Instant,
+    request_id: String,
+}
+
+impl Fetch {
+    /// Starts a fetch on a task of its own.
+    pub(super) fn start(
+        pipeline: &Arc<Pipeline>,
+        setup: &Arc<Setup>,
+        inbound: &Inbound,
+        decoded: &Decoded,
+        lead: Lead,
+        ticket: Option<Ticket>,
+    ) {
+        let fetch = Fetch {
+            pipeline: pipeline.clone(),
+            setup: setup.clone(),
+            plan: decoded.plan.clone(),
+            outbound: Outbound {
+                request: decoded.request.clone(),
+                bearer: inbound.caller.bearer.clone(),
+                headers: inbound.headers.clone(),
+            },
+            ticket,
+            arrived: inbound.arrived,
+            request_id: inbound.request_id.clone(),
+        };
+        tokio::spawn(fetch.run(lead));
+    }
+
+    async fn run(self, lead: Lead) {
+        let finish = self.finishes_alone();
+        let end = {
+            let carried = tokio::time::timeout(self.setup.request_timeout, self.carry(&lead));
+            tokio::select! {
+                end = carried => end.unwrap_or_else(|_| End::Failed(self.took_too_long())),
+                () = lead.deserted(), if !finish => {
+                    tracing::debug!(request_id = %self.request_id, "every caller hung up; the fetch is given up");
+                    metrics::stored(Err(NotStored::Incomplete));
+                    End::Lost
+                }
+            }
+        };
+        lead.end(end);
+    }
+
+    /// Is the answer wanted even when nobody reads it any more?
+    fn finishes_alone(&self) -> bool {
+        let stored = self.ticket.as_ref().is_some_and(Ticket::is_stored);
+        stored && self.pipeline.cache().settings().on_hang_up == OnHangUp::Finish
+    }
+
+    async fn carry(&self, lead: &Lead) -> End {
+        let upstream = match dispatch(&self.setup, &self.plan, &self.outbound).await {
+            Ok(upstream) => upstream,
+            Err(error) => return End::Failed(error),
+        };
+        let Upstream {
+            provider,
+            content_type,
+            headers,
+            sent,
+            body,
+        } = upstream;
+        let request = &self.outbound.request;
+        let about = About {
+            surface: request.surface,
+            model: &request.model,
+            provider: &provider,
+        };
+        let head = Head {
+            content_type,
+            stream: matches!(body, UpstreamBody::Stream { .. }),
+            include_usage: request.include_usage,
+            provider: provider.clone(),
+            headers,
+            id: None,
+        };
+        let (end, usage) = match body {
+            UpstreamBody::Plain { body, answer } => {
+                self.store(&answer, &provider).await;
+                lead.begin(head);
+                lead.push(body).await;
+                let usage = answer.usage;
+                (End::Whole(Arc::from(answer)), usage)
+            }
+            UpstreamBody::Stream { begun, rest } => self.relay(lead, head, begun, rest, about).await,
+        };
+        let error = match &end {
+            End::Failed(error) => Some(error),
+            _ => None,
+        };
+        metrics::upstream_ended(about, sent.elapsed(), error);
+        if let Some(usage) = usage {
+            metrics::token_usage(about, usage);
+        }
+        end
+    }
+
+    /// Passes a stream on, event by event, and folds it on the side.
+    async fn relay(
+        &self,
+        lead: &Lead,
+        mut head: Head,
+        begun: Bytes,
+        mut rest: BoxStream<'static, Result<Bytes, Error>>,
+        about: About<'_>,
+    ) -> (End, Option<Usage>) {
+        let max_bytes = usize::try_from(self.pipeline.cache().settings().max_answer_bytes).unwrap_or(usize::MAX);
+        let mut relay = Relay {
+            splitter: sse::Splitter::default(),
+            fold: Fold::new(self.outbound.request.surface, max_bytes),
+            first_words: None,
+            done: false,
+        };
+        let mut piece = begun;
+        let mut opened = false;
+        loop {
+            let (out, failed) = relay.take(&piece);
+            if relay.saw_words() {
+                metrics::first_token(about, self.arrived.elapsed(), "miss");
+            }
+            if !opened {
+                head.id = relay.fold.id().map(str::to_owned);
+                lead.begin(head.clone());
+                opened = true;
+            }
+            if relay.fold.is_too_large() {
+                lead.stop_keeping();
+            }
+            if let Some(why) = failed {
+                lead.push(out).await;
+                metrics::stored(Err(NotStored::Incomplete));
+                return (End::Failed(self.broke(about.provider, &why)), relay.fold.usage());
+            }
+            if relay.done {
+                return self.close(lead, relay, out, about).await;
+            }
+            if !out.is_empty() {
+                lead.push(out).await;
+            }
+            piece = match rest.next().await {
+                Some(Ok(piece)) => piece,
+                Some(Err(error)) => {
+                    metrics::stored(Err(NotStored::Incomplete));
+                    return (End::Failed(error), relay.fold.usage());
+                }
+                None => {
+                    let out = relay.splitter.rest();
+                    return self.close(lead, relay, out, about).await;
+                }
+            };
+        }
+    }
+
+    /// The stream has ended: keep the answer first, then let the last bytes go, so that whoever has read the end finds
+    /// the answer stored.
+    async fn close(&self, lead: &Lead, relay: Relay, last: Bytes, about: About<'_>) -> (End, Option<Usage>) {
+        let usage = relay.fold.usage();
+        if let (Some((at, _)), Some(usage)) = (relay.first_words, usage) {
+            metrics::per_token(about, at.elapsed(), usage.output_tokens);
+        }
+        let too_large = relay.fold.is_too_large();
+        let done = relay.done;
+        let end = match relay.fold.finish() {
+            Ok(answer) => {
+                self.store(&answer, about.provider).await;
+                End::Whole(Arc::new(answer))
+            }
+            Err(_) if too_large => {
+                metrics::stored(Err(NotStored::TooLarge));
+                End::Opaque
+            }
+            Err(_) if done => {
+                metrics::stored(Err(NotStored::Incomplete));
+                End::Opaque
+            }
+            Err(why) => {
+                metrics::stored(Err(NotStored::Incomplete));
+                End::Failed(self.broke(about.provider, &why))
+            }
+        };
+        if !last.is_empty() {
+            lead.push(last).await;
+        }
+        (end, usage)
+    }
+
+    async fn store(&self, answer: &Answer, provider: &str) {
+        let Some(ticket) = &self.ticket else { return };
+        let cost = self.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
+        let stored = self.pipeline.cache().admit(ticket, answer, provider, cost).await;
+        match &stored {
+            Ok(entry) => tracing::debug!(request_id = %self.request_id, entry = %entry.id, "stored"),
+            Err(why) => tracing::debug!(request_id = %self.request_id, why = why.as_str(), "not stored"),
+        }
+        metrics::stored(stored.map(drop));
+    }
+
+    fn broke(&self, provider: &str, why: &str) -> Error {
+        Error::new(ErrorKind::UpstreamBroken, format!("Provider `{provider}`: {why}."))
+    }
+
+    fn took_too_long(&self) -> Error {
+        let message = format!(
+            "The request took longer than {} ms (`limits.request_timeout_ms`).",
+            self.setup.request_timeout.as_millis()
+        );
+        Error::new(ErrorKind::UpstreamTimeout, message)
+    }
+}
+
+/// The state of one stream on its way.
+struct Relay {
+    splitter: sse::Splitter,
+    fold: Fold,
+    /// When the first words came, and whether that is news.
+    first_words: Option<(Instant, bool)>,
+    done: bool,
+}
+
+impl Relay {
+    /// Takes a piece; gives the whole events in it, and why the stream failed if it did.
+    fn take(&mut self, piece: &[u8]) -> (Bytes, Option<String>) {
+        self.splitter.push(piece);
+        let mut events: Vec<Bytes> = Vec::new();
+        let mut failed = None;
+        if self.splitter.pending() > EVENT_BYTES {
+            return (
+                Bytes::new(),
+                Some(format!("an event of the stream is larger than {EVENT_BYTES} bytes")),
+            );
+        }
+        while let Some(event) = self.splitter.next_event() {
+            if let Some(data) = sse::data(&event) {
+                match self.fold.push(&data) {
+                    Step::Quiet => {}
+                    Step::Content => {
+                        self.first_words.get_or_insert_with(|| (Instant::now(), true));
+                    }
+                    Step::Done => self.done = true,
+                    Step::Failed(why) => failed = Some(why),
+                }
+            }
+            if failed.is_some() {
+                break;
+            }
+            events.push(event);
+        }
+        let out = match events.len() {
+            1 => events.swap_remove(0),
+            _ => events.concat().into(),
+        };
+        (out, failed)
+    }
+
+    /// Have the first words come since this was last asked?
+    fn saw_words(&mut self) -> bool {
+        match &mut self.first_words {
+            Some((_, news)) => std::mem::take(news),
+            None => false,
+        }
+    }
+}

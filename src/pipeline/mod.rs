@@ -1,0 +1,64 @@
+//! Floor 4: one request, one pass.
+//!
+//! `serve` reads as the steps stand: decode, look up, fetch on a miss, respond, settle. Each has its file:
+//!
+//! - `serve`: the pass itself, and `Pipeline`, which holds what it needs
+//! - `decode`: bytes → request, digests, policy
+//! - `dispatch`: targets tried until one answers, or none is left
+//! - `fetch`: the task that carries an answer from its provider into a flight and the cache
+//! - `respond`: readers of a flight, and playback of stored answers, as replies
+//! - `settle`: what is counted and logged when a reply ends
+
+mod decode;
+mod dispatch;
+mod fetch;
+mod respond;
+mod serve;
+mod settle;
+
+pub use serve::{Pipeline, Setup};
+
+use crate::types::caller::Caller;
+use crate::types::directives::Directives;
+use crate::types::error::Error;
+use crate::types::surface::Surface;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use std::time::Instant;
+
+/// A request as the doors hand it in.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// The door.
+    pub surface: Surface,
+    /// The body, whole.
+    pub body: Bytes,
+    /// Who asks.
+    pub caller: Caller,
+    /// What they asked of the cache.
+    pub directives: Directives,
+    /// Headers that go on to the provider.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// For the log.
+    pub request_id: String,
+    /// When it arrived.
+    pub arrived: Instant,
+}
+
+/// A reply, ready for the door to send.
+pub struct Reply {
+    /// `content-type`.
+    pub content_type: String,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: ReplyBody,
+}
+
+/// A reply's body.
+pub enum ReplyBody {
+    /// Whole.
+    Full(Bytes),
+    /// Piece by piece. Ends with an error when it breaks off.
+    Stream(BoxStream<'static, Result<Bytes, Error>>),
+}

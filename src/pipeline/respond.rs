@@ -1,0 +1,367 @@
+//! Replies: readers of a flight, and playback of stored answers, each with headers that say what happened.
+
+use super::decode::Decoded;
+use super::{Reply, ReplyBody};
+use crate::cache::flight::{End, Head, Reader};
+use crate::cache::{Hit, Timing};
+use crate::types::answer::Answer;
+use crate::types::entry::Entry;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::money::{MicroUsd, Price};
+use crate::types::outcome::{BypassReason, MissReason, Tier};
+use crate::types::request::Request;
+use crate::types::usage::Usage;
+use crate::wire::openai::{error, playback};
+use crate::wire::sse::write_event;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// How the cache took part in a reply that a fetch gives.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome {
+    Bypass(BypassReason),
+    Miss {
+        reason: MissReason,
+        similarity: Option<f32>,
+        timing: Timing,
+    },
+    /// Reads along with an identical request.
+    Flight,
+}
+
+impl Outcome {
+    /// The value of `x-askonce-cache`.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Outcome::Bypass(_) => "bypass",
+            Outcome::Miss { .. } => "miss",
+            Outcome::Flight => "hit",
+        }
+    }
+}
+
+/// Makes the reply of one request out of a flight.
+pub(super) struct Responder<'d> {
+    decoded: &'d Decoded,
+    outcome: Outcome,
+}
+
+impl<'d> Responder<'d> {
+    pub(super) fn new(decoded: &'d Decoded, outcome: Outcome) -> Responder<'d> {
+        Responder { decoded, outcome }
+    }
+
+    /// Can this request take the flight's bytes as they come?
+    pub(super) fn can_read_live(&self, head: &Head) -> bool {
+        let request = &self.decoded.request;
+        head.stream && request.stream && head.include_usage == request.include_usage
+    }
+
+    /// The reply of a flight that has begun. A follower gives its request, and is given an id of its own.
+    pub(super) async fn read(
+        &self,
+        reader: Reader,
+        head: Arc<Head>,
+        follower: Option<&Arc<Request>>,
+    ) -> Result<Reply, Error> {
+        let request = &self.decoded.request;
+        let mut headers = self.headers();
+        headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
+        headers.extend(head.headers.iter().cloned());
+        if self.can_read_live(&head) {
+            let ids = follower
+                .and(head.id.clone())
+                .map(|old| (old, playback::new_id(request.surface)));
+            let body = ReplyBody::Stream(live(reader, ids).boxed());
+            return Ok(Reply {
+                content_type: head.content_type.clone(),
+                headers,
+                body,
+            });
+        }
+        if !head.stream && !request.stream {
+            let body = ReplyBody::Full(whole(&reader).await);
+            return Ok(Reply {
+                content_type: head.content_type.clone(),
+                headers,
+                body,
+            });
+        }
+        // The provider answered in the other form: play what it said in the form that was asked.
+        match reader.end().await {
+            End::Whole(answer) => {
+                let (content_type, body) = played(&answer, request, now_s());
+                Ok(Reply {
+                    content_type: content_type.to_owned(),
+                    headers,
+                    body: ReplyBody::Full(body),
+                })
+            }
+            other => Err(ended_without_answer(other)),
+        }
+    }
+
+    /// A flight that ended before it began.
+    pub(super) fn ended(&self, end: End) -> Result<Reply, Error> {
+        Err(ended_without_answer(end))
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = vec![("x-askonce-cache".to_owned(), self.outcome.word().to_owned())];
+        let mut timing = Timing::default();
+        match self.outcome {
+            Outcome::Bypass(reason) => headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned())),
+            Outcome::Miss {
+                reason,
+                similarity,
+                timing: took,
+            } => {
+                timing = took;
+                headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned()));
+                headers.extend(similarity.map(similarity_header));
+            }
+            Outcome::Flight => headers.push(("x-askonce-tier".to_owned(), Tier::Flight.as_str().to_owned())),
+        }
+        headers.push(server_timing(self.decoded.hash, timing));
+        headers
+    }
+}
+
+/// A stored answer on its way out.
+pub(super) struct Found {
+    answer: FoundAnswer,
+    tier: Tier,
+    similarity: Option<f32>,
+    timing: Timing,
+    stale: bool,
+}
+
+enum FoundAnswer {
+    Stored(Arc<Entry>),
+    Shared(Arc<Answer>),
+}
+
+impl Found {
+    /// A hit.
+    pub(super) fn entry(hit: Hit) -> Found {
+        let Hit {
+            entry,
+            tier,
+            similarity,
+            timing,
+        } = hit;
+        Found {
+            answer: FoundAnswer::Stored(entry),
+            tier,
+            similarity,
+            timing,
+            stale: false,
+        }
+    }
+
+    /// An expired entry, since no provider answers.
+    pub(super) fn stale(entry: Arc<Entry>) -> Found {
+        let timing = Timing::default();
+        Found {
+            answer: FoundAnswer::Stored(entry),
+            tier: Tier::Exact,
+            similarity: None,
+            timing,
+            stale: true,
+        }
+    }
+
+    /// The answer of an identical request that was in flight.
+    pub(super) fn flight(answer: Arc<Answer>) -> Found {
+        let timing = Timing::default();
+        Found {
+            answer: FoundAnswer::Shared(answer),
+            tier: Tier::Flight,
+            similarity: None,
+            timing,
+            stale: false,
+        }
+    }
+
+    /// The value of `x-askonce-cache`.
+    pub(super) fn word(&self) -> &'static str {
+        if self.stale { "stale" } else { "hit" }
+    }
+
+    /// What a provider would have counted for it.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.answer().usage
+    }
+
+    /// What it would have cost.
+    pub(super) fn cost(&self, price: Option<Price>) -> Option<MicroUsd> {
+        let stored = match &self.answer {
+            FoundAnswer::Stored(entry) => entry.cost,
+            FoundAnswer::Shared(_) => None,
+        };
+        stored.or_else(|| Some(price?.of(self.usage()?)))
+    }
+
+    /// Who gave it.
+    pub(super) fn provider(&self) -> Option<&str> {
+        match &self.answer {
+            FoundAnswer::Stored(entry) => Some(&entry.provider),
+            FoundAnswer::Shared(_) => None,
+        }
+    }
+
+    fn answer(&self) -> &Answer {
+        match &self.answer {
+            FoundAnswer::Stored(entry) => &entry.answer,
+            FoundAnswer::Shared(answer) => answer,
+        }
+    }
+
+    /// The reply, in the form that the request asks for.
+    pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> Reply {
+        let (content_type, body) = played(self.answer(), &decoded.request, now_ms / 1000);
+        let mut headers = vec![
+            ("x-askonce-cache".to_owned(), self.word().to_owned()),
+            ("x-askonce-tier".to_owned(), self.tier.as_str().to_owned()),
+            server_timing(decoded.hash, self.timing),
+        ];
+        headers.extend(self.similarity.map(similarity_header));
+        headers.extend(
+            self.provider()
+                .map(|name| ("x-askonce-provider".to_owned(), name.to_owned())),
+        );
+        headers.extend(
+            self.cost(decoded.plan.price)
+                .map(|cost| ("x-askonce-saved-usd".to_owned(), cost.to_string())),
+        );
+        if let FoundAnswer::Stored(entry) = &self.answer {
+            headers.push(("x-askonce-entry".to_owned(), entry.id.to_string()));
+            headers.push(("age".to_owned(), entry.age_s(now_ms).to_string()));
+        }
+        Reply {
+            content_type: content_type.to_owned(),
+            headers,
+            body: ReplyBody::Full(body),
+        }
+    }
+}
+
+/// The answer in the form that was asked, with a new id.
+fn played(answer: &Answer, request: &Request, created_s: u64) -> (&'static str, Bytes) {
+    let id = playback::new_id(request.surface);
+    if request.stream {
+        let events = playback::as_stream(request.surface, answer, &id, created_s, request.include_usage);
+        return (EVENT_STREAM, events.concat().into());
+    }
+    (JSON, playback::as_body(answer, &id, created_s))
+}
+
+/// All pieces of a plain reply.
+async fn whole(reader: &Reader) -> Bytes {
+    let mut body = reader.next().await.unwrap_or_default();
+    while let Some(piece) = reader.next().await {
+        let mut joined = BytesMut::from(body);
+        joined.extend_from_slice(&piece);
+        body = joined.freeze();
+    }
+    body
+}
+
+/// The flight's pieces as they come; a failure in the middle becomes the dialect's error event.
+fn live(reader: Reader, ids: Option<(String, String)>) -> impl futures_util::Stream<Item = Result<Bytes, Error>> {
+    stream::unfold((Some(reader), ids), |(reader, ids)| async move {
+        let reader = reader?;
+        if let Some(piece) = reader.next().await {
+            let piece = match &ids {
+                Some((old, new)) => renamed(&piece, old, new),
+                None => piece,
+            };
+            return Some((Ok(piece), (Some(reader), ids)));
+        }
+        match reader.end().await {
+            End::Whole(_) | End::Opaque | End::Found(_) => None,
+            end @ (End::Failed(_) | End::Lost) => {
+                let mut failure = ended_without_answer(end);
+                let mut event = Vec::new();
+                write_event(&mut event, &error::body(&failure));
+                failure.reply = Some(crate::types::error::UpstreamReply {
+                    status: failure.status(),
+                    content_type: None,
+                    body: event.into(),
+                });
+                Some((Err(failure), (None, ids)))
+            }
+        }
+    })
+}
+
+/// `piece` with the answer's id replaced. Pieces hold whole events, so an id is never cut.
+fn renamed(piece: &Bytes, old: &str, new: &str) -> Bytes {
+    let old = format!("\"{old}\"");
+    let mut out = Vec::with_capacity(piece.len() + 64);
+    let mut rest = &piece[..];
+    while let Some(at) = memchr::memmem::find(rest, old.as_bytes()) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(b'"');
+        out.extend_from_slice(new.as_bytes());
+        out.push(b'"');
+        rest = &rest[at + old.len()..];
+    }
+    out.extend_from_slice(rest);
+    out.into()
+}
+
+fn ended_without_answer(end: End) -> Error {
+    match end {
+        End::Failed(error) => error,
+        End::Opaque => Error::new(
+            ErrorKind::UpstreamBroken,
+            "The provider answered in another form than asked, and the answer is too large to be converted.",
+        ),
+        End::Lost | End::Found(_) | End::Whole(_) => Error::new(
+            ErrorKind::Internal,
+            "The fetch of this answer ended without a word; please try again.",
+        ),
+    }
+}
+
+fn similarity_header(similarity: f32) -> (String, String) {
+    ("x-askonce-similarity".to_owned(), format!("{similarity:.4}"))
+}
+
+/// `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
+fn server_timing(hash: Duration, timing: Timing) -> (String, String) {
+    let ms = |took: Duration| took.as_secs_f64() * 1000.0;
+    let mut text = format!("hash;dur={:.3}", ms(hash));
+    for (step, took) in [("embed", timing.embed), ("search", timing.search)] {
+        if let Some(took) = took {
+            text.push_str(&format!(", {step};dur={:.3}", ms(took)));
+        }
+    }
+    ("server-timing".to_owned(), text)
+}
+
+fn now_s() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_replaced_as_whole_values_only() {
+        let piece = Bytes::from_static(br#"data: {"id":"c1","x":"c12 c1"} data: {"id":"c1"}"#);
+        assert_eq!(
+            renamed(&piece, "c1", "new"),
+            br#"data: {"id":"new","x":"c12 c1"} data: {"id":"new"}"#.as_slice()
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! The pass: decode, look up, fetch on a miss, respond, settle.
+
+use super::decode::Decoded;
+use super::fetch::Fetch;
+use super::respond::{Found, Outcome, Responder};
+use super::settle::Settlement;
+use super::{Inbound, Reply};
+use crate::cache::flight::{End, Lead, Opening, Reader};
+use crate::cache::{Ask, Cache, Lookup, Miss};
+use crate::config;
+use crate::providers::Registry;
+use crate::routing::{RetryBudget, Router};
+use crate::telemetry::metrics;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::outcome::{BypassReason, Tier};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A failed flight is joined again this often before its error is passed on.
+const TAKEOVERS: u32 = 2;
+
+/// What a configuration gives the pipeline; swapped whole on a reload.
+pub struct Setup {
+    /// The providers.
+    pub registry: Registry,
+    /// Which of them has which model.
+    pub router: Router,
+    /// When and how often to try again.
+    pub retry: config::Retry,
+    /// Retries as a share of requests.
+    pub budget: RetryBudget,
+    /// How long one request may take as a whole.
+    pub request_timeout: Duration,
+    /// Questions may be logged.
+    pub log_prompts: bool,
+}
+
+/// Serves requests.
+pub struct Pipeline {
+    pub(super) cache: Arc<Cache>,
+    setup: ArcSwap<Setup>,
+}
+
+impl Pipeline {
+    /// A pipeline over `cache`.
+    pub fn new(cache: Arc<Cache>, setup: Setup) -> Pipeline {
+        Pipeline {
+            cache,
+            setup: ArcSwap::from_pointee(setup),
+        }
+    }
+
+    /// Puts a new configuration in force; requests under way keep theirs.
+    pub fn reconfigure(&self, setup: Setup) {
+        self.setup.store(Arc::new(setup));
+    }
+
+    /// The configuration in force.
+    pub fn setup(&self) -> Arc<Setup> {
+        self.setup.load_full()
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    /// One request, one pass.
+    pub async fn serve(self: &Arc<Self>, inbound: Inbound) -> Result<Reply, Error> {
+        let setup = self.setup();
+        let mut settlement = Settlement::new(inbound.surface, inbound.arrived, &inbound.request_id);
+        let result = self.pass(&inbound, &setup, &mut settlement).await;
+        match result {
+            Ok(reply) => Ok(settlement.ride(reply)),
+            Err(error) => {
+                settlement.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn pass(
+        self: &Arc<Self>,
+        inbound: &Inbound,
+        setup: &Arc<Setup>,
+        settlement: &mut Settlement,
+    ) -> Result<Reply, Error> {
+        let decoded = self.decode(inbound, setup)?;
+        settlement.of_model(&decoded.request.model);
+        metrics::lookup_step("hash", decoded.hash);
+        if setup.log_prompts {
+            let question = decoded.request.question.as_deref().unwrap_or_default();
+            tracing::info!(request_id = %inbound.request_id, question, "asked");
+        }
+        match &decoded.ask {
+            Err(reason) => self.bypass(*reason, inbound, setup, &decoded, settlement).await,
+            Ok(ask) => self.ask(ask, inbound, setup, &decoded, settlement).await,
+        }
+    }
+
+    async fn bypass(
+        self: &Arc<Self>,
+        reason: BypassReason,
+        inbound: &Inbound,
+        setup: &Arc<Setup>,
+        decoded: &Decoded,
+        settlement: &mut Settlement,
+    ) -> Result<Reply, Error> {
+        metrics::bypass(reason);
+        if inbound.directives.only_if_cached {
+            return Err(not_cached());
+        }
+        settlement.outcome(Outcome::Bypass(reason).word());
+        let lead = Lead::alone();
+        let reader = lead.reader();
+        Fetch::start(self, setup, inbound, decoded, lead, None);
+        let responder = Responder::new(decoded, Outcome::Bypass(reason));
+        match reader.opening().await {
+            Opening::Begun(head) => responder.read(reader, head, None).await,
+            Opening::Ended(end) => responder.ended(end),
+        }
+    }
+
+    async fn ask(
+        self: &Arc<Self>,
+        ask: &Ask,
+        inbound: &Inbound,
+        setup: &Arc<Setup>,
+        decoded: &Decoded,
+        settlement: &mut Settlement,
+    ) -> Result<Reply, Error> {
+        let deadline = Instant::now() + self.cache.settings().flight_wait;
+        let mut takeovers = 0;
+        let mut join = true;
+        loop {
+            match self.cache.lookup(ask, join).await {
+                Lookup::Hit(hit) => {
+                    count_steps(hit.timing.embed, hit.timing.search);
+                    metrics::hit(hit.tier, hit.similarity);
+                    return Ok(self.found(Found::entry(hit), decoded, settlement));
+                }
+                Lookup::Follow(reader) => match self.follow(reader, ask, decoded, deadline, settlement).await {
+                    Followed::Reply(reply) => return Ok(reply),
+                    Followed::Failed(error) if takeovers == TAKEOVERS || !error.is_target_fault() => return Err(error),
+                    // Somebody has to try again; whoever comes first takes the lead.
+                    Followed::Failed(_) => takeovers += 1,
+                    Followed::Alone => join = false,
+                },
+                Lookup::Miss(miss) => return self.miss(*miss, inbound, setup, decoded, settlement).await,
+            }
+        }
+    }
+
+    async fn miss(
+        self: &Arc<Self>,
+        miss: Miss,
+        inbound: &Inbound,
+        setup: &Arc<Setup>,
+        decoded: &Decoded,
+        settlement: &mut Settlement,
+    ) -> Result<Reply, Error> {
+        count_steps(miss.timing.embed, miss.timing.search);
+        metrics::miss(miss.reason, miss.similarity);
+        if inbound.directives.only_if_cached {
+            return Err(not_cached());
+        }
+        let outcome = Outcome::Miss {
+            reason: miss.reason,
+            similarity: miss.similarity,
+            timing: miss.timing,
+        };
+        settlement.outcome(outcome.word());
+        let reader = miss.lead.reader();
+        Fetch::start(self, setup, inbound, decoded, miss.lead, Some(miss.ticket));
+        let responder = Responder::new(decoded, outcome);
+        match reader.opening().await {
+            Opening::Begun(head) => responder.read(reader, head, None).await,
+            Opening::Ended(End::Failed(error)) => match miss.stale.filter(|_| error.is_target_fault()) {
+                Some(entry) if self.cache.may_serve_stale(&entry) => {
+                    metrics::stale();
+                    Ok(self.found(Found::stale(entry), decoded, settlement))
+                }
+                _ => Err(error),
+            },
+            Opening::Ended(end) => responder.ended(end),
+        }
+    }
+
+    /// Reads along with an identical request, until `deadline`.
+    async fn follow(
+        &self,
+        reader: Reader,
+        ask: &Ask,
+        decoded: &Decoded,
+        deadline: Instant,
+        settlement: &mut Settlement,
+    ) -> Followed {
+        let responder = Responder::new(decoded, Outcome::Flight);
+        let waited = tokio::time::timeout_at(deadline, async {
+            match reader.opening().await {
+                Opening::Begun(head) if responder.can_read_live(&head) => Ok(head),
+                Opening::Begun(_) => Err(reader.end().await),
+                Opening::Ended(end) => Err(end),
+            }
+        })
+        .await;
+        let followed = match waited {
+            Err(_) => Followed::Alone,
+            Ok(Ok(head)) => {
+                settlement.outcome(Outcome::Flight.word());
+                metrics::hit(Tier::Flight, None);
+                match responder.read(reader, head, Some(&decoded.request)).await {
+                    Ok(reply) => Followed::Reply(reply),
+                    Err(error) => Followed::Failed(error),
+                }
+            }
+            Ok(Err(End::Found(hit))) if self.cache.suits(&hit, ask) => {
+                metrics::hit(hit.tier, hit.similarity);
+                Followed::Reply(self.found(Found::entry(hit), decoded, settlement))
+            }
+            Ok(Err(End::Whole(answer))) => {
+                metrics::hit(Tier::Flight, None);
+                Followed::Reply(self.found(Found::flight(answer), decoded, settlement))
+            }
+            Ok(Err(End::Failed(error))) => Followed::Failed(error),
+            Ok(Err(End::Lost)) => Followed::Failed(Error::new(ErrorKind::UpstreamBroken, "The fetch was lost.")),
+            Ok(Err(End::Found(_) | End::Opaque)) => Followed::Alone,
+        };
+        metrics::flight_wait(followed.word());
+        followed
+    }
+
+    /// A stored answer goes out.
+    fn found(&self, found: Found, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
+        settlement.outcome(found.word());
+        settlement.saved(&found, decoded.plan.price);
+        found.reply(decoded, self.cache.now_ms())
+    }
+}
+
+/// How waiting for another's fetch ended.
+enum Followed {
+    Reply(Reply),
+    Failed(Error),
+    /// Too long, or of no use: fetch without waiting.
+    Alone,
+}
+
+impl Followed {
+    fn word(&self) -> &'static str {
+        match self {
+            Followed::Reply(_) => "shared",
+            Followed::Failed(_) => "failed",
+            Followed::Alone => "alone",
+        }
+    }
+}
+
+fn count_steps(embed: Option<Duration>, search: Option<Duration>) {
+    for (step, took) in [("embed", embed), ("search", search)] {
+        if let Some(took) = took {
+            metrics::lookup_step(step, took);
+        }
+    }
+}
+
+fn not_cached() -> Error {
+    Error::new(
+        ErrorKind::NotCached,
+        "`Cache-Control: only-if-cached` was asked, and no stored answer fits.",
+    )
+    .with_code("not_cached")
+}

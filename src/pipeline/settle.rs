@@ -1,0 +1,150 @@
+//! Settle: what is counted and logged, exactly once, when a reply ends: well, with an error, or with a hang-up.
+
+use super::respond::Found;
+use super::{Reply, ReplyBody};
+use crate::telemetry::metrics::{self, About};
+use crate::types::error::{Error, ErrorKind};
+use crate::types::money::Price;
+use crate::types::surface::Surface;
+use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// Rides along with one request and settles it when it is dropped, if not before.
+pub(super) struct Settlement {
+    surface: Surface,
+    arrived: Instant,
+    request_id: String,
+    model: Option<String>,
+    provider: String,
+    cache: &'static str,
+    settled: bool,
+}
+
+impl Settlement {
+    pub(super) fn new(surface: Surface, arrived: Instant, request_id: &str) -> Settlement {
+        metrics::in_flight(1);
+        Settlement {
+            surface,
+            arrived,
+            request_id: request_id.to_owned(),
+            model: None,
+            provider: String::new(),
+            cache: "none",
+            settled: false,
+        }
+    }
+
+    /// The model, once there is a plan for it.
+    pub(super) fn of_model(&mut self, model: &str) {
+        self.model = Some(model.to_owned());
+    }
+
+    /// How the cache took part.
+    pub(super) fn outcome(&mut self, word: &'static str) {
+        self.cache = word;
+    }
+
+    /// A stored answer spared a call.
+    pub(super) fn saved(&mut self, found: &Found, price: Option<Price>) {
+        metrics::saved(found.usage(), found.cost(price));
+        self.provider = found.provider().unwrap_or_default().to_owned();
+    }
+
+    /// The request failed before a reply began.
+    pub(super) fn failed(&mut self, error: &Error) {
+        self.settle(Some(error));
+    }
+
+    /// Rides on the reply: settled when its body has ended.
+    pub(super) fn ride(mut self, reply: Reply) -> Reply {
+        let provider = reply.headers.iter().find(|(name, _)| name == "x-askonce-provider");
+        self.provider = provider.map(|(_, value)| value.clone()).unwrap_or_default();
+        let streamed = reply.content_type.starts_with("text/event-stream");
+        match reply.body {
+            ReplyBody::Full(body) => {
+                if streamed {
+                    metrics::first_token(self.about(), self.arrived.elapsed(), self.cache);
+                }
+                self.settle(None);
+                Reply {
+                    body: ReplyBody::Full(body),
+                    ..reply
+                }
+            }
+            ReplyBody::Stream(pieces) => {
+                let riding = Riding {
+                    pieces,
+                    settlement: self,
+                };
+                Reply {
+                    body: ReplyBody::Stream(riding.boxed()),
+                    ..reply
+                }
+            }
+        }
+    }
+
+    fn about(&self) -> About<'_> {
+        About {
+            surface: self.surface,
+            model: self.model.as_deref().unwrap_or("unknown"),
+            provider: &self.provider,
+        }
+    }
+
+    fn settle(&mut self, error: Option<&Error>) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let took = self.arrived.elapsed();
+        metrics::in_flight(-1);
+        metrics::request_ended(self.about(), took, self.cache, error);
+        let took_ms = took.as_secs_f64() * 1000.0;
+        let about = self.about();
+        match error {
+            None => tracing::info!(
+                request_id = %self.request_id, surface = about.surface.as_str(), model = about.model,
+                provider = about.provider, cache = self.cache, took_ms, "served"
+            ),
+            Some(error) => tracing::warn!(
+                request_id = %self.request_id, surface = about.surface.as_str(), model = about.model,
+                provider = about.provider, cache = self.cache, took_ms, status = error.status(), error = %error, "failed"
+            ),
+        }
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        if !self.settled {
+            let gone = Error::new(ErrorKind::RequestTimeout, "The caller hung up.");
+            self.settle(Some(&gone));
+        }
+    }
+}
+
+/// A body with its settlement.
+struct Riding<S> {
+    pieces: S,
+    settlement: Settlement,
+}
+
+impl<S: Stream<Item = Result<Bytes, Error>> + Unpin> Stream for Riding<S> {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.pieces.poll_next_unpin(cx);
+        match &polled {
+            Poll::Ready(None) => self.settlement.settle(None),
+            Poll::Ready(Some(Err(error))) => {
+                let error = error.clone();
+                self.settlement.settle(Some(&error));
+            }
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+}

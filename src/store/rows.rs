@@ -1,0 +1,135 @@
+//! Entries as they are written: a JSON row, then the answer's bytes as they are.
+
+use crate::types::answer::{Answer, Ending};
+use crate::types::caller::Tenant;
+use crate::types::entry::Entry;
+use crate::types::ids::{Digest, EntryId};
+use crate::types::money::MicroUsd;
+use crate::types::surface::Surface;
+use crate::types::usage::Usage;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// An entry without its answer's bytes. Fields are only ever added, each with a default.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    id: u64,
+    tenant: String,
+    surface: String,
+    model: String,
+    provider: String,
+    scope: String,
+    exact: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    normalised: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    question: Option<String>,
+    semantic: bool,
+    created_ms: u64,
+    expires_ms: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost_micro_usd: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id_span: Option<(usize, usize)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_span: Option<(usize, usize)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usage: Option<(u64, u64)>,
+    tool_calls: bool,
+}
+
+/// Writes `entry` after `out`.
+pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let row = Row {
+        id: entry.id.0,
+        tenant: entry.tenant.0.clone(),
+        surface: entry.surface.as_str().to_owned(),
+        model: entry.model.clone(),
+        provider: entry.provider.clone(),
+        scope: entry.scope.to_string(),
+        exact: entry.exact.to_string(),
+        normalised: entry.normalised.map(|digest| digest.to_string()),
+        question: entry.question.clone(),
+        semantic: entry.semantic,
+        created_ms: entry.created_ms,
+        expires_ms: entry.expires_ms,
+        tags: entry.tags.clone(),
+        cost_micro_usd: entry.cost.map(|cost| cost.0),
+        id_span: entry.answer.id_span.as_ref().map(|span| (span.start, span.end)),
+        created_span: entry.answer.created_span.as_ref().map(|span| (span.start, span.end)),
+        usage: entry
+            .answer
+            .usage
+            .map(|usage| (usage.input_tokens, usage.output_tokens)),
+        tool_calls: entry.answer.tool_calls,
+    };
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    serde_json::to_writer(&mut *out, &row)?;
+    let length = u32::try_from(out.len() - at - 4).unwrap_or(u32::MAX);
+    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&entry.answer.body);
+    Ok(())
+}
+
+/// Reads what `write` wrote. The error says what does not fit.
+pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
+    let (length, rest) = bytes.split_at_checked(4).ok_or("no row length")?;
+    let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
+    let (row, body) = rest
+        .split_at_checked(length)
+        .ok_or("the row is longer than its record")?;
+    let row: Row = serde_json::from_slice(row).map_err(|error| error.to_string())?;
+    let span = |span: Option<(usize, usize)>| match span {
+        Some((start, end)) if start <= end && end <= body.len() => Ok(Some(start..end)),
+        Some(_) => Err("a span lies outside of the answer"),
+        None => Ok(None),
+    };
+    Ok(Entry {
+        id: EntryId(row.id),
+        tenant: Tenant(row.tenant),
+        surface: surface(&row.surface)?,
+        model: row.model,
+        provider: row.provider,
+        scope: digest(&row.scope)?,
+        exact: digest(&row.exact)?,
+        normalised: row.normalised.as_deref().map(digest).transpose()?,
+        question: row.question,
+        semantic: row.semantic,
+        answer: Answer {
+            id_span: span(row.id_span)?,
+            created_span: span(row.created_span)?,
+            body: Bytes::copy_from_slice(body),
+            usage: row.usage.map(|(input_tokens, output_tokens)| Usage {
+                input_tokens,
+                output_tokens,
+            }),
+            ending: Ending::Whole,
+            tool_calls: row.tool_calls,
+        },
+        cost: row.cost_micro_usd.map(MicroUsd),
+        created_ms: row.created_ms,
+        expires_ms: row.expires_ms,
+        tags: row.tags,
+    })
+}
+
+fn surface(word: &str) -> Result<Surface, String> {
+    [Surface::ChatCompletions, Surface::Completions, Surface::Embeddings]
+        .into_iter()
+        .find(|surface| surface.as_str() == word)
+        .ok_or_else(|| format!("unknown surface {word:?}"))
+}
+
+fn digest(hex: &str) -> Result<Digest, String> {
+    let mut bytes = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return Err("a digest has 64 hex digits".to_owned());
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).map_err(|error| error.to_string())?;
+    }
+    Ok(Digest(bytes))
+}

@@ -1,0 +1,275 @@
+//! Counters and histograms for Prometheus.
+//!
+//! Names follow the OpenTelemetry semantic conventions for generative AI
+//! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>), written as Prometheus writes them: dots become
+//! underscores, and the unit stands at the end. What the conventions do not name begins with `askonce_`.
+
+use crate::types::error::Error;
+use crate::types::money::MicroUsd;
+use crate::types::outcome::{BypassReason, MissReason, NotStored, Tier};
+use crate::types::surface::Surface;
+use crate::types::usage::Usage;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const REQUEST_DURATION: &str = "gen_ai_server_request_duration_seconds";
+const FIRST_TOKEN: &str = "gen_ai_server_time_to_first_token_seconds";
+const PER_TOKEN: &str = "gen_ai_server_time_per_output_token_seconds";
+const TOKEN_USAGE: &str = "gen_ai_client_token_usage";
+const UPSTREAM_DURATION: &str = "gen_ai_client_operation_duration_seconds";
+const LOOKUPS: &str = "askonce_cache_lookups_total";
+const SIMILARITY: &str = "askonce_cache_similarity";
+const LOOKUP_DURATION: &str = "askonce_cache_lookup_duration_seconds";
+const STORED: &str = "askonce_cache_stored_total";
+const SAVED: &str = "askonce_cache_saved_usd";
+const SAVED_TOKENS: &str = "askonce_cache_saved_tokens_total";
+const FLIGHT_WAITS: &str = "askonce_cache_flight_waits_total";
+const UPSTREAM_ATTEMPTS: &str = "askonce_upstream_attempts_total";
+const RELOADS: &str = "askonce_config_reloads_total";
+
+/// The one registry of the process. Several gateways in one process (as in tests) share it.
+static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+
+/// Seconds, as the conventions advise for requests.
+const SECONDS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 40.96, 81.92,
+];
+/// Seconds, for what takes microseconds.
+const SHORT_SECONDS: [f64; 13] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5,
+];
+const TOKENS: [f64; 14] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+const COSINE: [f64; 14] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.95, 0.98, 1.0];
+
+/// Starts the registry, once for the process.
+pub fn start() -> Result<PrometheusHandle, String> {
+    HANDLE
+        .get_or_init(|| install().map_err(|error| error.to_string()))
+        .clone()
+}
+
+fn install() -> Result<PrometheusHandle, BuildError> {
+    let full = |name: &str| Matcher::Full(name.to_owned());
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(full(REQUEST_DURATION), &SECONDS)?
+        .set_buckets_for_metric(full(UPSTREAM_DURATION), &SECONDS)?
+        .set_buckets_for_metric(full(FIRST_TOKEN), &SECONDS)?
+        .set_buckets_for_metric(full(PER_TOKEN), &SECONDS)?
+        .set_buckets_for_metric(full(TOKEN_USAGE), &TOKENS)?
+        .set_buckets_for_metric(full(SIMILARITY), &COSINE)?
+        .set_buckets_for_metric(full(LOOKUP_DURATION), &SHORT_SECONDS)?
+        .install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    describe_histogram!(
+        REQUEST_DURATION,
+        Unit::Seconds,
+        "From the request's arrival to the end of its reply."
+    );
+    describe_histogram!(
+        FIRST_TOKEN,
+        Unit::Seconds,
+        "From the request's arrival to the first words of a streamed reply."
+    );
+    describe_histogram!(
+        PER_TOKEN,
+        Unit::Seconds,
+        "Time per output token after the first, of streamed replies."
+    );
+    describe_histogram!(TOKEN_USAGE, "Tokens that providers counted, by gen_ai_token_type.");
+    describe_histogram!(
+        UPSTREAM_DURATION,
+        Unit::Seconds,
+        "From sending a request to a provider to the end of its reply."
+    );
+    describe_counter!(LOOKUPS, "Cache lookups by outcome, tier and reason.");
+    describe_histogram!(SIMILARITY, "Similarity of the nearest stored question, by outcome.");
+    describe_histogram!(
+        LOOKUP_DURATION,
+        Unit::Seconds,
+        "Time of a lookup's steps: hash, embed, search."
+    );
+    describe_counter!(STORED, "Answers by what became of them: stored, or why not.");
+    describe_gauge!(SAVED, "US dollars that hits did not cost, where prices are known.");
+    describe_counter!(SAVED_TOKENS, "Tokens that hits did not cost, by gen_ai_token_type.");
+    describe_counter!(
+        FLIGHT_WAITS,
+        "Requests that waited for an identical one in flight, by how that ended."
+    );
+    describe_counter!(UPSTREAM_ATTEMPTS, "Requests sent to providers, by outcome.");
+    describe_counter!(RELOADS, "Configuration reloads, by outcome.");
+    describe_gauge!("askonce_cache_entries", "Stored answers.");
+    describe_gauge!(
+        "askonce_cache_bytes",
+        Unit::Bytes,
+        "Bytes that stored answers are charged with."
+    );
+    describe_gauge!("askonce_cache_evicted", "Entries that left for room since the start.");
+    describe_gauge!(
+        "askonce_cache_expired",
+        "Entries that left because they had expired since the start."
+    );
+    describe_gauge!(
+        "askonce_cache_write_errors",
+        "Changes that could not be written to disk since the start."
+    );
+    describe_gauge!("askonce_index_vectors", "Vectors in the index.");
+    describe_gauge!("askonce_index_scopes", "Scopes that hold vectors.");
+    describe_gauge!(
+        "askonce_index_bytes",
+        Unit::Bytes,
+        "Bytes of the index in memory, about."
+    );
+    describe_gauge!("askonce_requests_in_flight", "Requests being served now.");
+}
+
+/// Who and what a request was about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The door.
+    pub surface: Surface,
+    /// The model, as the caller named it, once a plan for it was found; else `unknown`, so that callers cannot fill the
+    /// registry with names.
+    pub model: &'a str,
+    /// Who answered.
+    pub provider: &'a str,
+}
+
+/// A request's reply has ended.
+pub fn request_ended(about: About<'_>, took: Duration, cache: &'static str, error: Option<&Error>) {
+    let error = error.map_or(std::borrow::Cow::Borrowed(""), Error::word);
+    histogram!(REQUEST_DURATION,
+        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+        "gen_ai_provider_name" => about.provider.to_owned(), "cache" => cache, "error_type" => error)
+    .record(took.as_secs_f64());
+}
+
+/// The first words of a streamed reply went out.
+pub fn first_token(about: About<'_>, took: Duration, cache: &'static str) {
+    histogram!(FIRST_TOKEN,
+        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+        "gen_ai_provider_name" => about.provider.to_owned(), "cache" => cache)
+    .record(took.as_secs_f64());
+}
+
+/// A streamed reply of `tokens` output tokens took `took` from its first words to its end.
+pub fn per_token(about: About<'_>, took: Duration, tokens: u64) {
+    if tokens > 1 {
+        histogram!(PER_TOKEN,
+            "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+            "gen_ai_provider_name" => about.provider.to_owned())
+        .record(took.as_secs_f64() / (tokens - 1) as f64);
+    }
+}
+
+/// A provider counted tokens.
+pub fn token_usage(about: About<'_>, usage: Usage) {
+    for (kind, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+        histogram!(TOKEN_USAGE,
+            "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+            "gen_ai_provider_name" => about.provider.to_owned(), "gen_ai_token_type" => kind)
+        .record(tokens as f64);
+    }
+}
+
+/// A provider's reply has ended.
+pub fn upstream_ended(about: About<'_>, took: Duration, error: Option<&Error>) {
+    let error = error.map_or(std::borrow::Cow::Borrowed(""), Error::word);
+    histogram!(UPSTREAM_DURATION,
+        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+        "gen_ai_provider_name" => about.provider.to_owned(), "error_type" => error.clone())
+    .record(took.as_secs_f64());
+    counter!(UPSTREAM_ATTEMPTS, "gen_ai_provider_name" => about.provider.to_owned(), "error_type" => error)
+        .increment(1);
+}
+
+/// A lookup found an answer.
+pub fn hit(tier: Tier, similarity: Option<f32>) {
+    counter!(LOOKUPS, "outcome" => "hit", "tier" => tier.as_str(), "reason" => "").increment(1);
+    if let Some(similarity) = similarity {
+        histogram!(SIMILARITY, "outcome" => "hit").record(f64::from(similarity));
+    }
+}
+
+/// A lookup found none.
+pub fn miss(reason: MissReason, similarity: Option<f32>) {
+    counter!(LOOKUPS, "outcome" => "miss", "tier" => "", "reason" => reason.as_str()).increment(1);
+    if let Some(similarity) = similarity {
+        histogram!(SIMILARITY, "outcome" => "miss").record(f64::from(similarity));
+    }
+}
+
+/// An expired answer was served, since no provider could give a fresh one.
+pub fn stale() {
+    counter!(LOOKUPS, "outcome" => "stale", "tier" => Tier::Exact.as_str(), "reason" => "").increment(1);
+}
+
+/// The cache was not asked.
+pub fn bypass(reason: BypassReason) {
+    counter!(LOOKUPS, "outcome" => "bypass", "tier" => "", "reason" => reason.as_str()).increment(1);
+}
+
+/// A step of a lookup took this long.
+pub fn lookup_step(step: &'static str, took: Duration) {
+    histogram!(LOOKUP_DURATION, "step" => step).record(took.as_secs_f64());
+}
+
+/// What became of a fresh answer.
+pub fn stored(result: Result<(), NotStored>) {
+    let word = match result {
+        Ok(()) => "stored",
+        Err(why) => why.as_str(),
+    };
+    counter!(STORED, "result" => word).increment(1);
+}
+
+/// A hit spared this much.
+pub fn saved(usage: Option<Usage>, cost: Option<MicroUsd>) {
+    if let Some(usage) = usage {
+        counter!(SAVED_TOKENS, "gen_ai_token_type" => "input").increment(usage.input_tokens);
+        counter!(SAVED_TOKENS, "gen_ai_token_type" => "output").increment(usage.output_tokens);
+    }
+    if let Some(cost) = cost {
+        gauge!(SAVED).increment(cost.0 as f64 / 1e6);
+    }
+}
+
+/// A request waited for an identical one; how that ended.
+pub fn flight_wait(end: &'static str) {
+    counter!(FLIGHT_WAITS, "end" => end).increment(1);
+}
+
+/// The configuration was read again.
+pub fn reloaded(ok: bool) {
+    counter!(RELOADS, "outcome" => if ok { "ok" } else { "refused" }).increment(1);
+}
+
+/// Requests being served now.
+pub fn in_flight(change: i64) {
+    gauge!("askonce_requests_in_flight").increment(change as f64);
+}
+
+/// Sets a gauge that is read off when `/metrics` is asked.
+pub fn set(name: &'static str, value: f64) {
+    gauge!(name).set(value);
+}

@@ -1,0 +1,33 @@
+//! `Caller`: who asks, as far as it matters for sharing answers and for paying upstream.
+
+use super::secret::Secret;
+
+/// The boundary that answers never cross.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Tenant(pub String);
+
+/// Stands before the name of a configured tenant, so that no bearer token can meet it.
+pub const CONFIGURED: &str = "key:";
+
+impl Tenant {
+    /// A tenant that the configuration names.
+    pub fn configured(name: &str) -> Tenant {
+        Tenant(format!("{CONFIGURED}{name}"))
+    }
+
+    /// The name in the configuration; for others what stands for them.
+    pub fn name(&self) -> &str {
+        self.0.strip_prefix(CONFIGURED).unwrap_or(&self.0)
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Name of the key in the configuration, or `anonymous`.
+    pub name: String,
+    /// Answers are shared within it, never beyond.
+    pub tenant: Tenant,
+    /// The caller's own bearer token, sent upstream only to a provider for which the gateway holds no key.
+    pub bearer: Option<Secret>,
+}

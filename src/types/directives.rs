@@ -1,0 +1,26 @@
+//! `Directives`: what the caller asked of the cache. They can raise the bar, never lower it.
+
+use std::time::Duration;
+
+/// The caller's wishes, from `Cache-Control` and the `x-askonce-*` headers.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Directives {
+    /// `Cache-Control: no-store`: keep nothing of this exchange.
+    pub no_store: bool,
+    /// `Cache-Control: no-cache` (or `x-askonce-cache: bypass`): a fresh answer, please.
+    pub no_cache: bool,
+    /// `Cache-Control: only-if-cached`: a stored answer or 504.
+    pub only_if_cached: bool,
+    /// `Cache-Control: max-age=N`: nothing older.
+    pub max_age: Option<Duration>,
+    /// `x-askonce-cache: exact`: no semantic hits.
+    pub exact_only: bool,
+    /// `x-askonce-threshold`: at least this similarity. Lower than the operator's has no effect.
+    pub threshold: Option<f32>,
+    /// `x-askonce-ttl-s`: keep the answer no longer than this. Longer than the operator's has no effect.
+    pub ttl: Option<Duration>,
+    /// `x-askonce-scope`: a further partition of the caller's own choosing, such as a user or session id.
+    pub scope: Option<String>,
+    /// `x-askonce-tags`: labels for a later purge.
+    pub tags: Vec<String>,
+}

@@ -1,0 +1,45 @@
+//! Identifiers, each with its one way of being written.
+
+use std::fmt;
+
+/// Names one cache entry on one node. Written as 16 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct EntryId(pub u64);
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl std::str::FromStr for EntryId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<EntryId, String> {
+        if text.len() != 16 {
+            return Err(format!(
+                "an entry id has 16 hex digits, as in the x-askonce-entry header; got {} characters",
+                text.chars().count()
+            ));
+        }
+        u64::from_str_radix(text, 16)
+            .map(EntryId)
+            .map_err(|_| "an entry id has hex digits only".to_owned())
+    }
+}
+
+/// A BLAKE3 digest of 32 bytes: a scope or a key. Compared in full on every hit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
