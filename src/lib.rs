@@ -6,11 +6,13 @@
 //! |---|---|
 //! | 7 | `cli` |
 //! | 6 | `app` |
-//! | 5 | `api` `admin` `replay` |
+//! | 5b | `api` `admin` `replay` |
+//! | 5a | `edge` |
 //! | 4 | `pipeline` |
 //! | 3 | `cache` `routing` `providers` `governance` |
 //! | 2 | `store` |
-//! | 1 | `telemetry` `config` `wire` |
+//! | 1b | `telemetry` |
+//! | 1a | `config` `wire` |
 //! | 0 | `types` |
 
 pub mod admin;
@@ -19,6 +21,7 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod edge;
 pub mod governance;
 pub mod pipeline;
 pub mod providers;

@@ -1,6 +1,6 @@
-//! Measures the index on this machine, on sentence-like vectors: `cargo bench -p askonce-index -- [ENTRIES …]`.
-//! One scope of each size given (10,000 unless told), a flat scan against a graph at growing sizes, and 100,000 vectors in
-//! 10,000 scopes. Times are those of single calls on one thread, while nothing else runs but what is said.
+//! Measures the index on this machine, on sentence-like vectors: `cargo bench -p askonce-index -- [ENTRIES …] [scan] [scopes]`.
+//! One scope of each size given, a flat scan against a graph at growing sizes (`scan`), and 100,000 vectors in 10,000
+//! scopes (`scopes`); all three, with 10,000 entries, when nothing is named. Times are those of single calls on one thread, while nothing else runs but what is said.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -17,24 +17,32 @@ const K: usize = 16;
 const HIT: f32 = 0.80;
 
 fn main() {
-    // `cargo bench` passes `--bench`; anything that is no number is not ours.
-    let sizes: Vec<usize> = std::env::args()
-        .skip(1)
-        .filter_map(|a| a.replace('_', "").parse().ok())
-        .collect();
-    let sizes = if sizes.is_empty() { vec![10_000] } else { sizes };
-    let mut sentences = Sentences::new(WIDTH, 1);
-    let most = sizes.iter().copied().max().unwrap_or(0).max(20_000);
-    let vectors: Vec<Vec<f32>> = (0..most).map(|_| sentences.sentence()).collect();
-    let mut dice = Dice(2);
-    for size in sizes {
-        let queries: Vec<Vec<f32>> = (0..QUERIES)
-            .map(|_| sentences.paraphrase(&vectors[dice.below(size)]))
-            .collect();
-        one_scope(&vectors[..size], &queries);
+    // `cargo bench` passes `--bench`; what is neither a number nor a part's name is not ours.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let asks = |part: &str| words.iter().any(|w| w == part);
+    let sizes: Vec<usize> = words.iter().filter_map(|w| w.replace('_', "").parse().ok()).collect();
+    let all = sizes.is_empty() && !asks("scan") && !asks("scopes");
+    for size in if all { vec![10_000] } else { sizes } {
+        println!("\n{size} vectors in one scope, no borders between topics");
+        run_one_scope(size, Sentences::new(WIDTH, 1));
+        println!("\n{size} vectors in one scope, in 60 separate crowds");
+        run_one_scope(size, Sentences::crowded(WIDTH, 1));
     }
-    crossover(&vectors, &mut sentences);
-    many_scopes(&mut sentences);
+    if all || asks("scan") {
+        crossover(Sentences::new(WIDTH, 1));
+    }
+    if all || asks("scopes") {
+        many_scopes(Sentences::new(WIDTH, 1));
+    }
+}
+
+fn run_one_scope(size: usize, mut sentences: Sentences) {
+    let mut dice = Dice(2);
+    let vectors: Vec<Vec<f32>> = (0..size).map(|_| sentences.sentence()).collect();
+    let queries: Vec<Vec<f32>> = (0..QUERIES)
+        .map(|_| sentences.paraphrase(&vectors[dice.below(size)]))
+        .collect();
+    one_scope(&vectors, &queries);
 }
 
 /// p50 and p99 in microseconds.
@@ -71,7 +79,6 @@ fn look(index: &Index, queries: &[Vec<f32>], min_similarity: f32) -> Vec<Duratio
 
 fn one_scope(vectors: &[Vec<f32>], queries: &[Vec<f32>]) {
     let (count, dir) = (vectors.len(), tempfile::tempdir().expect("a folder"));
-    println!("\n{count} vectors in one scope");
     let before = resident_bytes();
     let index = open(dir.path(), IndexConfig::new(WIDTH, "bench"));
     let start = Instant::now();
@@ -165,7 +172,8 @@ fn flat(vectors: &[Vec<f32>]) -> Index {
 }
 
 /// From which size on a graph is quicker than a scan.
-fn crossover(vectors: &[Vec<f32>], sentences: &mut Sentences) {
+fn crossover(mut sentences: Sentences) {
+    let vectors: Vec<Vec<f32>> = (0..16_000).map(|_| sentences.sentence()).collect();
     println!("\nscan against graph, at least {HIT}");
     for size in [256, 1000, 2000, 4000, 8000, 16_000] {
         let stored = &vectors[..size];
@@ -192,7 +200,7 @@ fn crossover(vectors: &[Vec<f32>], sentences: &mut Sentences) {
     }
 }
 
-fn many_scopes(sentences: &mut Sentences) {
+fn many_scopes(mut sentences: Sentences) {
     const SCOPES: usize = 10_000;
     const COUNT: usize = 100_000;
     println!("\n{COUNT} vectors in {SCOPES} scopes");

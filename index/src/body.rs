@@ -1,13 +1,13 @@
 //! [`Body`]: the rows of one scope and everything that points into them.
 //!
-//! Rows lie in sealed chunks and a tail. A *slot* numbers a sealed row: chunk × rows in a full chunk + row. The graph covers
-//! the first `graphed` chunks; all else is scanned.
+//! Rows lie in sealed chunks and a tail. A *slot* numbers a sealed row: chunk × rows in a full chunk + row. The cover
+//! says which chunks have a graph, from the first on; all else is scanned.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::chunk::Chunk;
-use crate::graph::Graph;
+use crate::cover::Cover;
 use crate::tail::Tail;
 
 /// A row that died while the scope was being rebuilt.
@@ -28,11 +28,7 @@ pub(crate) struct Body {
     pub(crate) sealed: usize,
     /// Dead rows among them.
     pub(crate) dead: usize,
-    pub(crate) graph: Option<Arc<dyn Graph>>,
-    /// Chunks that the graph covers, from the first.
-    pub(crate) graphed: usize,
-    /// Slots that the graph holds but did not find when asked for their own vector: scanned beside it.
-    pub(crate) strays: Arc<Vec<u32>>,
+    pub(crate) cover: Arc<Cover>,
     /// The graph failed on these rows: scan them, and do not try again.
     pub(crate) no_graph: bool,
     /// While a rebuild runs: the sealed rows that died since it began.
@@ -42,9 +38,7 @@ pub(crate) struct Body {
 /// What a lookup takes away from the lock.
 pub(crate) struct View {
     pub(crate) chunks: Arc<Vec<Arc<Chunk>>>,
-    pub(crate) graph: Option<Arc<dyn Graph>>,
-    pub(crate) graphed: usize,
-    pub(crate) strays: Arc<Vec<u32>>,
+    pub(crate) cover: Arc<Cover>,
     rows: usize,
 }
 
@@ -53,11 +47,6 @@ impl View {
     pub(crate) fn row(&self, slot: u32) -> Option<(&Chunk, usize)> {
         let (chunk, row) = (slot as usize / self.rows, slot as usize % self.rows);
         self.chunks.get(chunk).filter(|c| row < c.len()).map(|c| (&**c, row))
-    }
-
-    /// The first slot that the graph does not cover.
-    pub(crate) fn first_fresh_slot(&self) -> usize {
-        self.graphed * self.rows
     }
 
     pub(crate) fn slot(&self, chunk: usize, row: usize) -> u32 {
@@ -75,9 +64,7 @@ impl Body {
             place: HashMap::new(),
             sealed: 0,
             dead: 0,
-            graph: None,
-            graphed: 0,
-            strays: Arc::default(),
+            cover: Arc::default(),
             no_graph: false,
             journal: None,
         }
@@ -87,16 +74,10 @@ impl Body {
         self.sealed - self.dead + self.tail.len()
     }
 
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
     pub(crate) fn view(&self) -> View {
         View {
             chunks: Arc::clone(&self.chunks),
-            graph: self.graph.clone(),
-            graphed: self.graphed,
-            strays: Arc::clone(&self.strays),
+            cover: Arc::clone(&self.cover),
             rows: self.rows,
         }
     }
@@ -163,8 +144,7 @@ impl Body {
         let chunks = self.chunks.iter().map(|c| c.bytes() + 24).sum::<u64>();
         // A hash map keeps a byte of its own for each place, and one place in eight free.
         let place = self.place.capacity() as u64 * 17 * 8 / 7;
-        let graph = self.graph.as_ref().map_or(0, |g| g.bytes());
-        chunks + place + graph + self.tail.bytes() + self.strays.len() as u64 * 4
+        chunks + place + self.cover.bytes() + self.tail.bytes()
     }
 }
 

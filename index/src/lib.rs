@@ -15,6 +15,7 @@
 //! | `tail`, `chunk` | the growing end; the sealed rows with their tombstones |
 //! | `lookup` | one search: fresh rows exactly, graphed rows through the graph, widened past the dead |
 //! | `top` | [`Neighbor`] and the k best seen so far |
+//! | `cover` | the graphs over a scope's chunks, and what they lose |
 //! | `graph`, `hnsw` | the trait of a graph; the one made by `hnsw_rs` (the only file that imports it) |
 //! | `drain`, `rebuild` | background work on a partition: fresh rows into the graph; a new body without the dead |
 //! | `worker`, `workshop` | the background thread and its queue; what its work needs at hand |
@@ -25,6 +26,7 @@ mod body;
 mod chunk;
 mod compact;
 mod config;
+mod cover;
 mod distance;
 mod drain;
 mod error;

@@ -2,7 +2,7 @@
 //! similarities for all that is returned.
 
 use crate::body::View;
-use crate::graph::Graph;
+use crate::cover::Segment;
 use crate::partition::Partition;
 use crate::top::Top;
 use crate::{Neighbor, distance, vector};
@@ -31,27 +31,30 @@ pub(crate) fn nearest(partition: &Partition, query: &Query<'_>) -> Vec<Neighbor>
         body.tail.scan(query.vector, &mut top);
         body.view()
     };
-    for chunk in &view.chunks[view.graphed..] {
+    for chunk in &view.chunks[view.cover.end()..] {
         chunk.scan(query.vector, &mut top);
     }
-    if let Some(graph) = view.graph.as_deref().filter(|_| view.graphed > 0) {
-        graphed(&view, graph, query, &mut top);
+    if !view.cover.is_empty() {
+        covered(&view, query, &mut top);
     }
     top.into_sorted()
 }
 
-/// Offers what the graph finds, what it is known to miss, and rows that hold exactly the vector asked for: a graph
+/// Offers what the graphs find, what they are known to miss, and rows that hold exactly the vector asked for: a graph
 /// may lose sight of a node when others take its links, and a stored vector must be found by itself.
-fn graphed(view: &View, graph: &dyn Graph, query: &Query<'_>, top: &mut Top) {
-    let covered = &view.chunks[..view.graphed];
-    let Some(mut slots) = walk(view, graph, query) else {
-        covered.iter().for_each(|chunk| chunk.scan(query.vector, top));
-        return;
-    };
-    slots.extend_from_slice(&view.strays);
+fn covered(view: &View, query: &Query<'_>, top: &mut Top) {
+    let mut slots = view.cover.strays.clone();
     let print = vector::print(query.vector);
-    for (number, chunk) in covered.iter().enumerate() {
-        slots.extend(chunk.rows_with_print(print).map(|row| view.slot(number, row)));
+    for segment in &view.cover.segments {
+        let found = walk(view, segment, query);
+        for number in segment.chunks.clone() {
+            let chunk = &view.chunks[number];
+            match found {
+                Some(_) => slots.extend(chunk.rows_with_print(print).map(|row| view.slot(number, row))),
+                None => slots.extend(chunk.live_rows().map(|row| view.slot(number, row))),
+            }
+        }
+        slots.extend(found.unwrap_or_default());
     }
     slots.sort_unstable();
     slots.dedup();
@@ -62,21 +65,19 @@ fn graphed(view: &View, graph: &dyn Graph, query: &Query<'_>, top: &mut Top) {
     }
 }
 
-/// The slots worth an exact look, or `None` when only a scan can tell. The walk passes through dead nodes, and widens
-/// until it has found `k` live ones or has seen all that is near enough.
-fn walk(view: &View, graph: &dyn Graph, query: &Query<'_>) -> Option<Vec<u32>> {
-    let covered: usize = view.chunks[..view.graphed].iter().map(|c| c.len()).sum();
-    let widest = WIDEST.min(covered / 2).max(query.ef);
+/// The slots of a graph worth an exact look, or `None` when only a scan can tell. The walk passes through dead nodes,
+/// and widens until it has found `k` live ones or has seen all that is near enough.
+fn walk(view: &View, segment: &Segment, query: &Query<'_>) -> Option<Vec<u32>> {
+    let rows: usize = view.chunks[segment.chunks.clone()].iter().map(|c| c.len()).sum();
+    let widest = WIDEST.min(rows / 2).max(query.ef);
+    // The graph may be ahead of the view: a slot past it is fresh to this lookup, and was scanned.
+    let fresh_from = view.slot(segment.chunks.end, 0);
+    let is_live = |slot: &u32| *slot < fresh_from && view.row(*slot).is_some_and(|(c, row)| !c.is_dead(row));
     let mut ef = query.ef.max(query.k);
     while ef <= widest {
-        let found = graph.search(query.vector, ef);
+        let found = segment.graph.search(query.vector, ef);
+        let live: Vec<u32> = found.iter().map(|f| f.slot).filter(is_live).collect();
         let worst = found.last().map_or(-1.0, |f| f.similarity);
-        // The graph may be ahead of the view: a slot past it is fresh to this lookup, and was scanned.
-        let known = found.iter().filter(|f| (f.slot as usize) < view.first_fresh_slot());
-        let live: Vec<u32> = known
-            .map(|f| f.slot)
-            .filter(|s| view.row(*s).is_some_and(|(c, row)| !c.is_dead(row)))
-            .collect();
         if live.len() >= query.k || worst < query.min_similarity - SLACK {
             return Some(live);
         }

@@ -54,12 +54,12 @@ impl Partition {
         }
         let body = self.body.read();
         let crowded = body.dead > 0 && body.dead as f32 >= config.rebuild_dead_share * body.sealed as f32;
-        let shrunk = body.graph.is_some() && body.live() < config.graph_from / 2;
+        let shrunk = !body.cover.is_empty() && body.live() < config.graph_from / 2;
         if crowded || shrunk {
             return Some(Chore::Rebuild);
         }
-        let graphed = !body.no_graph && (body.graph.is_some() || body.live() >= config.graph_from);
-        (graphed && body.graphed < body.chunks.len()).then_some(Chore::Drain)
+        let graphed = !body.no_graph && (!body.cover.is_empty() || body.live() >= config.graph_from);
+        (graphed && body.cover.end() < body.chunks.len()).then_some(Chore::Drain)
     }
 
     /// True once until [`Partition::unqueue`]: whoever gets it puts the partition into the queue.
@@ -75,9 +75,7 @@ impl Partition {
     pub(crate) fn give_up_graph(&self) {
         let mut body = self.body.write();
         body.no_graph = true;
-        body.graph = None;
-        body.graphed = 0;
-        body.strays = Arc::default();
+        body.cover = Arc::default();
         body.journal = None;
     }
 
@@ -87,9 +85,9 @@ impl Partition {
         stats.scopes += usize::from(body.live() > 0);
         stats.live += body.live();
         stats.dead += body.dead;
-        stats.fresh += body.tail.len() + body.chunks[body.graphed..].iter().map(|c| c.len()).sum::<usize>();
-        stats.strays += body.strays.len();
-        stats.graphs += usize::from(body.graph.is_some());
+        stats.fresh += body.tail.len() + body.chunks[body.cover.end()..].iter().map(|c| c.len()).sum::<usize>();
+        stats.strays += body.cover.strays.len();
+        stats.graphs += body.cover.segments.len();
         stats.bytes += size_of::<Arc<Partition>>() as u64 + size_of::<Partition>() as u64 + body.bytes();
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::body::{Body, Kill, View};
 use crate::chunk::Chunk;
-use crate::graph::Graph;
+use crate::cover::Cover;
 use crate::partition::Partition;
 use crate::workshop::Workshop;
 
@@ -29,7 +29,7 @@ struct Draft {
     /// Old chunks that were copied, and old chunks taken over after them.
     copied: usize,
     taken: usize,
-    /// New chunks made by copying; the graph covers these.
+    /// New chunks made by copying; graphs cover these.
     packed: usize,
 }
 
@@ -42,14 +42,16 @@ pub(crate) fn rebuild(partition: &Partition, shop: &Workshop) {
     };
     let (width, rows) = (shop.config.width, shop.config.chunk_rows());
     let mut draft = Draft::copy(&old, width, rows);
-    let mut graph = None;
-    let mut strays = Vec::new();
+    let mut cover = Cover::default();
     if live >= shop.config.graph_from && !no_graph {
-        match link_all(partition, shop, &draft) {
-            Some((new, lost)) => (graph, strays) = (Some(new), lost),
-            None => {
-                partition.body.write().journal = None;
-                return;
+        while cover.end() < draft.packed {
+            match shop.extend(partition, &draft.chunks, &cover) {
+                Some(wider) => cover = wider,
+                None => {
+                    partition.body.write().journal = None;
+                    shop.release(Arc::new(cover));
+                    return;
+                }
             }
         }
     }
@@ -72,35 +74,11 @@ pub(crate) fn rebuild(partition: &Partition, shop: &Workshop) {
     let old_chunks = std::mem::replace(&mut body.chunks, Arc::new(draft.chunks));
     body.sealed = body.chunks.iter().map(|c| c.len()).sum();
     body.dead = body.chunks.iter().map(|c| c.dead_count()).sum();
-    body.graphed = if graph.is_some() { draft.packed } else { 0 };
-    let old_graph = std::mem::replace(&mut body.graph, graph);
-    body.strays = Arc::new(strays);
+    let old_cover = std::mem::replace(&mut body.cover, Arc::new(cover));
     drop(body);
     // Freed here, without the lock.
     drop((old_place, old_chunks, old));
-    if let Some(graph) = old_graph {
-        shop.release(graph);
-    }
-}
-
-/// A graph over all chunks of the draft, and the slots it does not find; `None` when the work was broken off.
-fn link_all(partition: &Partition, shop: &Workshop, draft: &Draft) -> Option<(Arc<dyn Graph>, Vec<u32>)> {
-    let mut body = Body::new(shop.config.width, draft.rows);
-    body.chunks = Arc::new(draft.chunks.clone());
-    let view = body.view();
-    let graph = shop.new_graph(draft.place.len());
-    let mut strays = Vec::new();
-    let all = 0..view.chunks.len();
-    for number in all.clone() {
-        if !shop.link(partition, &*graph, &view, number) {
-            shop.release(graph);
-            return None;
-        }
-    }
-    for number in all {
-        strays.extend(shop.strays(&*graph, &view, number));
-    }
-    Some((graph, strays))
+    shop.release(old_cover);
 }
 
 impl Draft {

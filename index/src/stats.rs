@@ -13,7 +13,7 @@ pub struct IndexStats {
     pub fresh: usize,
     /// Vectors that their graph does not find by themselves; they are scanned beside it.
     pub strays: usize,
-    /// Scopes that have a graph.
+    /// Graphs. A scope has none, one, or several when one would lose rows.
     pub graphs: usize,
     /// Memory in bytes, estimated from what was allocated.
     pub bytes: u64,

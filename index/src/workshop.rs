@@ -7,11 +7,15 @@ use std::time::Duration;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::body::View;
+use crate::chunk::Chunk;
+use crate::cover::{Cover, Segment};
 use crate::graph::Graph;
 use crate::hnsw::HnswRs;
 use crate::partition::Partition;
 use crate::{IndexConfig, IndexError};
+
+/// A graph that does not find this share of the rows that were looked at takes no more.
+const LOST_SHARE: f32 = 0.02;
 
 /// What background work on a partition needs.
 pub(crate) struct Workshop {
@@ -37,7 +41,7 @@ impl Workshop {
         })
     }
 
-    pub(crate) fn new_graph(&self, expected: usize) -> Arc<dyn Graph> {
+    fn new_graph(&self, expected: usize) -> Arc<dyn Graph> {
         let IndexConfig {
             width,
             m,
@@ -48,53 +52,93 @@ impl Workshop {
     }
 
     /// Whether work on `partition` is no longer wanted.
-    pub(crate) fn is_over(&self, partition: &Partition) -> bool {
+    fn is_over(&self, partition: &Partition) -> bool {
         self.stop.load(Ordering::Relaxed) || partition.is_retired()
     }
 
-    /// Inserts the live rows of chunk `number` into `graph`; false when the work was broken off.
-    pub(crate) fn link(&self, partition: &Partition, graph: &dyn Graph, view: &View, number: usize) -> bool {
-        let chunk = &view.chunks[number];
+    /// `cover` and the next of `chunks`; `None` when the work was broken off.
+    pub(crate) fn extend(&self, partition: &Partition, chunks: &[Arc<Chunk>], cover: &Cover) -> Option<Cover> {
+        let number = cover.end();
+        let rows = self.config.chunk_rows();
+        let mut wider = cover.clone();
+        let mut segment = match wider.segments.pop() {
+            Some(last) if !last.full => last,
+            last => {
+                wider.segments.extend(last);
+                let graph = self.new_graph(chunks.len().saturating_sub(number) * rows);
+                Segment {
+                    graph,
+                    chunks: number..number,
+                    full: false,
+                }
+            }
+        };
+        if !self.link(partition, &*segment.graph, &chunks[number], number) {
+            return None;
+        }
+        let mut lost = self.strays(&*segment.graph, &chunks[number], number);
+        let mut checked = chunks[number].len();
+        let older = segment.revisit(number);
+        if let Some(older) = older {
+            wider.strays.retain(|slot| *slot as usize / rows != older);
+            lost.extend(self.strays(&*segment.graph, &chunks[older], older));
+            checked += chunks[older].len();
+        }
+        segment.chunks.end = number + 1;
+        // Below the size at which a graph is worth having, a new one would only be one more to search.
+        let large = segment.chunks.len() * rows >= self.config.graph_from;
+        segment.full = large && lost.len() as f32 > LOST_SHARE * checked as f32;
+        wider.segments.push(segment);
+        wider.strays.extend(lost);
+        Some(wider)
+    }
+
+    /// Inserts the live rows of `chunk` into `graph`; false when the work was broken off.
+    fn link(&self, partition: &Partition, graph: &dyn Graph, chunk: &Chunk, number: usize) -> bool {
         let rows: Vec<usize> = chunk.live_rows().collect();
         self.pool.install(|| {
             rows.par_iter().for_each(|row| {
                 if !self.is_over(partition) {
-                    graph.insert(view.slot(number, *row), chunk.vector(*row));
+                    graph.insert(self.slot(number, *row), chunk.vector(*row));
                 }
             });
         });
         !self.is_over(partition)
     }
 
-    /// Slots of chunk `number` that a lookup for their own vector does not reach.
-    pub(crate) fn strays(&self, graph: &dyn Graph, view: &View, number: usize) -> Vec<u32> {
-        let chunk = &view.chunks[number];
+    /// Slots of `chunk` that a search for their own vector does not reach.
+    fn strays(&self, graph: &dyn Graph, chunk: &Chunk, number: usize) -> Vec<u32> {
         let ef = self.config.ef_search;
         let rows: Vec<usize> = chunk.live_rows().collect();
         let lost = |row: &usize| {
-            let slot = view.slot(number, *row);
+            let slot = self.slot(number, *row);
             (!graph.search(chunk.vector(*row), ef).iter().any(|f| f.slot == slot)).then_some(slot)
         };
         self.pool.install(|| rows.par_iter().filter_map(lost).collect())
     }
 
-    /// Drops a graph in the pool: `hnsw_rs` frees its nodes in parallel, on the pool it is dropped in. A lookup may hold
-    /// it a moment longer, and should not be the one to pay.
-    pub(crate) fn release(&self, graph: Arc<dyn Graph>) {
+    fn slot(&self, number: usize, row: usize) -> u32 {
+        (number * self.config.chunk_rows() + row) as u32
+    }
+
+    /// Drops graphs in the pool: `hnsw_rs` frees its nodes in parallel, on the pool it is dropped in. A lookup may hold
+    /// them a moment longer, and should not be the one to pay.
+    pub(crate) fn release(&self, cover: Arc<Cover>) {
+        if cover.is_empty() {
+            return;
+        }
         for _ in 0..1000 {
-            if Arc::strong_count(&graph) == 1 {
+            if Arc::strong_count(&cover) == 1 {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.pool.install(|| drop(graph));
+        self.pool.install(|| drop(cover));
     }
 
-    /// Frees the graph of a retired partition here, rather than wherever the last reference ends.
+    /// Frees the graphs of a retired partition here, rather than wherever the last reference ends.
     pub(crate) fn free(&self, partition: &Partition) {
-        let graph = partition.body.write().graph.take();
-        if let Some(graph) = graph {
-            self.release(graph);
-        }
+        let cover = std::mem::take(&mut partition.body.write().cover);
+        self.release(cover);
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use askonce_index::{Index, IndexConfig, IndexError};
-use support::{Sentences, scope};
+use support::{Dice, scope};
 
 const WIDTH: usize = 32;
 const FOLDER: &str = "ASKONCE_INDEX_TEST_FOLDER";
@@ -23,7 +23,7 @@ fn config() -> IndexConfig {
 }
 
 fn vector(id: u64) -> Vec<f32> {
-    Sentences::new(WIDTH, id).sentence()
+    Dice(id).direction(WIDTH)
 }
 
 /// Ids that the child inserted to stay: 0, 1, … without a gap.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use askonce_index::{Index, IndexConfig, Neighbor, ScopeKey};
 use proptest::prelude::*;
-use support::{Sentences, cosine, scope};
+use support::{Dice, cosine, scope};
 
 const WIDTH: usize = 16;
 const IDS: u64 = 150;
@@ -163,7 +163,7 @@ fn run(steps: Vec<Step>) {
                 k,
                 min_similarity,
             } => {
-                let query = Sentences::new(WIDTH, seed).sentence();
+                let query = Dice(seed).direction(WIDTH);
                 look(&index, &oracle, scope(s), &query, k, min_similarity);
             }
         }
@@ -180,7 +180,7 @@ fn run(steps: Vec<Step>) {
 }
 
 fn insert(index: &Index, oracle: &mut Oracle, scope: ScopeKey, id: u64, seed: u64) {
-    let vector = Sentences::new(WIDTH, seed).sentence();
+    let vector = Dice(seed).direction(WIDTH);
     index.insert(scope, id, &vector).unwrap();
     let near = index.nearest(scope, &vector, 4, 0.9).unwrap();
     assert!(near[0].similarity > 0.9999, "visible to the next lookup");

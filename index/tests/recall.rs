@@ -17,7 +17,10 @@ fn config() -> IndexConfig {
 }
 
 fn filled(config: IndexConfig) -> (Index, Vec<Vec<f32>>, Sentences) {
-    let mut sentences = Sentences::new(WIDTH, 11);
+    fill(config, Sentences::new(WIDTH, 11))
+}
+
+fn fill(config: IndexConfig, mut sentences: Sentences) -> (Index, Vec<Vec<f32>>, Sentences) {
     let vectors: Vec<Vec<f32>> = (0..COUNT).map(|_| sentences.sentence()).collect();
     let index = Index::in_memory(config).unwrap();
     for (id, vector) in vectors.iter().enumerate() {
@@ -125,4 +128,24 @@ fn many_copies_of_one_vector_hide_nobody() {
     for (id, vector) in vectors.iter().enumerate().filter(|(id, _)| *id != 7) {
         assert_eq!(index.nearest(scope(0), vector, 1, 0.999).unwrap()[0].id, id as u64);
     }
+}
+
+/// A graph with few links on vectors in separate crowds falls apart: the rows go on into another.
+#[test]
+fn a_graph_that_loses_rows_takes_no_more() {
+    let weak = IndexConfig {
+        m: 4,
+        ef_construction: 8,
+        ef_search: 8,
+        ..config()
+    };
+    let (index, vectors, mut sentences) = fill(weak, Sentences::crowded(WIDTH, 11));
+    index.settle();
+    let stats = index.stats();
+    assert!(stats.graphs > 1 && stats.strays > 0, "{stats:?}");
+    for (id, vector) in vectors.iter().enumerate() {
+        assert_eq!(index.nearest(scope(0), vector, 1, 0.999).unwrap()[0].id, id as u64);
+    }
+    let share = recall(&index, &vectors, &mut sentences, |_| true);
+    assert!(share >= 0.9, "recall {share}");
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use askonce_index::{Index, IndexConfig, IndexError, Recovery};
-use support::{Sentences, scope};
+use support::{Dice, scope};
 
 const WIDTH: usize = 8;
 const RECORD: usize = 36 + 4 * WIDTH;
@@ -16,7 +16,7 @@ fn config() -> IndexConfig {
 }
 
 fn vector(id: u64) -> Vec<f32> {
-    Sentences::new(WIDTH, 100 + id).sentence()
+    Dice(100 + id).direction(WIDTH)
 }
 
 fn open(dir: &Path) -> (Index, Recovery) {

@@ -1,11 +1,11 @@
-//! Floor 5: the admin door. Every route wants the admin key.
+//! Floor 5b: the admin door. Every route wants the admin key.
 //!
 //! - `GET /admin/cache`: what the cache holds
 //! - `POST /admin/cache/purge`: forget by entry, tag, tenant, model, or everything
 //! - `GET` and `DELETE /admin/cache/entries/{id}`: one entry
 
-use crate::api::{Doors, caller, reject};
 use crate::cache::Purge;
+use crate::edge::{Doors, caller, reject};
 use crate::types::entry::Entry;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::ids::EntryId;

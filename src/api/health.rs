@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
-use super::{Doors, edge};
+use crate::edge::Doors;
+use crate::telemetry::metrics;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -22,12 +23,25 @@ pub(super) async fn readyz(State(doors): State<Arc<Doors>>) -> Response {
 }
 
 /// Metrics in Prometheus' text format.
-pub(super) async fn metrics(State(doors): State<Arc<Doors>>) -> Response {
-    edge::read_off(&doors);
+pub(super) async fn scrape(State(doors): State<Arc<Doors>>) -> Response {
+    read_off(&doors);
     doors.prometheus.run_upkeep();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         doors.prometheus.render(),
     )
         .into_response()
+}
+
+/// Sets the gauges that are read off the state of things.
+fn read_off(doors: &Doors) {
+    let stats = doors.pipeline.cache().stats();
+    metrics::set("askonce_cache_entries", stats.entries as f64);
+    metrics::set("askonce_cache_bytes", stats.bytes as f64);
+    metrics::set("askonce_cache_evicted", stats.evicted as f64);
+    metrics::set("askonce_cache_expired", stats.expired as f64);
+    metrics::set("askonce_cache_write_errors", stats.write_errors as f64);
+    metrics::set("askonce_index_vectors", stats.vectors as f64);
+    metrics::set("askonce_index_scopes", stats.scopes as f64);
+    metrics::set("askonce_index_bytes", stats.index_bytes as f64);
 }

@@ -1,7 +1,6 @@
 //! The OpenAI surface.
 
-use super::edge::{self, RequestId};
-use super::{Doors, caller, reject};
+use crate::edge::{Doors, RequestId, body, caller, reject};
 use crate::pipeline::{Inbound, Reply, ReplyBody};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
@@ -50,7 +49,7 @@ async fn answer(doors: &Arc<Doors>, surface: Surface, request: Request, arrived:
             .map(|id| id.0.clone())
             .unwrap_or_default(),
         arrived,
-        body: edge::body(&doors.edge, request).await?,
+        body: body::read(&doors.edge, request).await?,
     };
     doors.pipeline.serve(inbound).await
 }

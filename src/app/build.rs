@@ -1,9 +1,9 @@
 //! Settings → engines → doors.
 
 use super::embedder::OnHost;
-use crate::api::{self, Doors, Edge};
 use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
+use crate::edge::{self, Doors, Edge};
 use crate::governance::Keys;
 use crate::pipeline::{Pipeline, Setup};
 use crate::providers::Registry;
@@ -12,7 +12,7 @@ use crate::telemetry::metrics;
 use crate::types::clock::Clock;
 use crate::types::embed::Embed;
 use crate::types::secret::Secret;
-use crate::{admin, config};
+use crate::{admin, api, config};
 use arc_swap::ArcSwap;
 use askonce_models::Embedder;
 use rand::Rng;
@@ -125,7 +125,7 @@ impl App {
     /// All routes, with the edge around them.
     pub fn router(&self) -> axum::Router {
         let routes = api::routes(self.doors.clone()).merge(admin::routes(self.doors.clone()));
-        api::with_edge(routes, self.doors.clone())
+        edge::around(routes, self.doors.clone())
     }
 
     /// Puts new settings in force, but for those that take a restart. The error says why they cannot be.

@@ -27,6 +27,11 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// Was a stored answer looked for?
+    pub fn is_read(&self) -> bool {
+        self.policy.read
+    }
+
     /// Is the answer to be stored, if it can be?
     pub fn is_stored(&self) -> bool {
         self.policy.write
@@ -120,7 +125,11 @@ mod tests {
 
     #[test]
     fn only_whole_answers_are_stored() {
-        let settings = config::Cache::default();
+        let overrides = config::Overrides {
+            data_dir: Some("unused".into()),
+            ..config::Overrides::default()
+        };
+        let settings = config::parse("", "test", &overrides, &|_| None).unwrap().cache;
         let policy = Policy::decide(&settings, "t", "m", &Directives::default()).unwrap();
         let no_store = Policy {
             write: false,

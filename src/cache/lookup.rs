@@ -229,7 +229,10 @@ impl Cache {
         // Two long questions can have the same beginning; what the model did not read it cannot compare.
         meaning.truncated = vector.truncated;
         if vector.truncated {
-            return meaning;
+            return Meaning {
+                reason: MissReason::TooLong,
+                ..meaning
+            };
         }
         let started = Instant::now();
         let judgement = StaticThreshold;

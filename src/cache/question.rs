@@ -46,6 +46,10 @@ pub fn fold(text: &str) -> Option<String> {
         return None;
     }
     let normal: String = text.nfkc().flat_map(char::to_lowercase).collect();
+    // Some look-alikes become back quotes only here.
+    if normal.contains('`') {
+        return None;
+    }
     let spaced = normal.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut rest = trim(&spaced);
     while let Some(shorter) = without_courtesy(rest) {

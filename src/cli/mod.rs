@@ -23,17 +23,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the gateway.
     Serve(serve::ServeArgs),
-    /// Check a configuration, and print it as it would be used, secrets masked.
     Check(check::CheckArgs),
-    /// Fetch, list, verify and time sentence models.
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// Replay recorded traffic through the cache and report hits, errors and savings.
     Replay(replay::ReplayArgs),
-    /// Measure what askonce adds to a request, and what a hit takes.
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
     #[command(hide = true)]
     BenchUpstream(bench::UpstreamArgs),
@@ -46,7 +41,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Model(command) => model::run(command),
         Command::Replay(args) => replay::run(&args),
-        Command::Bench(args) => bench::run(args).map_err(|error| error.to_string()),
+        Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),
         Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),
     };
     result.unwrap_or_else(|error| {

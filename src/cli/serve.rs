@@ -109,6 +109,7 @@ async fn serve(mut settings: Resolved, reloader: Option<Reloader>, demo: bool) -
         tracing::info!("stopping: requests under way may finish; a second Ctrl-C ends at once");
         tokio::spawn(async {
             if tokio::signal::ctrl_c().await.is_ok() {
+                #[allow(clippy::disallowed_methods)] // The user asked twice; nothing is to be waited for any more.
                 std::process::exit(130);
             }
         });

@@ -32,7 +32,7 @@ pub(super) fn embedding(root: &Fields<'_>, overrides: &Overrides, env: &Env<'_>)
         model_dir: overrides.model_dir.clone().or(model_dir),
         device: fields.word("device", Device::Cpu)?,
         threads: fields.count("threads", 1, 1..=256)?,
-        batch_tokens: fields.count("batch_tokens", 8_192, 512..=1_048_576)?,
+        batch_tokens: fields.count("batch_tokens", 512, 64..=1_048_576)?,
         batch_wait: fields.micros("batch_wait_us", 0, 0..=1_000_000)?,
         queue: fields.count("queue", 1_024, 1..=1_000_000)?,
         deadline: fields.millis("deadline_ms", 500, 1..=60_000)?,

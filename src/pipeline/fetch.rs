@@ -216,7 +216,8 @@ impl Fetch {
                 End::Failed(self.broke(about.provider, &why))
             }
         };
-        if !last.is_empty() {
+        // Half an event would swallow the error event that follows a failure.
+        if !last.is_empty() && !matches!(end, End::Failed(_)) {
             lead.push(last).await;
         }
         (end, usage)

@@ -162,15 +162,20 @@ impl Pipeline {
         settlement: &mut Settlement,
     ) -> Result<Reply, Error> {
         count_steps(miss.timing.embed, miss.timing.search);
-        metrics::miss(miss.reason, miss.similarity);
+        let outcome = if miss.ticket.is_read() {
+            metrics::miss(miss.reason, miss.similarity);
+            Outcome::Miss {
+                reason: miss.reason,
+                similarity: miss.similarity,
+                timing: miss.timing,
+            }
+        } else {
+            metrics::bypass(BypassReason::NoCache);
+            Outcome::Bypass(BypassReason::NoCache)
+        };
         if inbound.directives.only_if_cached {
             return Err(not_cached());
         }
-        let outcome = Outcome::Miss {
-            reason: miss.reason,
-            similarity: miss.similarity,
-            timing: miss.timing,
-        };
         settlement.outcome(outcome.word());
         let reader = miss.lead.reader();
         Fetch::start(self, setup, inbound, decoded, miss.lead, Some(miss.ticket));

@@ -166,7 +166,7 @@ impl Answers {
             .map(|(wordings, answer)| (wordings.iter().map(score).fold(0.0, f64::max), answer))
             .max_by(|one, other| one.0.total_cmp(&other.0));
         match best {
-            Some((score, answer)) if score >= 0.25 => answer.clone(),
+            Some((score, answer)) if score >= 0.2 => answer.clone(),
             _ => "This is askonce's built-in demo. It answers from a small set of bundled questions, and none of them is \
                   near yours. Ask for the capital of France, how to return an order, or how the cache decides; or add a \
                   provider, for instance by setting OPENAI_API_KEY, for real answers."
@@ -175,16 +175,20 @@ impl Answers {
     }
 }
 
+/// The words that carry meaning, and each two that follow one another.
 fn words(text: &str) -> HashSet<String> {
     const COMMON: [&str; 24] = [
         "a", "an", "the", "is", "are", "do", "does", "i", "my", "to", "of", "in", "on", "for", "and", "you", "me",
         "it", "can", "be", "please", "what", "s", "how",
     ];
-    text.to_lowercase()
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty() && !COMMON.contains(word))
-        .map(str::to_owned)
-        .collect()
+        .collect();
+    // Pairs tell "miles to kilometres" from "kilometres to miles".
+    let pairs = words.windows(2).map(|pair| format!("{} {}", pair[0], pair[1]));
+    words.iter().map(|word| (*word).to_owned()).chain(pairs).collect()
 }
 
 fn now_s() -> u64 {

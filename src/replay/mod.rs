@@ -1,4 +1,4 @@
-//! Floor 5: replay. Recorded traffic through the real cache, in order, from empty, with a judge who knows the truth.
+//! Floor 5b: replay. Recorded traffic through the real cache, in order, from empty, with a judge who knows the truth.
 //!
 //! - `trace`: JSON lines → requests
 //! - `run`: the one pass

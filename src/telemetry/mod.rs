@@ -1,4 +1,4 @@
-//! Floor 1: telemetry.
+//! Floor 1b: telemetry.
 //!
 //! - `metrics`: counters and histograms, named after the OpenTelemetry GenAI conventions
 //! - `log`: structured lines, without prompts unless asked, and never with secrets

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// A failed request. Turned into HTTP in one place only: `api::reject`.
+/// A failed request. Turned into HTTP in one place only: `edge::reject`.
 #[derive(Clone, Debug)]
 pub struct Error {
     /// What kind of failure; decides the HTTP status.

@@ -36,6 +36,8 @@ pub enum MissReason {
     Vetoed,
     /// The stored answer was older than its TTL or the caller's `max-age`.
     Expired,
+    /// The question is longer than the sentence model reads, so that it cannot be compared by meaning.
+    TooLong,
     /// The embedder or the index could not say in time; a broken cache is just a miss.
     Unavailable,
 }
@@ -48,6 +50,7 @@ impl MissReason {
             MissReason::BelowThreshold => "below_threshold",
             MissReason::Vetoed => "vetoed",
             MissReason::Expired => "expired",
+            MissReason::TooLong => "too_long",
             MissReason::Unavailable => "unavailable",
         }
     }

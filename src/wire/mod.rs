@@ -1,4 +1,4 @@
-//! Floor 1: wire formats. Bytes ↔ the words of `types`, and nothing else.
+//! Floor 1a: wire formats. Bytes ↔ the words of `types`, and nothing else.
 //!
 //! - `json`: bytes → a borrowed tree, with clear errors
 //! - `sse`: server-sent events, split and written

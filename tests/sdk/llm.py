@@ -22,7 +22,8 @@ settings.port = int(sys.argv[1])
 settings.n_ctx = 4096
 settings.n_parallel = 2
 settings.n_predict = 256  # a request without max_tokens ends all the same
-settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = min(2, os.cpu_count() or 1)
+# Several threads wait for each other at every layer: on a busy machine one alone is faster.
+settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
 
 server = xllamacpp.Server(settings)
 print(f"listening on {server.listening_address}", flush=True)

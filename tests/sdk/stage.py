@@ -64,7 +64,15 @@ def run_story(name, command, folder, environment):
     """Runs one suite; gives a line of summary and whether it went well."""
     print(f"\n--- {name}", flush=True)
     started = time.monotonic()
-    code = subprocess.run(command, cwd=folder, env=environment).returncode
+    suite = subprocess.Popen(command, cwd=folder, env=environment)
+    try:
+        code = suite.wait()
+    except BaseException as stopped:
+        # It has processes of its own to end. Ctrl-C has reached it already; any other stop is told to it as one.
+        if not isinstance(stopped, KeyboardInterrupt):
+            suite.send_signal(signal.SIGINT)
+        suite.wait()
+        raise
     took = time.monotonic() - started
     return f"{name}: {'ok' if code == 0 else f'FAILED (exit code {code})'} in {took:.0f} s", code == 0
 
@@ -88,7 +96,7 @@ def perform(folder, pytest_arguments):
     try:
         gateway.start()
         environment = {**os.environ, **given, "STORY_URL": gateway.url, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-        python = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--durations=5", *pytest_arguments]
+        python = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--durations=5", "--basetemp", folder / "pytest", *pytest_arguments]
         results = [run_story("python", python, HERE / "python", environment)]
         if not pytest_arguments:
             node = ["node", "--test", "--test-reporter=spec", "story.test.js"]
@@ -118,6 +126,8 @@ def perform(folder, pytest_arguments):
 def main():
     # So that a stop from outside clears the stage too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell ignores Ctrl-C on behalf of what it starts in the background, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="askonce-sdk-"))
     try:
         well = perform(folder, sys.argv[1:])

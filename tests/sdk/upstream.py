@@ -88,7 +88,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         question = question_of(self.path, body)
-        count = self.server.calls.add(self.path, dict(self.headers), body, question)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        count = self.server.calls.add(self.path, headers, body, question)
         model = body["model"]
         if model == "picky":
             error = {"message": "The scripted upstream does not like this.", "type": "invalid_request_error",

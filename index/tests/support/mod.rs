@@ -46,40 +46,75 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
 pub struct Sentences {
     width: usize,
     dice: Dice,
-    topics: Vec<Vec<f32>>,
-    /// The few directions in which sentences differ.
+    /// The directions in which sentences differ, the stronger first.
     basis: Vec<Vec<f32>>,
+    topics: Vec<Vec<f32>>,
+    /// Share of the topic in a sentence, and of what is its own.
+    shares: (f32, f32),
+    decay: bool,
 }
 
 impl Sentences {
+    /// Two thousand topics, some much more common than others, among which no border runs.
     pub fn new(width: usize, seed: u64) -> Sentences {
         let mut dice = Dice(seed);
+        let basis = (0..(width / 3).max(4)).map(|_| dice.direction(width)).collect();
+        let mut sentences = Sentences {
+            width,
+            dice,
+            basis,
+            topics: Vec::new(),
+            shares: (0.7, 0.3),
+            decay: true,
+        };
+        sentences.topics = (0..2000).map(|_| unit(sentences.mix(vec![0.0; width], 1.0))).collect();
+        sentences
+    }
+
+    /// Sixty topics far apart: separate crowds, which are hard on a graph.
+    pub fn crowded(width: usize, seed: u64) -> Sentences {
+        let mut dice = Dice(seed);
         let topics = (0..60).map(|_| dice.direction(width)).collect();
-        let basis = (0..(width / 8).max(4)).map(|_| dice.direction(width)).collect();
+        let basis: Vec<Vec<f32>> = (0..(width / 8).max(4)).map(|_| dice.direction(width)).collect();
+        let own = 0.8 / (basis.len() as f32).sqrt();
         Sentences {
             width,
             dice,
-            topics,
             basis,
+            topics,
+            shares: (0.55, own),
+            decay: false,
         }
     }
 
     /// A sentence on one of the topics.
     pub fn sentence(&mut self) -> Vec<f32> {
         let topic = self.dice.below(self.topics.len());
-        let mut vector: Vec<f32> = self.topics[topic].iter().map(|x| x * 0.55).collect();
-        let scale = 0.8 / (self.basis.len() as f32).sqrt();
-        for direction in &self.basis {
-            let amount = self.dice.normal() * scale;
-            vector.iter_mut().zip(direction).for_each(|(x, d)| *x += d * amount);
-        }
-        self.jitter(vector, 0.25)
+        // The product of two draws makes low numbers common.
+        let topic = if self.decay {
+            topic * self.dice.below(self.topics.len()) / self.topics.len()
+        } else {
+            topic
+        };
+        let vector = self.topics[topic].iter().map(|x| x * self.shares.0).collect();
+        let vector = self.mix(vector, self.shares.1);
+        self.jitter(vector, 0.2)
     }
 
     /// The same thing in other words: cosine about .80 to .99 to `sentence`.
     pub fn paraphrase(&mut self, sentence: &[f32]) -> Vec<f32> {
         let amount = 0.15 + 0.55 * (self.dice.below(1000) as f32 / 1000.0);
         self.jitter(sentence.to_vec(), amount)
+    }
+
+    /// Adds some of each direction.
+    fn mix(&mut self, mut vector: Vec<f32>, share: f32) -> Vec<f32> {
+        for (i, direction) in self.basis.iter().enumerate() {
+            let weight = if self.decay { 1.0 / (1.0 + i as f32).sqrt() } else { 1.0 };
+            let amount = self.dice.normal() * share * weight;
+            vector.iter_mut().zip(direction).for_each(|(x, d)| *x += d * amount);
+        }
+        vector
     }
 
     fn jitter(&mut self, mut vector: Vec<f32>, amount: f32) -> Vec<f32> {

@@ -177,7 +177,7 @@ proptest! {
 
 /// A backend that waits at a gate, counts rows, and panics or fails on command.
 struct Odd {
-    gate: Arc<Gate>,
+    gate: Arc<Gate<()>>,
     rows: Arc<AtomicUsize>,
 }
 
@@ -211,7 +211,7 @@ impl Backend for Odd {
 
 struct Rig {
     embedder: Embedder,
-    gate: Arc<Gate>,
+    gate: Arc<Gate<()>>,
     rows: Arc<AtomicUsize>,
 }
 

@@ -233,7 +233,7 @@ mod tests {
             let choice = if chat {
                 json!({"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}})
             } else {
-                json!({"index": 0, "finish_reason": "stop", "text": text})
+                json!({"index": 0, "finish_reason": "stop", "logprobs": null, "text": text})
             };
             let object = if chat { "chat.completion" } else { "text_completion" };
             let body = json!({"id": "n", "object": object, "created": 5, "model": "m", "choices": [choice]});

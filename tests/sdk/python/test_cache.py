@@ -166,10 +166,10 @@ def test_cache_control_max_age(scripted):
 
 
 def test_a_time_to_live(scripted):
-    brief = {"x-askonce-ttl-s": "1"}
+    brief = {"x-askonce-ttl-s": "2"}
     scripted.ask(QUESTION, headers=brief)
     assert scripted.ask(QUESTION).outcome == "hit"
-    time.sleep(1.1)
+    time.sleep(2.1)
     assert scripted.ask(QUESTION).outcome == "miss"
 
 

@@ -54,3 +54,14 @@ def test_identical_questions_share_one_call(form, seed):
 def test_different_questions_do_not(seed):
     heard = gather(lambda client, number: plain(client, f"What is {number} times {seed}?", seed))
     assert [words for _, _, words, _ in heard] == [f"The scripted upstream heard: What is {number} times {seed}?" for number in range(MANY)]
+
+
+def test_an_answer_is_finished_for_the_cache_when_the_caller_hangs_up(scripted):
+    question = "Who hears the end of this? " + "And what comes then? " * 40
+    with scripted.client.chat.completions.create(stream=True, **scripted.request(question)) as chunks:
+        begun = words_of([next(chunks) for _ in range(3)])
+    whole = f"The scripted upstream heard: {question}"
+    assert begun and whole.startswith(begun) and begun != whole
+    # Joins what is left of the first call, or finds it stored.
+    again = scripted.ask(question)
+    assert (again.outcome, again.words, len(calls(question))) == ("hit", whole, 1)

@@ -2,9 +2,10 @@
 
 import concurrent.futures
 import os
+import time
 
 import pytest
-from conftest import Voice, client_of
+from conftest import Voice, calls, client_of
 from gateway import Gateway
 
 CONFIG = """\
@@ -52,12 +53,16 @@ def test_entries_survive(gateway, end):
 
 
 def test_requests_in_flight_finish_at_a_stop(gateway):
+    slow = voice(gateway, "slow")
+    forms = {"Will this still be answered?": slow.ask, "And will this be streamed?": slow.stream}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        late = [pool.submit(form, "Will this still be answered?") for form in (voice(gateway, "slow").ask, voice(gateway, "slow").stream)]
-        concurrent.futures.wait(late, timeout=0.25)
-        assert not any(heard.done() for heard in late)
+        late = {question: pool.submit(form, question) for question, form in forms.items()}
+        while not all(calls(question) for question in late):
+            time.sleep(0.01)
+        assert not any(heard.done() for heard in late.values())
         assert gateway.stop() == 0
-        assert {heard.result().words for heard in late} == {"The scripted upstream heard: Will this still be answered?"}
+        for question, heard in late.items():
+            assert heard.result().words == f"The scripted upstream heard: {question}"
 
 
 def test_a_torn_cache_file_is_survived(gateway, tmp_path):

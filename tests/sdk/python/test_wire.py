@@ -19,7 +19,7 @@ WEATHER = {
 def test_the_gateways_key_goes_upstream_and_the_callers_does_not(scripted):
     scripted.ask("Which key came with this?")
     (call,) = calls("Which key came with this?")
-    assert call["headers"]["Authorization"] == f"Bearer {os.environ['STORY_UPSTREAM_KEY']}"
+    assert call["headers"]["authorization"] == f"Bearer {os.environ['STORY_UPSTREAM_KEY']}"
     assert not any(os.environ["STORY_KEY"] in value for value in call["headers"].values())
 
 

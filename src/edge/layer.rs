@@ -1,11 +1,9 @@
-//! The edge: what every request goes through, whatever it asks for.
+//! The layer around all routes: what every request goes through, whatever it asks for.
 //!
 //! A request id in and out, a panic that harms no other request, a limit on requests in flight, and, where the gateway is
 //! open on loopback, a check of the `Host` that keeps other people's web pages out.
 
-use super::Doors;
-use super::reject;
-use crate::telemetry::metrics;
+use super::{Doors, reject};
 use crate::types::error::{Error, ErrorKind};
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +13,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body_util::BodyExt;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use std::net::IpAddr;
@@ -25,25 +22,12 @@ use std::time::Duration;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Limits of the edge.
-#[derive(Clone, Copy, Debug)]
-pub struct Edge {
-    /// The largest request body.
-    pub body_bytes: usize,
-    /// The most requests at a time.
-    pub in_flight: usize,
-    /// How long a body may pause while it arrives.
-    pub body_timeout: Duration,
-    /// Only loopback names are taken as `Host`.
-    pub loopback_only: bool,
-}
-
 /// The id of a request, taken from the caller or made here.
 #[derive(Clone, Debug)]
-pub(super) struct RequestId(pub(super) String);
+pub struct RequestId(pub String);
 
-/// Puts the edge around all routes.
-pub(super) fn around(routes: Router, doors: Arc<Doors>) -> Router {
+/// Puts the edge around `routes`: it comes last, so that it covers every route there is.
+pub fn around(routes: Router, doors: Arc<Doors>) -> Router {
     let routes = routes
         .fallback(|request: Request| async move { reject::reply(&reject::unknown_path(request.uri())) })
         .method_not_allowed_fallback(|request: Request| async move {
@@ -138,51 +122,6 @@ impl http_body::Body for Held {
     }
 }
 
-/// Reads a request's body whole, within the limits.
-pub(super) async fn body(edge: &Edge, request: Request) -> Result<Bytes, Error> {
-    let too_large = || {
-        let message = format!(
-            "The body is larger than {} bytes (`limits.body_bytes`).",
-            edge.body_bytes
-        );
-        Error::new(ErrorKind::TooLarge, message).with_code("body_too_large")
-    };
-    let mut body = request.into_body();
-    if http_body::Body::size_hint(&body).lower() > edge.body_bytes as u64 {
-        return Err(too_large());
-    }
-    let mut first = Bytes::new();
-    let mut joined: Vec<u8> = Vec::new();
-    loop {
-        let frame = tokio::time::timeout(edge.body_timeout, body.frame())
-            .await
-            .map_err(|_| {
-                Error::new(ErrorKind::RequestTimeout, "The body did not arrive in time.").with_code("request_timeout")
-            })?;
-        let data = match frame {
-            None => return Ok(if joined.is_empty() { first } else { joined.into() }),
-            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-            Some(Err(error)) => {
-                return Err(Error::new(
-                    ErrorKind::InvalidRequest,
-                    format!("The body broke off: {error}."),
-                ));
-            }
-        };
-        if first.len().max(joined.len()) + data.len() > edge.body_bytes {
-            return Err(too_large());
-        }
-        if first.is_empty() && joined.is_empty() {
-            first = data;
-            continue;
-        }
-        if joined.is_empty() {
-            joined.extend_from_slice(&first);
-        }
-        joined.extend_from_slice(&data);
-    }
-}
-
 /// The caller's own id when it is plain and short, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let plain = |text: &&str| {
@@ -215,19 +154,6 @@ fn is_loopback(headers: &HeaderMap) -> bool {
         None => host.split(':').next().unwrap_or_default(),
     };
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Sets the gauges that are read off the state of things.
-pub(super) fn read_off(doors: &Doors) {
-    let stats = doors.pipeline.cache().stats();
-    metrics::set("askonce_cache_entries", stats.entries as f64);
-    metrics::set("askonce_cache_bytes", stats.bytes as f64);
-    metrics::set("askonce_cache_evicted", stats.evicted as f64);
-    metrics::set("askonce_cache_expired", stats.expired as f64);
-    metrics::set("askonce_cache_write_errors", stats.write_errors as f64);
-    metrics::set("askonce_index_vectors", stats.vectors as f64);
-    metrics::set("askonce_index_scopes", stats.scopes as f64);
-    metrics::set("askonce_index_bytes", stats.index_bytes as f64);
 }
 
 #[cfg(test)]

@@ -1,0 +1,50 @@
+//! Floor 5a: the edge, which every door stands behind, whatever is asked there.
+//!
+//! - `layer`: request ids, panics, requests at a time, loopback only
+//! - `body`: a request's body, within the limits
+//! - `caller`: headers → caller, directives, headers to pass on
+//! - `reject`: `Error` → HTTP, the only place where that happens
+
+pub mod body;
+pub mod caller;
+mod layer;
+pub mod reject;
+
+pub use layer::{RequestId, around};
+
+use crate::governance::Keys;
+use crate::pipeline::Pipeline;
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+/// What the doors lead to.
+pub struct Doors {
+    /// Serves requests.
+    pub pipeline: Arc<Pipeline>,
+    /// Who may ask; swapped on a reload.
+    pub keys: ArcSwap<Keys>,
+    /// For `/metrics`.
+    pub prometheus: PrometheusHandle,
+    /// Limits of the edge.
+    pub edge: Edge,
+    /// Requests being served now.
+    pub in_flight: AtomicUsize,
+    /// False while starting, and again while shutting down.
+    pub ready: AtomicBool,
+}
+
+/// Limits of the edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// The largest request body.
+    pub body_bytes: usize,
+    /// The most requests at a time.
+    pub in_flight: usize,
+    /// How long a body may pause while it arrives.
+    pub body_timeout: Duration,
+    /// Only loopback names are taken as `Host`.
+    pub loopback_only: bool,
+}
