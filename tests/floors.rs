@@ -22,10 +22,8 @@ const FLOORS: [(&str, &[&str]); 11] = [
 ];
 
 /// Which top modules may name our other two packages.
-const PACKAGES: [(&str, &[&str]); 2] = [
-    ("askonce_models", &["cache", "app", "cli", "main"]),
-    ("askonce_index", &["cache", "app"]),
-];
+const PACKAGES: [(&str, &[&str]); 2] =
+    [("askonce_models", &["cache", "app", "cli", "main"]), ("askonce_index", &["cache", "app"])];
 
 #[test]
 fn modules_import_from_lower_floors_only() {
@@ -46,10 +44,8 @@ fn every_module_has_a_floor_and_the_documents_agree() {
         let path = entry.unwrap().path();
         modules.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
-    let known: BTreeSet<String> = FLOORS
-        .iter()
-        .flat_map(|(_, modules)| modules.iter().map(|name| (*name).to_owned()))
-        .collect();
+    let known: BTreeSet<String> =
+        FLOORS.iter().flat_map(|(_, modules)| modules.iter().map(|name| (*name).to_owned())).collect();
     assert_eq!(modules, known, "src/ on the left, FLOORS of this file on the right");
     for document in ["src/lib.rs", "ARCHITECTURE.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
@@ -66,10 +62,7 @@ fn every_file_says_its_job() {
     for folder in ["src", "models", "index", "tests"] {
         for file in rust_files(folder) {
             let text = fs::read_to_string(root().join(&file)).unwrap();
-            assert!(
-                text.starts_with("//! "),
-                "{file} does not begin with a `//!` line that says its job"
-            );
+            assert!(text.starts_with("//! "), "{file} does not begin with a `//!` line that says its job");
         }
     }
 }
@@ -77,14 +70,8 @@ fn every_file_says_its_job() {
 #[test]
 fn documents_name_no_path_that_is_not_there() {
     let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let missing: Vec<String> = paths(&architecture)
-        .into_iter()
-        .filter(|path| !root().join(path).exists())
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "ARCHITECTURE.md names what is not there: {missing:?}"
-    );
+    let missing: Vec<String> = paths(&architecture).into_iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
     let mut broken = Vec::new();
     for document in documents() {
         let text = fs::read_to_string(root().join(&document)).unwrap();
@@ -118,9 +105,7 @@ fn forbidden(file: &str, text: &str) -> Vec<String> {
                 "{file}:{line}: `{home}` (floor {}) must not import `{target}` (floor {})",
                 FLOORS[from].0, FLOORS[to].0
             )),
-            _ => wrong.push(format!(
-                "{file}:{line}: `{home}` imports `{target}`, which is no module with a floor"
-            )),
+            _ => wrong.push(format!("{file}:{line}: `{home}` imports `{target}`, which is no module with a floor")),
         }
     }
     // `a::{b, c}` is one import with two leaves.
@@ -143,11 +128,7 @@ fn floor(module: &str) -> Option<usize> {
 /// `src/cache/scope.rs` → `cache`, `scope`; `src/cache/mod.rs` → `cache`.
 fn module_of(file: &str) -> Vec<String> {
     let inside = file.trim_start_matches("src/").trim_end_matches(".rs");
-    inside
-        .split('/')
-        .filter(|part| *part != "mod")
-        .map(str::to_owned)
-        .collect()
+    inside.split('/').filter(|part| *part != "mod").map(str::to_owned).collect()
 }
 
 /// Files that hold tests alone: their parents declare them under `#[cfg(test)]`.
@@ -183,9 +164,7 @@ fn literal_end(chars: &[char], at: usize) -> usize {
             .map_or(chars.len(), |place| place + end.len())
     };
     if is(0, '/') && is(1, '/') {
-        return (at..chars.len())
-            .find(|&place| chars[place] == '\n')
-            .unwrap_or(chars.len());
+        return (at..chars.len()).find(|&place| chars[place] == '\n').unwrap_or(chars.len());
     }
     if is(0, '/') && is(1, '*') {
         return find(at + 2, &['*', '/']);
@@ -238,8 +217,7 @@ fn without_tests(code: &str) -> String {
 }
 
 fn words(code: &str) -> impl Iterator<Item = &str> {
-    code.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// Every `crate::…`, `self::…` and `super::…` path in `code`: its line, and the top module that it leads to.
@@ -265,9 +243,7 @@ fn tokens(code: &str) -> Vec<(usize, &str)> {
     for (number, line) in code.lines().enumerate() {
         let mut rest = line.trim_start();
         while let Some(first) = rest.chars().next() {
-            let word = rest
-                .find(|c: char| !c.is_alphanumeric() && c != '_')
-                .unwrap_or(rest.len());
+            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
             let length = match word {
                 0 if rest.starts_with("::") => 2,
                 0 => first.len_utf8(),
@@ -303,11 +279,7 @@ fn tree(
             "{" => {
                 at += 1;
                 while tokens.get(at).is_some_and(|(_, token)| *token != "}") {
-                    at = if tokens[at].1 == "," {
-                        at + 1
-                    } else {
-                        tree(tokens, at, module, &path, found)
-                    };
+                    at = if tokens[at].1 == "," { at + 1 } else { tree(tokens, at, module, &path, found) };
                 }
                 return at + 1;
             }
@@ -330,9 +302,7 @@ fn tree(
 fn paths(text: &str) -> Vec<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./{},".contains(c);
     let is_path = |quoted: &&str| {
-        let ending = [".rs", ".md", ".toml", ".yaml", ".lock", ".sh"]
-            .iter()
-            .any(|ending| quoted.ends_with(ending));
+        let ending = [".rs", ".md", ".toml", ".yaml", ".lock", ".sh"].iter().any(|ending| quoted.ends_with(ending));
         quoted.chars().all(plain) && !quoted.starts_with('/') && (quoted.contains('/') || ending)
     };
     let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
@@ -344,10 +314,7 @@ fn spelled_out(path: &str) -> Vec<String> {
         return vec![path.to_owned()];
     };
     let (inside, after) = rest.split_once('}').unwrap_or((rest, ""));
-    inside
-        .split(',')
-        .flat_map(|part| spelled_out(&format!("{before}{part}{after}")))
-        .collect()
+    inside.split(',').flat_map(|part| spelled_out(&format!("{before}{part}{after}"))).collect()
 }
 
 /// Targets of Markdown links into the repository.
@@ -355,9 +322,7 @@ fn links(text: &str) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let inside =
         targets.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.starts_with("mailto:"));
-    inside
-        .map(|target| target.split('#').next().unwrap_or_default().to_owned())
-        .collect()
+    inside.map(|target| target.split('#').next().unwrap_or_default().to_owned()).collect()
 }
 
 // Files.
@@ -385,10 +350,7 @@ fn rust_files(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     walk(Path::new(folder), "rs", &mut found);
     assert!(!found.is_empty(), "{folder} has no Rust files");
-    found
-        .iter()
-        .map(|path| path.to_str().unwrap().replace('\\', "/"))
-        .collect()
+    found.iter().map(|path| path.to_str().unwrap().replace('\\', "/")).collect()
 }
 
 fn documents() -> Vec<PathBuf> {
@@ -428,11 +390,7 @@ fn a_forbidden_import_is_found_with_its_line() {
             "use crate::{types as t, store};",
             vec!["1: `wire` (floor 1a) must not import `store` (floor 2)"],
         ),
-        (
-            "src/admin/mod.rs",
-            "use super::api::reject;",
-            vec!["1: `admin` (floor 5b) must not import `api` (floor 5b)"],
-        ),
+        ("src/admin/mod.rs", "use super::api::reject;", vec!["1: `admin` (floor 5b) must not import `api` (floor 5b)"]),
         (
             "src/wire/openai/fold.rs",
             "use super::super::super::cache::scope;",
@@ -453,22 +411,14 @@ fn a_forbidden_import_is_found_with_its_line() {
             "use crate::install_tls;",
             vec!["1: `store` imports `install_tls`, which is no module with a floor"],
         ),
-        (
-            "src/api/openai.rs",
-            "use askonce_index::Index;",
-            vec!["1: `api` must not name `askonce_index`"],
-        ),
+        ("src/api/openai.rs", "use askonce_index::Index;", vec!["1: `api` must not name `askonce_index`"]),
         // Allowed.
         (
             "src/cache/lookup.rs",
             "use askonce_index::Index; use super::policy::Policy; use self::x::Y; use crate::cache::flight;",
             vec![],
         ),
-        (
-            "src/wire/openai/fold.rs",
-            "use super::super::sse; use super::{answer, super::json};",
-            vec![],
-        ),
+        ("src/wire/openai/fold.rs", "use super::super::sse; use super::{answer, super::json};", vec![]),
         (
             "src/cli/mod.rs",
             "use crate::{app, replay::{self, Options}}; pub(crate) fn f() {} impl Drop for X { fn drop(&mut self) {} }",
@@ -481,11 +431,7 @@ fn a_forbidden_import_is_found_with_its_line() {
             "// crate::app\n/* crate::app */ const A: &str = \"crate::app \\\" crate::app\"; const B: &str = r#\"crate::app\"#; const C: char = '\"';",
             vec![],
         ),
-        (
-            "src/telemetry/log.rs",
-            "const A: &str = \"askonce_models=info\";",
-            vec![],
-        ),
+        ("src/telemetry/log.rs", "const A: &str = \"askonce_models=info\";", vec![]),
         (
             "src/types/ids.rs",
             "#[cfg(test)]\nmod tests {\n    use crate::app::App; mod a { }\n}\n#[cfg(test)]\nmod more;\n",

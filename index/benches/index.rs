@@ -39,9 +39,7 @@ fn main() {
 fn run_one_scope(size: usize, mut sentences: Sentences) {
     let mut dice = Dice(2);
     let vectors: Vec<Vec<f32>> = (0..size).map(|_| sentences.sentence()).collect();
-    let queries: Vec<Vec<f32>> = (0..QUERIES)
-        .map(|_| sentences.paraphrase(&vectors[dice.below(size)]))
-        .collect();
+    let queries: Vec<Vec<f32>> = (0..QUERIES).map(|_| sentences.paraphrase(&vectors[dice.below(size)])).collect();
     one_scope(&vectors, &queries);
 }
 
@@ -54,12 +52,7 @@ fn quantiles(mut times: Vec<Duration>) -> String {
 
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<u64>().ok())
-        .unwrap_or(0)
-        * 4096
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
 fn open(dir: &Path, config: IndexConfig) -> Index {
@@ -89,17 +82,9 @@ fn one_scope(vectors: &[Vec<f32>], queries: &[Vec<f32>]) {
     });
     println!("  insert, as the caller sees it: {}", quantiles(inserts.collect()));
     let busy = look(&index, &queries[..queries.len() / 2], HIT);
-    println!(
-        "  lookup while the graph is built ({} fresh): {}",
-        index.stats().fresh,
-        quantiles(busy)
-    );
+    println!("  lookup while the graph is built ({} fresh): {}", index.stats().fresh, quantiles(busy));
     index.settle();
-    println!(
-        "  graph built in {:.1} s: {:.0} us a vector",
-        start.elapsed().as_secs_f64(),
-        per(start.elapsed(), count)
-    );
+    println!("  graph built in {:.1} s: {:.0} us a vector", start.elapsed().as_secs_f64(), per(start.elapsed(), count));
     let stats = index.stats();
     println!("  {stats:?}");
     println!(
@@ -114,10 +99,7 @@ fn one_scope(vectors: &[Vec<f32>], queries: &[Vec<f32>]) {
     let start = Instant::now();
     let index = open(dir.path(), IndexConfig::new(WIDTH, "bench"));
     index.nearest(scope(0), &queries[0], K, HIT).expect("a good query");
-    println!(
-        "  restart to first lookup: {:.0} ms",
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    println!("  restart to first lookup: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     let start = Instant::now();
     drop(index);
     println!("  drop: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
@@ -139,31 +121,16 @@ fn recall(index: &Index, vectors: &[Vec<f32>], queries: &[Vec<f32>]) {
         hits += usize::from(truth.similarity >= HIT);
         right_hits += usize::from(same && truth.similarity >= HIT);
     }
-    println!(
-        "  recall@1 {:.3}; hit recall {right_hits} of {hits}",
-        right as f64 / queries.len() as f64
-    );
+    println!("  recall@1 {:.3}; hit recall {right_hits} of {hits}", right as f64 / queries.len() as f64);
     let lost = vectors.iter().enumerate().step_by(7).filter(|(id, v)| {
-        index
-            .nearest(scope(0), v, 1, 0.999)
-            .expect("a good query")
-            .first()
-            .map(|n| n.id)
-            != Some(*id as u64)
+        index.nearest(scope(0), v, 1, 0.999).expect("a good query").first().map(|n| n.id) != Some(*id as u64)
     });
-    println!(
-        "  vectors not found by themselves: {} of {}",
-        lost.count(),
-        vectors.len() / 7
-    );
+    println!("  vectors not found by themselves: {} of {}", lost.count(), vectors.len() / 7);
 }
 
 /// An index that never builds a graph.
 fn flat(vectors: &[Vec<f32>]) -> Index {
-    let index = Index::in_memory(IndexConfig {
-        graph_from: usize::MAX / 8,
-        ..IndexConfig::new(WIDTH, "bench")
-    });
+    let index = Index::in_memory(IndexConfig { graph_from: usize::MAX / 8, ..IndexConfig::new(WIDTH, "bench") });
     let index = index.expect("a good configuration");
     for (id, vector) in vectors.iter().enumerate() {
         index.insert(scope(0), id as u64, vector).expect("a good vector");
@@ -177,26 +144,15 @@ fn crossover(mut sentences: Sentences) {
     println!("\nscan against graph, at least {HIT}");
     for size in [256, 1000, 2000, 4000, 8000, 16_000] {
         let stored = &vectors[..size];
-        let queries: Vec<Vec<f32>> = stored
-            .iter()
-            .step_by(size / 200)
-            .map(|v| sentences.paraphrase(v))
-            .collect();
+        let queries: Vec<Vec<f32>> = stored.iter().step_by(size / 200).map(|v| sentences.paraphrase(v)).collect();
         let scan = look(&flat(stored), &queries, HIT);
-        let index = Index::in_memory(IndexConfig {
-            graph_from: 128,
-            ..IndexConfig::new(WIDTH, "bench")
-        });
+        let index = Index::in_memory(IndexConfig { graph_from: 128, ..IndexConfig::new(WIDTH, "bench") });
         let index = index.expect("a good configuration");
         for (id, vector) in stored.iter().enumerate() {
             index.insert(scope(0), id as u64, vector).expect("a good vector");
         }
         index.settle();
-        println!(
-            "  {size}: scan {}; graph {}",
-            quantiles(scan),
-            quantiles(look(&index, &queries, HIT))
-        );
+        println!("  {size}: scan {}; graph {}", quantiles(scan), quantiles(look(&index, &queries, HIT)));
     }
 }
 
@@ -211,17 +167,12 @@ fn many_scopes(mut sentences: Sentences) {
     let mut inserts = Vec::with_capacity(COUNT);
     for id in 0..COUNT {
         let start = Instant::now();
-        index
-            .insert(scope((id % SCOPES) as u64), id as u64, &vectors[id % 997])
-            .expect("a good vector");
+        index.insert(scope((id % SCOPES) as u64), id as u64, &vectors[id % 997]).expect("a good vector");
         inserts.push(start.elapsed());
     }
     println!("  insert: {}", quantiles(inserts));
     let resident = (resident_bytes() - before) / COUNT as u64;
-    println!(
-        "  {} bytes an entry by stats, {resident} by growth",
-        index.stats().bytes / COUNT as u64
-    );
+    println!("  {} bytes an entry by stats, {resident} by growth", index.stats().bytes / COUNT as u64);
     let mut dice = Dice(3);
     let lookups = (0..100_000).map(|_| {
         let (key, query) = (scope(dice.below(SCOPES) as u64), &vectors[dice.below(1000)]);
@@ -232,11 +183,7 @@ fn many_scopes(mut sentences: Sentences) {
     println!("  lookup: {}", quantiles(lookups.collect()));
     let start = Instant::now();
     let stats = index.stats();
-    println!(
-        "  stats of {} scopes: {:.1} ms",
-        stats.scopes,
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    println!("  stats of {} scopes: {:.1} ms", stats.scopes, start.elapsed().as_secs_f64() * 1e3);
     drop(index);
     let start = Instant::now();
     drop(open(dir.path(), IndexConfig::new(WIDTH, "bench")));

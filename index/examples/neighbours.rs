@@ -15,11 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(index);
 
     let (index, recovery) = Index::open(&dir, config)?;
-    println!(
-        "{} vectors came back, {} things to note",
-        recovery.live,
-        recovery.notes.len()
-    );
+    println!("{} vectors came back, {} things to note", recovery.live, recovery.notes.len());
     for neighbor in index.nearest(tenant, &north, 2, 0.5)? {
         println!("id {} at similarity {:.2}", neighbor.id, neighbor.similarity);
     }

@@ -75,11 +75,7 @@ impl Body {
     }
 
     pub(crate) fn view(&self) -> View {
-        View {
-            chunks: Arc::clone(&self.chunks),
-            cover: Arc::clone(&self.cover),
-            rows: self.rows,
-        }
+        View { chunks: Arc::clone(&self.chunks), cover: Arc::clone(&self.cover), rows: self.rows }
     }
 
     pub(crate) fn contains(&self, id: u64) -> bool {

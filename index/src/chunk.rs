@@ -54,10 +54,7 @@ impl Chunk {
     }
 
     pub(crate) fn dead_count(&self) -> usize {
-        self.dead
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed).count_ones() as usize)
-            .sum()
+        self.dead.iter().map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()
     }
 
     pub(crate) fn live_rows(&self) -> impl Iterator<Item = usize> {

@@ -70,14 +70,7 @@ fn write_partition(
     for chunk in chunks.iter() {
         record.clear();
         for row in chunk.live_rows() {
-            format::write(
-                record,
-                Change::Insert {
-                    scope,
-                    id: chunk.id(row),
-                    vector: chunk.vector(row),
-                },
-            );
+            format::write(record, Change::Insert { scope, id: chunk.id(row), vector: chunk.vector(row) });
         }
         file.write_all(record)?;
     }
@@ -92,10 +85,7 @@ fn finish(mut file: File, new: &Path, log: &Log, mark: Mark) -> io::Result<bool>
     let mut copy = |upto: u64, file: &mut File| -> io::Result<()> {
         let want = upto - copied;
         if io::copy(&mut (&old).take(want), file)? != want {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the log became shorter while it was copied",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log became shorter while it was copied"));
         }
         copied = upto;
         Ok(())

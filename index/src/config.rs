@@ -57,19 +57,13 @@ impl IndexConfig {
             return wrong(format!("m is {}, expected 4 to 96", self.m));
         }
         if self.ef_construction < self.m {
-            return wrong(format!(
-                "ef_construction is {}, expected at least m = {}",
-                self.ef_construction, self.m
-            ));
+            return wrong(format!("ef_construction is {}, expected at least m = {}", self.ef_construction, self.m));
         }
         if self.ef_search < 1 {
             return wrong("ef_search is 0, expected at least 1".to_owned());
         }
         if !(self.rebuild_dead_share > 0.0 && self.rebuild_dead_share <= 1.0) {
-            return wrong(format!(
-                "rebuild_dead_share is {}, expected above 0 and at most 1",
-                self.rebuild_dead_share
-            ));
+            return wrong(format!("rebuild_dead_share is {}, expected above 0 and at most 1", self.rebuild_dead_share));
         }
         Ok(())
     }

@@ -60,16 +60,10 @@ mod tests {
     #[test]
     fn every_chunk_is_looked_at_again_in_each_doubling() {
         let graph = Arc::new(HnswRs::new(2, 4, 8, 8));
-        let segment = Segment {
-            graph,
-            chunks: 10..80,
-            full: false,
-        };
+        let segment = Segment { graph, chunks: 10..80, full: false };
         assert_eq!(segment.revisit(10), None);
         for doubling in [1, 2, 4, 8, 64] {
-            let seen: Vec<usize> = (doubling..2 * doubling)
-                .filter_map(|n| segment.revisit(10 + n))
-                .collect();
+            let seen: Vec<usize> = (doubling..2 * doubling).filter_map(|n| segment.revisit(10 + n)).collect();
             assert_eq!(seen, (10..10 + doubling).collect::<Vec<_>>());
         }
     }

@@ -19,15 +19,8 @@ const REMOVE: u8 = 2;
 /// One change, as the log knows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Change<'a> {
-    Insert {
-        scope: ScopeKey,
-        id: u64,
-        vector: &'a [f32],
-    },
-    Remove {
-        scope: ScopeKey,
-        id: u64,
-    },
+    Insert { scope: ScopeKey, id: u64, vector: &'a [f32] },
+    Remove { scope: ScopeKey, id: u64 },
 }
 
 /// Bytes of an insert record.
@@ -69,27 +62,18 @@ pub(crate) fn read_header(bytes: &[u8], width: usize, variant: &str) -> Header {
     // Another version may lay out the rest in another way, so its checksum is not ours to look for.
     // A number far from ours is damage, not a version.
     if version != VERSION && version < 1000 {
-        return Header::Other(
-            "version",
-            format!("it has format version {version}, this program reads {VERSION}"),
-        );
+        return Header::Other("version", format!("it has format version {version}, this program reads {VERSION}"));
     }
     if variant_len > 255 || bytes.len() < end + 4 || crc32fast::hash(&bytes[..end]) != u32_at(bytes, end) {
         return unreadable();
     }
     let (its_width, its_variant) = (u32_at(bytes, 12) as usize, &bytes[20..20 + variant_len]);
     if its_width != width {
-        return Header::Other(
-            "width",
-            format!("its vectors have {its_width} numbers, the model makes {width}"),
-        );
+        return Header::Other("width", format!("its vectors have {its_width} numbers, the model makes {width}"));
     }
     if its_variant != variant.as_bytes() {
         let its = String::from_utf8_lossy(its_variant);
-        return Header::Other(
-            "variant",
-            format!("its vectors were made by \"{its}\", the model is \"{variant}\""),
-        );
+        return Header::Other("variant", format!("its vectors were made by \"{its}\", the model is \"{variant}\""));
     }
     Header::Good(end + 4)
 }
@@ -162,45 +146,27 @@ mod tests {
     #[test]
     fn records_come_back_as_they_were() {
         let changes = [
-            Change::Insert {
-                scope: SCOPE,
-                id: u64::MAX - 5,
-                vector: &[0.6, -0.8],
-            },
-            Change::Remove {
-                scope: SCOPE,
-                id: 1 << 40,
-            },
+            Change::Insert { scope: SCOPE, id: u64::MAX - 5, vector: &[0.6, -0.8] },
+            Change::Remove { scope: SCOPE, id: 1 << 40 },
         ];
         let mut bytes = Vec::new();
         changes.iter().for_each(|c| write(&mut bytes, *c));
         assert_eq!(bytes.len() as u64, insert_len(2) + HEAD as u64);
         let mut vector = Vec::new();
         assert_eq!(read(&bytes, 2, &mut vector), Record::Whole(changes[0], HEAD + 8));
-        assert_eq!(
-            read(&bytes[HEAD + 8..], 2, &mut vector),
-            Record::Whole(changes[1], HEAD)
-        );
+        assert_eq!(read(&bytes[HEAD + 8..], 2, &mut vector), Record::Whole(changes[1], HEAD));
     }
 
     #[test]
     fn no_flipped_bit_goes_unseen() {
-        let change = Change::Insert {
-            scope: SCOPE,
-            id: 3,
-            vector: &[1.0, 0.0],
-        };
+        let change = Change::Insert { scope: SCOPE, id: 3, vector: &[1.0, 0.0] };
         let mut bytes = Vec::new();
         write(&mut bytes, change);
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let mut vector = Vec::new();
             let found = read(&bytes, 2, &mut vector);
-            let expected = if bit / 8 < HEAD {
-                Record::None
-            } else {
-                Record::Lost(SCOPE, 3)
-            };
+            let expected = if bit / 8 < HEAD { Record::None } else { Record::Lost(SCOPE, 3) };
             assert_eq!(found, expected, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }

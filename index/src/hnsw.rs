@@ -32,12 +32,7 @@ impl HnswRs {
     /// An empty graph; `expected` slots are a hint for its tables.
     pub(crate) fn new(width: usize, m: usize, ef_construction: usize, expected: usize) -> HnswRs {
         let graph = Hnsw::new(m, expected, LAYERS, ef_construction, OneMinusDot);
-        HnswRs {
-            graph,
-            first: OnceLock::new(),
-            width,
-            m,
-        }
+        HnswRs { graph, first: OnceLock::new(), width, m }
     }
 }
 
@@ -55,13 +50,7 @@ impl Graph for HnswRs {
 
     fn search(&self, query: &[f32], ef: usize) -> Vec<Found> {
         let found = self.graph.search(query, ef, ef);
-        found
-            .iter()
-            .map(|n| Found {
-                slot: n.d_id as u32,
-                similarity: 1.0 - n.distance,
-            })
-            .collect()
+        found.iter().map(|n| Found { slot: n.d_id as u32, similarity: 1.0 - n.distance }).collect()
     }
 
     fn bytes(&self) -> u64 {

@@ -76,13 +76,7 @@ impl Index {
         }
         index.compact_if_due();
         let live = index.store.live();
-        Ok((
-            index,
-            Recovery {
-                live,
-                notes: found.notes,
-            },
-        ))
+        Ok((index, Recovery { live, notes: found.notes }))
     }
 
     fn assemble(
@@ -92,11 +86,7 @@ impl Index {
         lock: Option<File>,
     ) -> Result<Index, IndexError> {
         let worker = Worker::start(Arc::new(Workshop::new(config.clone())?))?;
-        Ok(Index {
-            store: Arc::new(Store::new(config, scopes, log)),
-            worker,
-            _lock: lock,
-        })
+        Ok(Index { store: Arc::new(Store::new(config, scopes, log)), worker, _lock: lock })
     }
 
     /// Stores `vector` under `id` in `scope`, replacing what was there. The next lookup sees it. The log has it before
@@ -142,10 +132,7 @@ impl Index {
                 return Ok(false);
             }
             self.store.live.fetch_sub(1, Ordering::Relaxed);
-            (
-                self.store.write(Change::Remove { scope, id }),
-                partition.body.read().live() == 0,
-            )
+            (self.store.write(Change::Remove { scope, id }), partition.body.read().live() == 0)
         };
         if empty && self.store.scopes.retire_empty(scope, &partition) {
             self.worker.push(Job::Free(vec![partition]));
@@ -202,15 +189,7 @@ impl Index {
         let Some(partition) = self.store.scopes.get(scope) else {
             return Ok(Vec::new());
         };
-        Ok(lookup::nearest(
-            &partition,
-            &Query {
-                vector,
-                k,
-                min_similarity,
-                ef: self.store.config.ef_search,
-            },
-        ))
+        Ok(lookup::nearest(&partition, &Query { vector, k, min_similarity, ef: self.store.config.ef_search }))
     }
 
     /// What the index holds now. Visits every scope: milliseconds when there are many.
@@ -292,10 +271,7 @@ mod tests {
 
         index.insert(SCOPE, 1, &[1.0, 0.0]).unwrap();
         room.set(10, true);
-        assert!(matches!(
-            index.insert(SCOPE, 2, &[0.0, 1.0]),
-            Err(IndexError::NotWritten { .. })
-        ));
+        assert!(matches!(index.insert(SCOPE, 2, &[0.0, 1.0]), Err(IndexError::NotWritten { .. })));
         assert!(matches!(index.remove(SCOPE, 1), Err(IndexError::NotWritten { .. })));
         assert_eq!(index.nearest(SCOPE, &[0.0, 1.0], 5, 0.5).unwrap()[0].id, 2);
         assert_eq!((index.stats().write_errors, index.stats().live), (2, 1));

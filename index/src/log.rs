@@ -38,18 +38,8 @@ pub(crate) struct Mark {
 impl Log {
     /// `medium` holds `len` bytes of whole records behind `header`.
     pub(crate) fn new(path: PathBuf, header: Vec<u8>, medium: Box<dyn Medium>, len: u64) -> Log {
-        let state = State {
-            medium,
-            len,
-            ragged: false,
-            epoch: 0,
-            record: Vec::new(),
-        };
-        Log {
-            path,
-            header,
-            state: Mutex::new(state),
-        }
+        let state = State { medium, len, ragged: false, epoch: 0, record: Vec::new() };
+        Log { path, header, state: Mutex::new(state) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -96,10 +86,7 @@ impl Log {
 
     pub(crate) fn mark(&self) -> Mark {
         let state = self.state.lock();
-        Mark {
-            epoch: state.epoch,
-            len: state.len,
-        }
+        Mark { epoch: state.epoch, len: state.len }
     }
 
     /// Runs `finish` while nobody can append, with the bytes that the log has now; puts the medium it returns, which
@@ -121,10 +108,7 @@ impl Log {
     }
 
     fn not_written(&self, source: io::Error) -> IndexError {
-        IndexError::NotWritten {
-            path: self.path.clone(),
-            source,
-        }
+        IndexError::NotWritten { path: self.path.clone(), source }
     }
 }
 
@@ -176,28 +160,15 @@ mod tests {
                 medium.append(&header).unwrap();
                 let len = header.len() as u64;
                 let log = Log::new(path.clone(), header, Box::new(medium), len);
-                let insert = |id| {
-                    log.append(Change::Insert {
-                        scope: SCOPE,
-                        id,
-                        vector: &[0.6, 0.8],
-                    })
-                };
+                let insert = |id| log.append(Change::Insert { scope: SCOPE, id, vector: &[0.6, 0.8] });
                 insert(1).unwrap();
                 room.set(room_left, cut_fails);
                 let text = insert(2).unwrap_err().to_string();
-                assert!(
-                    text.contains("holds until a restart") && text.contains("space"),
-                    "{text}"
-                );
+                assert!(text.contains("holds until a restart") && text.contains("space"), "{text}");
                 insert(3).unwrap_err();
                 room.set(u64::MAX, false);
                 insert(4).unwrap();
-                assert_eq!(
-                    ids(&path),
-                    (vec![1, 4], vec![]),
-                    "room for {room_left} bytes, cut fails: {cut_fails}"
-                );
+                assert_eq!(ids(&path), (vec![1, 4], vec![]), "room for {room_left} bytes, cut fails: {cut_fails}");
             }
         }
     }
@@ -211,19 +182,9 @@ mod tests {
         let mut medium = FullDisk::open(&path, room.clone()).unwrap();
         medium.append(&header).unwrap();
         let log = Log::new(path.clone(), header.clone(), Box::new(medium), header.len() as u64);
-        log.append(Change::Insert {
-            scope: SCOPE,
-            id: 1,
-            vector: &[0.6, 0.8],
-        })
-        .unwrap();
+        log.append(Change::Insert { scope: SCOPE, id: 1, vector: &[0.6, 0.8] }).unwrap();
         room.set(20, true);
-        log.append(Change::Insert {
-            scope: SCOPE,
-            id: 2,
-            vector: &[0.6, 0.8],
-        })
-        .unwrap_err();
+        log.append(Change::Insert { scope: SCOPE, id: 2, vector: &[0.6, 0.8] }).unwrap_err();
         drop(log);
         let (found, notes) = ids(&path);
         assert_eq!(found, [1]);

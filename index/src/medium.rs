@@ -65,10 +65,7 @@ pub(crate) struct FullDisk {
 #[cfg(test)]
 impl FullDisk {
     pub(crate) fn open(path: &Path, room: Room) -> io::Result<FullDisk> {
-        Ok(FullDisk {
-            file: FileMedium::open(path)?,
-            room,
-        })
+        Ok(FullDisk { file: FileMedium::open(path)?, room })
     }
 }
 
@@ -82,11 +79,7 @@ impl Medium for FullDisk {
         let fits = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
         *left -= fits as u64;
         self.file.append(&bytes[..fits])?;
-        if fits == bytes.len() {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::StorageFull.into())
-        }
+        if fits == bytes.len() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {

@@ -101,9 +101,7 @@ impl Draft {
                 draft.moved[old.slot(number, row) as usize] = slot;
                 draft.place.insert(chunk.id(row), slot);
                 if block.push(chunk, row) {
-                    draft.chunks.push(Arc::new(
-                        std::mem::replace(&mut block, Block::new(width, rows)).seal(width),
-                    ));
+                    draft.chunks.push(Arc::new(std::mem::replace(&mut block, Block::new(width, rows)).seal(width)));
                 }
             }
         }
@@ -160,12 +158,7 @@ struct Block {
 
 impl Block {
     fn new(width: usize, rows: usize) -> Block {
-        Block {
-            rows,
-            vectors: Vec::with_capacity(width * rows),
-            ids: Vec::with_capacity(rows),
-            prints: Vec::new(),
-        }
+        Block { rows, vectors: Vec::with_capacity(width * rows), ids: Vec::with_capacity(rows), prints: Vec::new() }
     }
 
     /// Copies a row; true when the block is full.

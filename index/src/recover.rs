@@ -36,22 +36,14 @@ pub(crate) fn recover(
     let mut medium = FileMedium::open(path).map_err(IndexError::io("create", path))?;
     let header = format::header(width, variant);
     medium.append(&header).map_err(IndexError::io("write", path))?;
-    Ok(Recovered {
-        medium,
-        len: header.len() as u64,
-        notes,
-        damaged: false,
-    })
+    Ok(Recovered { medium, len: header.len() as u64, notes, damaged: false })
 }
 
 /// Where the records of the file begin, or `None` when there is no file of ours (any more).
 fn header_end(path: &Path, width: usize, variant: &str, notes: &mut Vec<String>) -> Result<Option<u64>, IndexError> {
     let mut start = Vec::new();
     match File::open(path) {
-        Ok(file) => file
-            .take(512)
-            .read_to_end(&mut start)
-            .map_err(IndexError::io("read", path))?,
+        Ok(file) => file.take(512).read_to_end(&mut start).map_err(IndexError::io("read", path))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(IndexError::io("open", path)(error)),
     };
@@ -64,11 +56,7 @@ fn header_end(path: &Path, width: usize, variant: &str, notes: &mut Vec<String>)
         Header::Other(word, why) => {
             let aside = aside(path, word);
             std::fs::rename(path, &aside).map_err(IndexError::io("set aside", path))?;
-            notes.push(format!(
-                "{} was set aside as {}: {why}; an empty one was begun",
-                name(path),
-                name(&aside)
-            ));
+            notes.push(format!("{} was set aside as {}: {why}; an empty one was begun", name(path), name(&aside)));
             Ok(None)
         }
     }
@@ -102,26 +90,13 @@ fn mend(path: &Path, found: Found, mut notes: Vec<String>) -> Result<Recovered, 
         let bytes = torn.end - torn.start;
         let aside = keep(path, "torn", &[torn]).map_err(IndexError::io("copy from", path))?;
         medium.truncate(found.len).map_err(IndexError::io("cut", path))?;
-        notes.push(format!(
-            "{}: cut off a torn end of {bytes} bytes, kept in {}",
-            name(path),
-            name(&aside)
-        ));
+        notes.push(format!("{}: cut off a torn end of {bytes} bytes, kept in {}", name(path), name(&aside)));
     }
     if found.refused > 0 {
-        notes.push(format!(
-            "{}: skipped {} vectors that are not of length 1",
-            name(path),
-            found.refused
-        ));
+        notes.push(format!("{}: skipped {} vectors that are not of length 1", name(path), found.refused));
     }
     let damaged = !found.damaged.is_empty() || found.refused > 0;
-    Ok(Recovered {
-        medium,
-        len: found.len,
-        notes,
-        damaged,
-    })
+    Ok(Recovered { medium, len: found.len, notes, damaged })
 }
 
 /// Copies `ranges` of the log into a file of their own.
@@ -138,10 +113,7 @@ fn keep(path: &Path, word: &str, ranges: &[Range<u64>]) -> io::Result<PathBuf> {
 
 /// `vectors.log.<word>-<n>` with the first `n` that is free.
 fn aside(path: &Path, word: &str) -> PathBuf {
-    (1_u64..)
-        .map(|n| PathBuf::from(format!("{}.{word}-{n}", path.display())))
-        .find(|p| !p.exists())
-        .unwrap_or_default()
+    (1_u64..).map(|n| PathBuf::from(format!("{}.{word}-{n}", path.display()))).find(|p| !p.exists()).unwrap_or_default()
 }
 
 fn name(path: &Path) -> String {
@@ -165,13 +137,7 @@ impl Reader {
     fn open(path: &Path, begin: u64, width: usize) -> io::Result<Reader> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(begin))?;
-        Ok(Reader {
-            file,
-            width,
-            window: Vec::new(),
-            at: 0,
-            base: begin,
-        })
+        Ok(Reader { file, width, window: Vec::new(), at: 0, base: begin })
     }
 
     fn offset(&self) -> u64 {
@@ -193,10 +159,7 @@ impl Reader {
     }
 
     fn read_all(mut self, apply: &mut dyn FnMut(Change<'_>)) -> io::Result<Found> {
-        let mut found = Found {
-            len: self.base,
-            ..Found::default()
-        };
+        let mut found = Found { len: self.base, ..Found::default() };
         let mut vector = Vec::new();
         loop {
             self.fill()?;

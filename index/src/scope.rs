@@ -25,10 +25,7 @@ pub(crate) struct Scopes {
 
 impl Scopes {
     pub(crate) fn new() -> Scopes {
-        Scopes {
-            hasher: RandomState::new(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-        }
+        Scopes { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
     }
 
     fn shard(&self, scope: ScopeKey) -> &RwLock<HashMap<ScopeKey, Arc<Partition>>> {
@@ -74,8 +71,6 @@ impl Scopes {
     /// Every scope at this moment, shard by shard.
     pub(crate) fn all(&self) -> Vec<(ScopeKey, Arc<Partition>)> {
         let shards = self.shards.iter();
-        shards
-            .flat_map(|s| s.read().iter().map(|(k, p)| (*k, Arc::clone(p))).collect::<Vec<_>>())
-            .collect()
+        shards.flat_map(|s| s.read().iter().map(|(k, p)| (*k, Arc::clone(p))).collect::<Vec<_>>()).collect()
     }
 }

@@ -96,8 +96,7 @@ impl Store {
         if let Err(error) = compact::compact(log, &self.scopes) {
             tracing::warn!(%error, path = %log.path().display(), "could not rewrite the vector log; it stays as it is");
             self.behind.fetch_or(behind, Ordering::Relaxed);
-            self.not_before
-                .store(log.len() + self.config.compact_from_bytes, Ordering::Relaxed);
+            self.not_before.store(log.len() + self.config.compact_from_bytes, Ordering::Relaxed);
         }
         self.compacting.store(false, Ordering::Release);
     }

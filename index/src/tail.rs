@@ -15,12 +15,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) fn new(width: usize) -> Tail {
-        Tail {
-            width,
-            vectors: Vec::new(),
-            ids: Vec::new(),
-            prints: Vec::new(),
-        }
+        Tail { width, vectors: Vec::new(), ids: Vec::new(), prints: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -40,9 +35,7 @@ impl Tail {
     /// since most scopes stay small and doubling would waste as much again as they hold.
     pub(crate) fn push(&mut self, id: u64, vector: &[f32], print: u32, most: usize) {
         if self.ids.len() == self.ids.capacity() {
-            let more = (self.ids.len() / 2)
-                .max(1)
-                .min(most.saturating_sub(self.ids.len()).max(1));
+            let more = (self.ids.len() / 2).max(1).min(most.saturating_sub(self.ids.len()).max(1));
             self.vectors.reserve_exact(more * self.width);
             self.ids.reserve_exact(more);
             self.prints.reserve_exact(more);
@@ -84,12 +77,7 @@ impl Tail {
 
     /// Turns all rows into a chunk and starts anew.
     pub(crate) fn seal(&mut self) -> Chunk {
-        let Tail {
-            width,
-            vectors,
-            ids,
-            prints,
-        } = std::mem::replace(self, Tail::new(self.width));
+        let Tail { width, vectors, ids, prints } = std::mem::replace(self, Tail::new(self.width));
         Chunk::new(width, vectors, ids, prints)
     }
 

@@ -22,11 +22,7 @@ pub(crate) struct Top {
 
 impl Top {
     pub(crate) fn new(k: usize, min_similarity: f32) -> Top {
-        Top {
-            k,
-            min_similarity,
-            kept: BinaryHeap::new(),
-        }
+        Top { k, min_similarity, kept: BinaryHeap::new() }
     }
 
     pub(crate) fn offer(&mut self, id: u64, similarity: f32) {
@@ -54,11 +50,7 @@ struct Ranked(Neighbor);
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Ranked) -> Ordering {
-        other
-            .0
-            .similarity
-            .total_cmp(&self.0.similarity)
-            .then(self.0.id.cmp(&other.0.id))
+        other.0.similarity.total_cmp(&self.0.similarity).then(self.0.id.cmp(&other.0.id))
     }
 }
 

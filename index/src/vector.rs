@@ -8,20 +8,13 @@ const NORM_TOLERANCE: f64 = 1e-3;
 /// Refuses a vector of another width, with a NaN or an infinity, of zero length or not of length 1 (within 0.001).
 pub(crate) fn check(vector: &[f32], width: usize) -> Result<(), IndexError> {
     if vector.len() != width {
-        return Err(IndexError::Width {
-            expected: width,
-            got: vector.len(),
-        });
+        return Err(IndexError::Width { expected: width, got: vector.len() });
     }
     // One pass: a NaN or an infinity anywhere makes the sum not finite. In f64 no finite f32 squared overflows.
     let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
     if !norm.is_finite() {
-        let (position, value) = vector
-            .iter()
-            .copied()
-            .enumerate()
-            .find(|(_, x)| !x.is_finite())
-            .unwrap_or((0, f32::NAN));
+        let (position, value) =
+            vector.iter().copied().enumerate().find(|(_, x)| !x.is_finite()).unwrap_or((0, f32::NAN));
         return Err(IndexError::NotFinite { position, value });
     }
     if norm == 0.0 {

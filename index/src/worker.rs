@@ -47,21 +47,13 @@ struct State {
 
 impl Worker {
     pub(crate) fn start(shop: Arc<Workshop>) -> Result<Worker, IndexError> {
-        let queue = Arc::new(Queue {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            idle: Condvar::new(),
-        });
+        let queue = Arc::new(Queue { state: Mutex::default(), work: Condvar::new(), idle: Condvar::new() });
         let (mine, its_shop) = (Arc::clone(&queue), Arc::clone(&shop));
         let thread = std::thread::Builder::new()
             .name("askonce-index".to_owned())
             .spawn(move || mine.run(&its_shop))
             .map_err(|e| IndexError::Thread(e.to_string()))?;
-        Ok(Worker {
-            queue,
-            shop,
-            thread: Some(thread),
-        })
+        Ok(Worker { queue, shop, thread: Some(thread) })
     }
 
     pub(crate) fn push(&self, job: Job) {

@@ -34,20 +34,11 @@ impl Workshop {
             .thread_name(|i| format!("askonce-index-{i}"))
             .build()
             .map_err(|e| IndexError::Thread(e.to_string()))?;
-        Ok(Workshop {
-            config,
-            pool,
-            stop: AtomicBool::new(false),
-        })
+        Ok(Workshop { config, pool, stop: AtomicBool::new(false) })
     }
 
     fn new_graph(&self, expected: usize) -> Arc<dyn Graph> {
-        let IndexConfig {
-            width,
-            m,
-            ef_construction,
-            ..
-        } = self.config;
+        let IndexConfig { width, m, ef_construction, .. } = self.config;
         Arc::new(HnswRs::new(width, m, ef_construction, expected))
     }
 
@@ -66,11 +57,7 @@ impl Workshop {
             last => {
                 wider.segments.extend(last);
                 let graph = self.new_graph(chunks.len().saturating_sub(number) * rows);
-                Segment {
-                    graph,
-                    chunks: number..number,
-                    full: false,
-                }
+                Segment { graph, chunks: number..number, full: false }
             }
         };
         if !self.link(partition, &*segment.graph, &chunks[number], number) {

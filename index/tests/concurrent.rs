@@ -65,11 +65,7 @@ fn writers_and_readers_do_not_disturb_each_other() {
             let mut sentences = Sentences::new(WIDTH, 99);
             while !over.load(Ordering::Relaxed) {
                 let found = index.nearest(scope(0), &sentences.sentence(), 10, -1.0).unwrap();
-                assert!(
-                    found
-                        .windows(2)
-                        .all(|p| p[0].similarity >= p[1].similarity && p[0].id != p[1].id)
-                );
+                assert!(found.windows(2).all(|p| p[0].similarity >= p[1].similarity && p[0].id != p[1].id));
                 let _ = index.stats();
             }
         });
@@ -88,13 +84,7 @@ fn writers_and_readers_do_not_disturb_each_other() {
     let (index, recovery) = Index::open(dir.path(), config()).unwrap();
     assert_eq!((recovery.live, recovery.notes), (expected.len(), vec![]));
     for (id, vector) in &held {
-        assert!(
-            index
-                .nearest(scope(0), vector, 3, 0.999)
-                .unwrap()
-                .iter()
-                .any(|n| n.id == *id)
-        );
+        assert!(index.nearest(scope(0), vector, 3, 0.999).unwrap().iter().any(|n| n.id == *id));
     }
 }
 
@@ -131,35 +121,18 @@ fn wrong_input_is_refused_and_changes_nothing() {
         vector[at] = x;
         vector
     };
-    let wrong = [
-        vec![],
-        good[1..].to_vec(),
-        with(3, f32::NAN),
-        with(0, f32::INFINITY),
-        vec![0.0; WIDTH],
-        with(5, 9.0),
-    ];
+    let wrong = [vec![], good[1..].to_vec(), with(3, f32::NAN), with(0, f32::INFINITY), vec![0.0; WIDTH], with(5, 9.0)];
     for vector in wrong {
         assert!(index.insert(scope(0), 1, &vector).is_err());
         assert!(index.nearest(scope(0), &vector, 1, 0.5).is_err());
     }
-    assert!(matches!(
-        index.nearest(scope(0), &good, 1, f32::NAN),
-        Err(IndexError::BadBound)
-    ));
+    assert!(matches!(index.nearest(scope(0), &good, 1, f32::NAN), Err(IndexError::BadBound)));
     assert_eq!(index.stats().live, 0);
     assert!(!index.remove(scope(0), 1).unwrap());
     index.insert(scope(0), 1, &good).unwrap();
-    for (k, bound, expected) in [
-        (0, -1.0, 0),
-        (usize::MAX, -1.0, 1),
-        (1, f32::INFINITY, 0),
-        (1, f32::NEG_INFINITY, 1),
-    ] {
+    for (k, bound, expected) in [(0, -1.0, 0), (usize::MAX, -1.0, 1), (1, f32::INFINITY, 0), (1, f32::NEG_INFINITY, 1)]
+    {
         assert_eq!(index.nearest(scope(0), &good, k, bound).unwrap().len(), expected);
     }
-    assert!(
-        index.nearest(scope(1), &good, 1, -1.0).unwrap().is_empty(),
-        "another scope"
-    );
+    assert!(index.nearest(scope(1), &good, 1, -1.0).unwrap().is_empty(), "another scope");
 }

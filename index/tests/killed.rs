@@ -15,11 +15,7 @@ const WIDTH: usize = 32;
 const FOLDER: &str = "ASKONCE_INDEX_TEST_FOLDER";
 
 fn config() -> IndexConfig {
-    IndexConfig {
-        graph_from: 200,
-        compact_from_bytes: 50_000,
-        ..IndexConfig::new(WIDTH, "test")
-    }
+    IndexConfig { graph_from: 200, compact_from_bytes: 50_000, ..IndexConfig::new(WIDTH, "test") }
 }
 
 fn vector(id: u64) -> Vec<f32> {
@@ -62,9 +58,7 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
     let mut acknowledged = 0;
     for round in 1..=4_u64 {
         let mut process = start(dir.path());
-        let lines = BufReader::new(process.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         // The test harness writes its own words on the first line.
         for line in lines {
             if let Some(id) = line.split("stored ").nth(1).and_then(|id| id.parse::<u64>().ok()) {

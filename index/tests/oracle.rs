@@ -13,35 +13,15 @@ const IDS: u64 = 150;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Insert {
-        scope: u64,
-        id: u64,
-        seed: u64,
-    },
-    Burst {
-        scope: u64,
-        first: u64,
-        count: u64,
-        seed: u64,
-    },
-    Remove {
-        scope: u64,
-        id: u64,
-    },
-    Thin {
-        scope: u64,
-        keep_one_in: u64,
-    },
+    Insert { scope: u64, id: u64, seed: u64 },
+    Burst { scope: u64, first: u64, count: u64, seed: u64 },
+    Remove { scope: u64, id: u64 },
+    Thin { scope: u64, keep_one_in: u64 },
     Clear,
     Settle,
     Flush,
     Crash,
-    Look {
-        scope: u64,
-        seed: u64,
-        k: usize,
-        min_similarity: f32,
-    },
+    Look { scope: u64, seed: u64, k: usize, min_similarity: f32 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -75,10 +55,7 @@ fn config() -> IndexConfig {
 }
 
 fn exact(stored: &HashMap<u64, Vec<f32>>, query: &[f32], k: usize, min_similarity: f32) -> Vec<Neighbor> {
-    let all = stored.iter().map(|(id, v)| Neighbor {
-        id: *id,
-        similarity: cosine(v, query).clamp(-1.0, 1.0),
-    });
+    let all = stored.iter().map(|(id, v)| Neighbor { id: *id, similarity: cosine(v, query).clamp(-1.0, 1.0) });
     let mut near: Vec<Neighbor> = all.filter(|n| n.similarity >= min_similarity).collect();
     near.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.id.cmp(&b.id)));
     near.truncate(k);
@@ -90,17 +67,11 @@ fn check_answer(found: &[Neighbor], stored: &HashMap<u64, Vec<f32>>, query: &[f3
     assert!(found.len() <= k);
     for pair in found.windows(2) {
         assert!(pair[0].similarity >= pair[1].similarity, "sorted");
-        assert!(
-            pair[0].similarity > pair[1].similarity || pair[0].id < pair[1].id,
-            "ties by id, nothing twice"
-        );
+        assert!(pair[0].similarity > pair[1].similarity || pair[0].id < pair[1].id, "ties by id, nothing twice");
     }
     for n in found {
         let vector = stored.get(&n.id).unwrap_or_else(|| panic!("{} is not stored", n.id));
-        assert!(
-            (n.similarity - cosine(vector, query)).abs() < 1e-5,
-            "the similarity is exact"
-        );
+        assert!((n.similarity - cosine(vector, query)).abs() < 1e-5, "the similarity is exact");
         assert!(n.similarity >= min_similarity && n.similarity <= 1.0);
     }
 }
@@ -128,21 +99,14 @@ fn run(steps: Vec<Step>) {
     for step in steps {
         match step {
             Step::Insert { scope: s, id, seed } => insert(&index, &mut oracle, scope(s), id, seed),
-            Step::Burst {
-                scope: s,
-                first,
-                count,
-                seed,
-            } => {
+            Step::Burst { scope: s, first, count, seed } => {
                 for i in 0..count {
                     insert(&index, &mut oracle, scope(s), (first + i) % IDS, seed.wrapping_add(i));
                 }
             }
             Step::Remove { scope: s, id } => remove(&index, &mut oracle, scope(s), id),
             Step::Thin { scope: s, keep_one_in } => {
-                (0..IDS)
-                    .filter(|id| id % keep_one_in != 0)
-                    .for_each(|id| remove(&index, &mut oracle, scope(s), id));
+                (0..IDS).filter(|id| id % keep_one_in != 0).for_each(|id| remove(&index, &mut oracle, scope(s), id));
             }
             Step::Clear => {
                 index.clear().unwrap();
@@ -157,12 +121,7 @@ fn run(steps: Vec<Step>) {
                 assert_eq!(recovery.live, oracle.values().map(HashMap::len).sum::<usize>());
                 index = again;
             }
-            Step::Look {
-                scope: s,
-                seed,
-                k,
-                min_similarity,
-            } => {
+            Step::Look { scope: s, seed, k, min_similarity } => {
                 let query = Dice(seed).direction(WIDTH);
                 look(&index, &oracle, scope(s), &query, k, min_similarity);
             }
@@ -172,10 +131,7 @@ fn run(steps: Vec<Step>) {
     index.settle();
     check_all(&index, &oracle);
     let stats = index.stats();
-    assert_eq!(
-        (stats.live, stats.pending),
-        (oracle.values().map(HashMap::len).sum(), 0)
-    );
+    assert_eq!((stats.live, stats.pending), (oracle.values().map(HashMap::len).sum(), 0));
     assert_eq!(stats.scopes, oracle.values().filter(|s| !s.is_empty()).count());
 }
 

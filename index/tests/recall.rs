@@ -9,11 +9,7 @@ const WIDTH: usize = 64;
 const COUNT: usize = 3000;
 
 fn config() -> IndexConfig {
-    IndexConfig {
-        graph_from: 512,
-        ef_construction: 96,
-        ..IndexConfig::new(WIDTH, "test")
-    }
+    IndexConfig { graph_from: 512, ef_construction: 96, ..IndexConfig::new(WIDTH, "test") }
 }
 
 fn filled(config: IndexConfig) -> (Index, Vec<Vec<f32>>, Sentences) {
@@ -35,15 +31,8 @@ fn recall(index: &Index, vectors: &[Vec<f32>], sentences: &mut Sentences, live: 
     let queries = 300;
     let right = (0..queries).filter(|_| {
         let query = sentences.paraphrase(&vectors[dice.below(COUNT)]);
-        let best = (0..COUNT)
-            .filter(|id| live(*id))
-            .map(|id| cosine(&vectors[id], &query))
-            .fold(-1.0, f32::max);
-        index
-            .nearest(scope(0), &query, 8, -1.0)
-            .unwrap()
-            .first()
-            .is_some_and(|n| n.similarity > best - 1e-5)
+        let best = (0..COUNT).filter(|id| live(*id)).map(|id| cosine(&vectors[id], &query)).fold(-1.0, f32::max);
+        index.nearest(scope(0), &query, 8, -1.0).unwrap().first().is_some_and(|n| n.similarity > best - 1e-5)
     });
     right.count() as f64 / f64::from(queries)
 }
@@ -69,10 +58,7 @@ fn a_graph_finds_nearly_all_and_every_vector_itself() {
 #[test]
 fn clustered_removals_hide_nobody() {
     // Rebuilding would take the dead out of the way: here they stay.
-    let (index, vectors, mut sentences) = filled(IndexConfig {
-        rebuild_dead_share: 1.0,
-        ..config()
-    });
+    let (index, vectors, mut sentences) = filled(IndexConfig { rebuild_dead_share: 1.0, ..config() });
     index.settle();
     // Whole neighbourhoods go: everything near some vectors.
     let mut dead = vec![false; COUNT];
@@ -101,17 +87,10 @@ fn a_rebuild_gives_memory_back_and_forgets_nobody() {
     let after = index.stats();
     assert_eq!((after.live, after.graphs), (COUNT / 3, 1));
     assert!(after.dead * 3 < after.live, "{after:?}");
-    assert!(
-        after.bytes < before.bytes / 2,
-        "{} of {} bytes",
-        after.bytes,
-        before.bytes
-    );
+    assert!(after.bytes < before.bytes / 2, "{} of {} bytes", after.bytes, before.bytes);
     assert!(recall(&index, &vectors, &mut sentences, |id| id % 3 == 0) >= 0.98);
     // Below half of what a graph is made for, there is none.
-    (0..COUNT)
-        .filter(|id| id % 15 != 0)
-        .for_each(|id| assert!(index.remove(scope(0), id as u64).is_ok()));
+    (0..COUNT).filter(|id| id % 15 != 0).for_each(|id| assert!(index.remove(scope(0), id as u64).is_ok()));
     index.settle();
     assert_eq!((index.stats().live, index.stats().graphs), (COUNT / 15, 0));
     assert_eq!(recall(&index, &vectors, &mut sentences, |id| id % 15 == 0), 1.0);
@@ -133,12 +112,7 @@ fn many_copies_of_one_vector_hide_nobody() {
 /// A graph with few links on vectors in separate crowds falls apart: the rows go on into another.
 #[test]
 fn a_graph_that_loses_rows_takes_no_more() {
-    let weak = IndexConfig {
-        m: 4,
-        ef_construction: 8,
-        ef_search: 8,
-        ..config()
-    };
+    let weak = IndexConfig { m: 4, ef_construction: 8, ef_search: 8, ..config() };
     let (index, vectors, mut sentences) = fill(weak, Sentences::crowded(WIDTH, 11));
     index.settle();
     let stats = index.stats();

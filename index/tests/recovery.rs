@@ -31,12 +31,8 @@ fn ids(index: &Index) -> Vec<u64> {
 
 /// What was kept beside the log. (A `.new` is a compaction at work.)
 fn others(dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names
-        .filter(|n| n.starts_with("vectors.log.") && !n.ends_with(".new"))
-        .collect();
+    let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|n| n.starts_with("vectors.log.") && !n.ends_with(".new")).collect();
     names.sort_unstable();
     names
 }
@@ -66,17 +62,10 @@ fn a_log_cut_anywhere_keeps_its_whole_records() {
         assert_eq!(recovery.live, whole);
         let clean = end == 0 || (end >= begin && (end - begin) % RECORD == 0);
         assert_eq!(recovery.notes.is_empty(), clean, "cut at {end}: {:?}", recovery.notes);
-        let word = if end < begin {
-            "vectors.log.unreadable-1"
-        } else {
-            "vectors.log.torn-1"
-        };
+        let word = if end < begin { "vectors.log.unreadable-1" } else { "vectors.log.torn-1" };
         assert_eq!(others(dir.path()), if clean { vec![] } else { vec![word.to_owned()] });
         if !clean && end >= begin {
-            assert_eq!(
-                fs::read(dir.path().join(word)).unwrap(),
-                bytes[begin + whole * RECORD..end]
-            );
+            assert_eq!(fs::read(dir.path().join(word)).unwrap(), bytes[begin + whole * RECORD..end]);
         }
         // Life goes on, and the next start has nothing to tell.
         index.insert(scope(1), 77, &vector(77)).unwrap();
@@ -122,17 +111,9 @@ fn damage_in_the_middle_is_skipped_wherever_it_ends() {
         broken.extend(&bytes[begin + RECORD + 20 + cut..]);
         fs::write(dir.path().join("vectors.log"), &broken).unwrap();
         let (index, recovery) = open(dir.path());
-        let survivors: Vec<u64> = if cut > RECORD {
-            vec![0, 3, 4, 5]
-        } else {
-            vec![0, 2, 3, 4, 5]
-        };
+        let survivors: Vec<u64> = if cut > RECORD { vec![0, 3, 4, 5] } else { vec![0, 2, 3, 4, 5] };
         assert_eq!(ids(&index), survivors, "{cut} out, {insert} in");
-        assert!(
-            recovery.notes[0].contains("damaged bytes in 1 places"),
-            "{:?}",
-            recovery.notes
-        );
+        assert!(recovery.notes[0].contains("damaged bytes in 1 places"), "{:?}", recovery.notes);
     }
 }
 
@@ -152,16 +133,8 @@ fn a_replacement_that_is_unreadable_does_not_bring_the_old_vector_back() {
 #[test]
 fn a_log_for_something_else_is_set_aside() {
     let table = [
-        (
-            IndexConfig::new(WIDTH, "model@2"),
-            "variant",
-            "made by \"model@1\", the model is \"model@2\"",
-        ),
-        (
-            IndexConfig::new(16, "model@1"),
-            "width",
-            "have 8 numbers, the model makes 16",
-        ),
+        (IndexConfig::new(WIDTH, "model@2"), "variant", "made by \"model@1\", the model is \"model@2\""),
+        (IndexConfig::new(16, "model@1"), "width", "have 8 numbers, the model makes 16"),
     ];
     for (other, word, text) in table {
         let (dir, bytes, _) = sample(3);
@@ -170,10 +143,7 @@ fn a_log_for_something_else_is_set_aside() {
             let (index, recovery) = Index::open(dir.path(), other.clone()).unwrap();
             assert_eq!((recovery.live, ids(&index).len()), (0, 0));
             assert!(recovery.notes[0].contains(text), "{:?}", recovery.notes);
-            assert_eq!(
-                fs::read(dir.path().join(format!("vectors.log.{word}-{round}"))).unwrap(),
-                bytes
-            );
+            assert_eq!(fs::read(dir.path().join(format!("vectors.log.{word}-{round}"))).unwrap(), bytes);
         }
     }
     let (dir, mut bytes, _) = sample(3);
@@ -218,10 +188,7 @@ fn a_folder_that_cannot_be_is_an_error() {
 #[test]
 fn the_log_shrinks_and_loses_nothing_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
-    let small = IndexConfig {
-        compact_from_bytes: 20_000,
-        ..config()
-    };
+    let small = IndexConfig { compact_from_bytes: 20_000, ..config() };
     let (index, _) = Index::open(dir.path(), small.clone()).unwrap();
     // Each id is replaced a hundred times, in three scopes, by two threads.
     std::thread::scope(|threads| {
@@ -248,10 +215,7 @@ fn the_log_shrinks_and_loses_nothing_meanwhile() {
     let (index, recovery) = Index::open(dir.path(), small).unwrap();
     assert_eq!((recovery.live, recovery.notes), (60, vec![]));
     for id in 0..60 {
-        assert_eq!(
-            index.nearest(scope(id % 3), &vector(id + 99_000), 1, 0.9999).unwrap()[0].id,
-            id
-        );
+        assert_eq!(index.nearest(scope(id % 3), &vector(id + 99_000), 1, 0.9999).unwrap()[0].id, id);
     }
 }
 

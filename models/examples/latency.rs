@@ -25,9 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut times: Vec<_> = (0..200)
         .map(|_| {
             let begin = Instant::now();
-            runtime
-                .block_on(embedder.embed(QUESTION))
-                .map(|e| (begin.elapsed(), e.tokens))
+            runtime.block_on(embedder.embed(QUESTION)).map(|e| (begin.elapsed(), e.tokens))
         })
         .collect::<Result<_, _>>()?;
     times.sort_unstable();
@@ -35,10 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("through the queue: {tokens} tokens, median {} us", median.as_micros());
 
     for batch_tokens in [1, 64, 128, 256, 512, 1024, 2048, 8192] {
-        let settings = EmbedderSettings {
-            batch_tokens,
-            ..EmbedderSettings::default()
-        };
+        let settings = EmbedderSettings { batch_tokens, ..EmbedderSettings::default() };
         let embedder = Embedder::load(&dir, model, &settings)?;
         let texts = vec![QUESTION; 512];
         let begin = Instant::now();

@@ -84,10 +84,7 @@ mod tests {
     use super::*;
 
     fn tokens(ids: &[u32]) -> Tokens {
-        Tokens {
-            ids: ids.to_vec(),
-            truncated: false,
-        }
+        Tokens { ids: ids.to_vec(), truncated: false }
     }
 
     #[test]

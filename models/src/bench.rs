@@ -63,13 +63,7 @@ pub fn bench(dir: &Path, manifest: &ModelManifest, options: &BenchOptions) -> Re
                 let batch = TokenBatch::new(&[&sample(tokens)]);
                 let median_us = median_us(engine.backend.as_ref(), &batch, options.time_per_row)
                     .map_err(|error| ModelError::bad_file(dir, error.to_string()))?;
-                Ok(BenchRow {
-                    engine: "candle".into(),
-                    precision: "f32".into(),
-                    tokens,
-                    threads: 1,
-                    median_us,
-                })
+                Ok(BenchRow { engine: "candle".into(), precision: "f32".into(), tokens, threads: 1, median_us })
             })
             .collect()
     })
@@ -77,10 +71,7 @@ pub fn bench(dir: &Path, manifest: &ModelManifest, options: &BenchOptions) -> Re
 
 /// Ids of a text of this length: different ones, as the time hardly depends on which.
 fn sample(tokens: usize) -> Tokens {
-    Tokens {
-        ids: (1..=tokens as u32).collect(),
-        truncated: false,
-    }
+    Tokens { ids: (1..=tokens as u32).collect(), truncated: false }
 }
 
 fn median_us(backend: &dyn Backend, batch: &TokenBatch, time: Duration) -> Result<u64, EmbedError> {

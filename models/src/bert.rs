@@ -82,12 +82,7 @@ impl Bert {
         let read = weights::read_tensors(dir, entry, &manifest.name, &wanted(config))?;
         let model = build(read, config, &device)
             .map_err(|error| ModelError::bad_file(path, format!("cannot be used: {error}")))?;
-        Ok(Bert {
-            model,
-            device,
-            pooling: manifest.pooling,
-            width: config.hidden_size,
-        })
+        Ok(Bert { model, device, pooling: manifest.pooling, width: config.hidden_size })
     }
 
     fn hidden(&self, batch: &TokenBatch) -> candle_core::Result<Vec<f32>> {
@@ -98,10 +93,7 @@ impl Bert {
             Some(mask) => Some(Tensor::from_vec(mask, shape, &self.device)?),
             None => None,
         };
-        self.model
-            .forward(&ids, &kinds, mask.as_ref())?
-            .flatten_all()?
-            .to_vec1()
+        self.model.forward(&ids, &kinds, mask.as_ref())?.flatten_all()?.to_vec1()
     }
 }
 
@@ -110,9 +102,7 @@ impl Backend for Bert {
         if batch.rows() == 0 {
             return Ok(Vec::new());
         }
-        let hidden = self
-            .hidden(batch)
-            .map_err(|error| EmbedError::Backend(error.to_string()))?;
+        let hidden = self.hidden(batch).map_err(|error| EmbedError::Backend(error.to_string()))?;
         hidden
             .chunks_exact(batch.columns() * self.width)
             .zip(batch.lengths())
@@ -146,10 +136,7 @@ pub(crate) fn wanted(config: &Config) -> Vec<Wanted> {
     let (width, inner) = (config.hidden_size, config.intermediate_size);
     let mut list = Vec::new();
     let mut want = |name: String, shape: &[usize]| {
-        list.push(Wanted {
-            name,
-            shape: shape.to_vec(),
-        });
+        list.push(Wanted { name, shape: shape.to_vec() });
     };
     for (table, rows) in [
         ("word", config.vocab_size),

@@ -11,9 +11,7 @@
 /// or `RAYON_NUM_THREADS`, or the system is not Linux, nothing is done. Says whether the variable was set. Without it
 /// everything works, only slower.
 pub fn stop_candle_counting_cores() -> bool {
-    let chosen = ["CANDLE_CPU_MASK", "RAYON_NUM_THREADS"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
+    let chosen = ["CANDLE_CPU_MASK", "RAYON_NUM_THREADS"].iter().any(|name| std::env::var_os(name).is_some());
     if chosen || !is_single_threaded() {
         return false;
     }
@@ -24,10 +22,7 @@ pub fn stop_candle_counting_cores() -> bool {
 
 fn is_single_threaded() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("Threads:"))
-        .is_some_and(|count| count.trim() == "1")
+    status.lines().find_map(|line| line.strip_prefix("Threads:")).is_some_and(|count| count.trim() == "1")
 }
 
 #[cfg(test)]

@@ -45,10 +45,9 @@ impl Device {
     pub(crate) fn open(self) -> Result<candle_core::Device, ModelError> {
         match self {
             Device::Cpu => Ok(candle_core::Device::Cpu),
-            Device::Cuda(number) => open_cuda(number).map_err(|problem| ModelError::Device {
-                device: self.to_string(),
-                problem,
-            }),
+            Device::Cuda(number) => {
+                open_cuda(number).map_err(|problem| ModelError::Device { device: self.to_string(), problem })
+            }
         }
     }
 }

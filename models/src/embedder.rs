@@ -116,10 +116,7 @@ impl Embedder {
         if !(8..=manifest.max_tokens).contains(&max_tokens) {
             return Err(ModelError::Setting {
                 setting: "max_tokens",
-                problem: format!(
-                    "is {max_tokens}; model `{}` takes 8 to {}",
-                    manifest.name, manifest.max_tokens
-                ),
+                problem: format!("is {max_tokens}; model `{}` takes 8 to {}", manifest.name, manifest.max_tokens),
             });
         }
         let engine = load_engine(dir, manifest, max_tokens, settings.device)?;
@@ -141,10 +138,7 @@ impl Embedder {
             precision: "f32".into(),
             variant: format!("fake-{}/f32", backend.width()),
         };
-        let engine = Engine {
-            tokenizer: TextTokenizer::features(spec.max_tokens),
-            backend: Box::new(backend),
-        };
+        let engine = Engine { tokenizer: TextTokenizer::features(spec.max_tokens), backend: Box::new(backend) };
         let settings = EmbedderSettings::default();
         let embedder = Embedder::unstarted(engine, spec, &settings);
         if let Err(error) = embedder.start_workers() {
@@ -187,10 +181,7 @@ impl Embedder {
 
     fn start_workers(&self) -> Result<(), ModelError> {
         let inner = &self.inner;
-        let gather = Gather {
-            batch_tokens: inner.settings.batch_tokens,
-            batch_wait: inner.settings.batch_wait,
-        };
+        let gather = Gather { batch_tokens: inner.settings.batch_tokens, batch_wait: inner.settings.batch_wait };
         (0..inner.settings.threads).try_for_each(|number| {
             let (queue, engine) = (Arc::clone(&inner.queue), Arc::clone(&inner.engine));
             worker::start(number, queue, engine, gather)
@@ -283,9 +274,7 @@ fn batches(tokens: &[Tokens], budget: usize) -> Vec<Vec<usize>> {
     let mut size: Option<BatchSize> = None;
     for index in order {
         let length = tokens[index].ids.len();
-        let grown = size
-            .map(|size| size.with(length))
-            .filter(|grown| grown.is_worthwhile(budget));
+        let grown = size.map(|size| size.with(length)).filter(|grown| grown.is_worthwhile(budget));
         match (grown, batches.last_mut()) {
             (Some(grown), Some(batch)) => {
                 size = Some(grown);
@@ -303,10 +292,7 @@ fn batches(tokens: &[Tokens], budget: usize) -> Vec<Vec<usize>> {
 fn check_settings(settings: &EmbedderSettings) -> Result<(), ModelError> {
     let wrong = |setting, problem: String| Err(ModelError::Setting { setting, problem });
     if !(1..=MAX_THREADS).contains(&settings.threads) {
-        return wrong(
-            "threads",
-            format!("is {}; expected 1 to {MAX_THREADS}", settings.threads),
-        );
+        return wrong("threads", format!("is {}; expected 1 to {MAX_THREADS}", settings.threads));
     }
     if settings.batch_tokens == 0 {
         return wrong("batch_tokens", "is 0; expected at least 1".into());
@@ -346,10 +332,7 @@ pub(crate) fn load_engine(
     if max_tokens > config.max_position_embeddings {
         return Err(ModelError::bad_file(
             dir.join("config.json"),
-            format!(
-                "max_position_embeddings is {}, less than max_tokens {max_tokens}",
-                config.max_position_embeddings
-            ),
+            format!("max_position_embeddings is {}, less than max_tokens {max_tokens}", config.max_position_embeddings),
         ));
     }
     let entry = manifest.file("tokenizer.json").ok_or_else(|| ModelError::Manifest {

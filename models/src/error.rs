@@ -127,10 +127,7 @@ pub enum EmbedError {
 }
 
 fn nearest_hint(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|near| format!("; did you mean `{near}`?"))
-        .unwrap_or_default()
+    nearest.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 fn listed(attempts: &[String]) -> String {
@@ -140,18 +137,11 @@ fn listed(attempts: &[String]) -> String {
 impl ModelError {
     /// An input or output error at a path.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> ModelError {
-        ModelError::Io {
-            doing,
-            path: path.into(),
-            source,
-        }
+        ModelError::Io { doing, path: path.into(), source }
     }
 
     /// A file whose contents make no sense.
     pub(crate) fn bad_file(file: impl Into<PathBuf>, problem: impl Into<String>) -> ModelError {
-        ModelError::BadFile {
-            file: file.into(),
-            problem: problem.into(),
-        }
+        ModelError::BadFile { file: file.into(), problem: problem.into() }
     }
 }

@@ -28,9 +28,7 @@ impl Fake {
 
 impl Backend for Fake {
     fn encode(&self, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError> {
-        (0..batch.rows())
-            .map(|row| direction(batch.row(row), self.width))
-            .collect()
+        (0..batch.rows()).map(|row| direction(batch.row(row), self.width)).collect()
     }
 
     fn width(&self) -> usize {
@@ -61,9 +59,7 @@ fn direction(features: &[u32], width: usize) -> Result<Vec<f32>, EmbedError> {
 pub(crate) fn features(text: &str, limit: usize) -> Tokens {
     let mut ids = vec![START];
     let lower = text.to_lowercase();
-    let words = lower
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty());
+    let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     for word in words {
         ids.push(hash(word.bytes()) | WORD);
         let letters: Vec<char> = format!(" {word} ").chars().collect();
@@ -82,9 +78,8 @@ pub(crate) fn features(text: &str, limit: usize) -> Tokens {
 
 /// FNV-1a folded to 32 bits.
 fn hash(bytes: impl Iterator<Item = u8>) -> u32 {
-    let full = bytes.fold(0xcbf2_9ce4_8422_2325u64, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let full =
+        bytes.fold(0xcbf2_9ce4_8422_2325u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (full ^ (full >> 32)) as u32
 }
 

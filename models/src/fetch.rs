@@ -127,12 +127,7 @@ pub(crate) async fn pull(
             Ok(()) => {
                 let dir = staging.move_into_place()?;
                 progress.note(&format!("`{}` is in {}", manifest.name, dir.display()));
-                return Ok(Pulled {
-                    dir,
-                    from: name,
-                    already: false,
-                    attempts,
-                });
+                return Ok(Pulled { dir, from: name, already: false, attempts });
             }
             Err(problem) => {
                 let line = format!("{name}: {problem}");
@@ -144,27 +139,18 @@ pub(crate) async fn pull(
     if attempts.is_empty() {
         attempts.push("there is no source to try".to_owned());
     }
-    Err(ModelError::Pull {
-        name: manifest.name.clone(),
-        attempts,
-        advice: advice(manifest),
-    })
+    Err(ModelError::Pull { name: manifest.name.clone(), attempts, advice: advice(manifest) })
 }
 
 /// The model, if it is here and sound; a damaged one is said to be, and will be replaced.
 fn already_here(store: &ModelStore, manifest: &ModelManifest, progress: &dyn PullProgress) -> Option<Pulled> {
     let dir = store.locate(manifest)?;
     match store::verify_dir(&dir, manifest) {
-        Ok(_) => Some(Pulled {
-            from: format!("{} (already here)", dir.display()),
-            dir,
-            already: true,
-            attempts: Vec::new(),
-        }),
+        Ok(_) => {
+            Some(Pulled { from: format!("{} (already here)", dir.display()), dir, already: true, attempts: Vec::new() })
+        }
         Err(error) => {
-            progress.note(&format!(
-                "the model that is here is damaged and will be replaced: {error}"
-            ));
+            progress.note(&format!("the model that is here is damaged and will be replaced: {error}"));
             None
         }
     }
@@ -176,10 +162,7 @@ fn places(manifest: &ModelManifest, from: Option<&Path>, sources: &PullSources) 
     }
     let hub = sources.hub.clone().map(Place::Hub);
     let folders = sources.folders.iter().cloned().map(Place::Folder);
-    let packages = sources
-        .python
-        .iter()
-        .flat_map(|_| (0..manifest.python_packages.len()).map(Place::Package));
+    let packages = sources.python.iter().flat_map(|_| (0..manifest.python_packages.len()).map(Place::Package));
     hub.into_iter().chain(folders).chain(packages).collect()
 }
 

@@ -10,10 +10,7 @@ use serde::Deserialize;
 use crate::error::ModelError;
 
 /// The built-in manifests as (file name, text).
-const BUILT_IN: &[(&str, &str)] = &[(
-    "all-MiniLM-L6-v2.yaml",
-    include_str!("../manifest/all-MiniLM-L6-v2.yaml"),
-)];
+const BUILT_IN: &[(&str, &str)] = &[("all-MiniLM-L6-v2.yaml", include_str!("../manifest/all-MiniLM-L6-v2.yaml"))];
 
 /// The most tokens any manifest may promise; a guard against typing errors.
 const MAX_TOKENS: usize = 32_768;
@@ -105,10 +102,7 @@ impl ModelManifest {
     /// # Errors
     /// [`ModelError::Manifest`] when the text is no manifest, has unknown keys, or contradicts itself.
     pub fn parse(text: &str, source_name: &str) -> Result<ModelManifest, ModelError> {
-        let fail = |problem: String| ModelError::Manifest {
-            source_name: source_name.to_owned(),
-            problem,
-        };
+        let fail = |problem: String| ModelError::Manifest { source_name: source_name.to_owned(), problem };
         let manifest: ModelManifest = serde_saphyr::from_str(text).map_err(|error| fail(error.to_string()))?;
         manifest.check().map_err(fail)?;
         Ok(manifest)
@@ -141,10 +135,7 @@ impl ModelManifest {
             return Err("normalise: false is not supported, vectors must have length one".into());
         }
         if !is_hex(&self.source.revision, 40) {
-            return Err(format!(
-                "revision `{}` is no full commit hash of 40 hex digits",
-                self.source.revision
-            ));
+            return Err(format!("revision `{}` is no full commit hash of 40 hex digits", self.source.revision));
         }
         for needed in ["config.json", "tokenizer.json", "model.safetensors"] {
             if self.file(needed).is_none() {
@@ -184,17 +175,11 @@ fn is_hex(text: &str, digits: usize) -> bool {
 }
 
 fn is_inner_path(path: &str) -> bool {
-    !path.is_empty()
-        && Path::new(path)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)))
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 static MANIFESTS: LazyLock<Result<Vec<ModelManifest>, String>> = LazyLock::new(|| {
-    BUILT_IN
-        .iter()
-        .map(|(file, text)| ModelManifest::parse(text, file).map_err(|error| error.to_string()))
-        .collect()
+    BUILT_IN.iter().map(|(file, text)| ModelManifest::parse(text, file).map_err(|error| error.to_string())).collect()
 });
 
 /// The built-in manifests.
@@ -208,10 +193,7 @@ pub fn manifests() -> &'static [ModelManifest] {
 /// [`ModelError::UnknownModel`] lists the known names and the nearest one.
 pub fn manifest(name: &str) -> Result<&'static ModelManifest, ModelError> {
     if let Err(problem) = MANIFESTS.as_ref() {
-        return Err(ModelError::Manifest {
-            source_name: "built in".into(),
-            problem: problem.clone(),
-        });
+        return Err(ModelError::Manifest { source_name: "built in".into(), problem: problem.clone() });
     }
     let all = manifests();
     all.iter().find(|m| m.name == name).ok_or_else(|| {
@@ -222,11 +204,7 @@ pub fn manifest(name: &str) -> Result<&'static ModelManifest, ModelError> {
             .filter(|(likeness, _)| *likeness > 0.7)
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .map(|(_, m)| m.name.clone());
-        ModelError::UnknownModel {
-            name: name.to_owned(),
-            nearest,
-            known: all.iter().map(|m| m.name.clone()).collect(),
-        }
+        ModelError::UnknownModel { name: name.to_owned(), nearest, known: all.iter().map(|m| m.name.clone()).collect() }
     })
 }
 
@@ -271,10 +249,7 @@ mod tests {
             assert!(good.contains(from), "{from}");
             let error = ModelManifest::parse(&good.replacen(from, to, 1), "x.yaml").unwrap_err();
             let text = error.to_string();
-            assert!(
-                text.starts_with("manifest x.yaml: ") && text.contains(word),
-                "{to}: {text}"
-            );
+            assert!(text.starts_with("manifest x.yaml: ") && text.contains(word), "{to}: {text}");
         }
         assert!(ModelManifest::parse("", "x.yaml").is_err());
         assert!(ModelManifest::parse("\u{0}\t- [", "x.yaml").is_err());

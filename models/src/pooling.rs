@@ -53,10 +53,7 @@ pub(crate) fn normalise(vector: &mut [f32]) -> Result<(), EmbedError> {
 /// [`EmbedError::BadVector`] says which of these it is.
 pub(crate) fn check(vector: &[f32], width: usize) -> Result<(), EmbedError> {
     if vector.len() != width {
-        return Err(EmbedError::BadVector(format!(
-            "{} components instead of {width}",
-            vector.len()
-        )));
+        return Err(EmbedError::BadVector(format!("{} components instead of {width}", vector.len())));
     }
     let squares: f64 = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
     if squares.is_nan() || (squares - 1.0).abs() > 1e-3 {

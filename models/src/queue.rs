@@ -59,14 +59,7 @@ struct State {
 impl Queue {
     /// A queue of at most `limit` texts.
     pub(crate) fn new(limit: usize) -> Queue {
-        Queue {
-            state: Mutex::new(State {
-                waiting: VecDeque::new(),
-                closed: false,
-            }),
-            arrived: Condvar::new(),
-            limit,
-        }
+        Queue { state: Mutex::new(State { waiting: VecDeque::new(), closed: false }), arrived: Condvar::new(), limit }
     }
 
     /// Puts a text in line. Never waits.
@@ -84,11 +77,7 @@ impl Queue {
         if state.waiting.len() >= self.limit {
             return Err(EmbedError::Full { limit: self.limit });
         }
-        state.waiting.push_back(Waiting {
-            text,
-            tokens: None,
-            answer,
-        });
+        state.waiting.push_back(Waiting { text, tokens: None, answer });
         drop(state);
         self.arrived.notify_one();
         Ok(())
@@ -174,11 +163,7 @@ impl Queue {
             let _ = job.answer.send(Err(EmbedError::Closed));
             return;
         }
-        state.waiting.push_front(Waiting {
-            text: String::new(),
-            tokens: Some(job.tokens),
-            answer: job.answer,
-        });
+        state.waiting.push_front(Waiting { text: String::new(), tokens: Some(job.tokens), answer: job.answer });
         drop(state);
         self.arrived.notify_one();
     }
@@ -191,10 +176,7 @@ fn ready(waiting: Waiting, tokenizer: &TextTokenizer) -> Option<Job> {
         None => crate::worker::guarded(|| tokenizer.tokenize(&waiting.text)),
     };
     match tokens {
-        Ok(tokens) => Some(Job {
-            tokens,
-            answer: waiting.answer,
-        }),
+        Ok(tokens) => Some(Job { tokens, answer: waiting.answer }),
         Err(error) => {
             let _ = waiting.answer.send(Err(error));
             None
@@ -213,20 +195,12 @@ pub(crate) struct BatchSize {
 impl BatchSize {
     /// A batch of one text.
     pub(crate) fn of(tokens: usize) -> BatchSize {
-        BatchSize {
-            rows: 1,
-            longest: tokens,
-            real: tokens,
-        }
+        BatchSize { rows: 1, longest: tokens, real: tokens }
     }
 
     /// The batch with one more text.
     pub(crate) fn with(self, tokens: usize) -> BatchSize {
-        BatchSize {
-            rows: self.rows + 1,
-            longest: self.longest.max(tokens),
-            real: self.real + tokens,
-        }
+        BatchSize { rows: self.rows + 1, longest: self.longest.max(tokens), real: self.real + tokens }
     }
 
     /// Tokens that the model computes, padding counted.
@@ -253,10 +227,7 @@ mod tests {
     }
 
     fn gather(batch_tokens: usize) -> Gather {
-        Gather {
-            batch_tokens,
-            batch_wait: Duration::ZERO,
-        }
+        Gather { batch_tokens, batch_wait: Duration::ZERO }
     }
 
     #[test]
@@ -265,9 +236,7 @@ mod tests {
         let tokenizer = TextTokenizer::features(512);
         let _kept: Vec<_> = (0..10).map(|_| push(&queue, "one two")).collect();
         let each = tokenizer.tokenize("one two").unwrap().ids.len();
-        let sizes: Vec<_> = (0..4)
-            .map(|_| queue.next_batch(&tokenizer, gather(each * 3)).unwrap().len())
-            .collect();
+        let sizes: Vec<_> = (0..4).map(|_| queue.next_batch(&tokenizer, gather(each * 3)).unwrap().len()).collect();
         assert_eq!(sizes, [3, 3, 3, 1]);
     }
 
@@ -310,10 +279,7 @@ mod tests {
     fn an_unfilled_batch_waits_for_company_only_as_long_as_it_may() {
         let queue = Queue::new(10);
         let tokenizer = TextTokenizer::features(512);
-        let wait = Gather {
-            batch_tokens: 1000,
-            batch_wait: Duration::from_millis(500),
-        };
+        let wait = Gather { batch_tokens: 1000, batch_wait: Duration::from_millis(500) };
         let _first = push(&queue, "a");
         std::thread::scope(|scope| {
             let late = scope.spawn(|| {

@@ -133,11 +133,7 @@ pub(crate) fn verify_dir(dir: &Path, manifest: &ModelManifest) -> Result<Verifie
         let digest = digest(&path)?;
         weights::check_sum(&path, entry, &manifest.name, &digest)?;
     }
-    Ok(Verified {
-        dir: dir.to_owned(),
-        files: manifest.source.files.len(),
-        bytes: manifest.total_bytes(),
-    })
+    Ok(Verified { dir: dir.to_owned(), files: manifest.source.files.len(), bytes: manifest.total_bytes() })
 }
 
 /// Refuses a folder in which a file is missing or has the wrong size.
@@ -149,11 +145,7 @@ pub(crate) fn check_present(dir: &Path, manifest: &ModelManifest) -> Result<(), 
     if files.is_empty() {
         return Ok(());
     }
-    Err(ModelError::Missing {
-        name: manifest.name.clone(),
-        dir: dir.to_owned(),
-        files,
-    })
+    Err(ModelError::Missing { name: manifest.name.clone(), dir: dir.to_owned(), files })
 }
 
 /// The files that are missing or have the wrong size, in words.
@@ -162,12 +154,9 @@ pub(crate) fn missing(dir: &Path, manifest: &ModelManifest) -> Vec<String> {
     files
         .filter_map(|entry| match std::fs::metadata(dir.join(&entry.path)) {
             Ok(found) if found.is_file() && found.len() == entry.bytes => None,
-            Ok(found) if found.is_file() => Some(format!(
-                "{} ({} bytes instead of {})",
-                entry.path,
-                found.len(),
-                entry.bytes
-            )),
+            Ok(found) if found.is_file() => {
+                Some(format!("{} ({} bytes instead of {})", entry.path, found.len(), entry.bytes))
+            }
             Ok(_) => Some(format!("{} (not a file)", entry.path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(entry.path.clone()),
             Err(error) => Some(format!("{} ({error})", entry.path)),
@@ -177,10 +166,7 @@ pub(crate) fn missing(dir: &Path, manifest: &ModelManifest) -> Vec<String> {
 
 fn present_bytes(dir: &Path, manifest: &ModelManifest) -> u64 {
     let files = manifest.source.files.iter();
-    files
-        .filter_map(|entry| std::fs::metadata(dir.join(&entry.path)).ok())
-        .map(|found| found.len())
-        .sum()
+    files.filter_map(|entry| std::fs::metadata(dir.join(&entry.path)).ok()).map(|found| found.len()).sum()
 }
 
 /// A file's sha256.

@@ -64,18 +64,12 @@ impl TextTokenizer {
             .map_err(|error| bad(format!("cannot cut at {max_tokens} tokens: {error}")))?;
         // A caller who writes "[SEP]" means these five letters, not the model's marker.
         tokenizer.set_encode_special_tokens(true);
-        Ok(TextTokenizer {
-            kind: Kind::Learned(Box::new(tokenizer)),
-            max_tokens,
-        })
+        Ok(TextTokenizer { kind: Kind::Learned(Box::new(tokenizer)), max_tokens })
     }
 
     /// The tokenizer of [`crate::Embedder::fake`]: words and character trigrams, hashed.
     pub fn features(max_tokens: usize) -> TextTokenizer {
-        TextTokenizer {
-            kind: Kind::Features,
-            max_tokens,
-        }
+        TextTokenizer { kind: Kind::Features, max_tokens }
     }
 
     /// The longest result in tokens.
@@ -87,10 +81,7 @@ impl TextTokenizer {
     /// sees that something was cut.
     pub fn readable<'a>(&self, text: &'a str) -> &'a str {
         let text = text.trim();
-        cut(
-            text,
-            self.max_tokens.saturating_mul(BYTES_PER_TOKEN[1]).saturating_add(64),
-        )
+        cut(text, self.max_tokens.saturating_mul(BYTES_PER_TOKEN[1]).saturating_add(64))
     }
 
     /// The ids of a text.
@@ -99,10 +90,7 @@ impl TextTokenizer {
     /// [`EmbedError::Tokenize`] when the tokenizer refuses the text.
     pub fn tokenize(&self, text: &str) -> Result<Tokens, EmbedError> {
         let text = text.trim();
-        let mut tokens = Tokens {
-            ids: Vec::new(),
-            truncated: false,
-        };
+        let mut tokens = Tokens { ids: Vec::new(), truncated: false };
         for bytes_per_token in BYTES_PER_TOKEN {
             let head = cut(text, self.max_tokens.saturating_mul(bytes_per_token));
             tokens = self.ids(head)?;
@@ -118,13 +106,9 @@ impl TextTokenizer {
     fn ids(&self, text: &str) -> Result<Tokens, EmbedError> {
         match &self.kind {
             Kind::Learned(tokenizer) => {
-                let encoding = tokenizer
-                    .encode_fast(text, true)
-                    .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
-                Ok(Tokens {
-                    ids: encoding.get_ids().to_vec(),
-                    truncated: !encoding.get_overflowing().is_empty(),
-                })
+                let encoding =
+                    tokenizer.encode_fast(text, true).map_err(|error| EmbedError::Tokenize(error.to_string()))?;
+                Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
             }
             Kind::Features => Ok(fake::features(text, self.max_tokens)),
         }
@@ -171,9 +155,7 @@ mod tests {
     #[test]
     fn garbage_is_no_tokenizer() {
         for bytes in [&b""[..], b"{}", b"\xff\xfe", b"[1,2"] {
-            let error = TextTokenizer::from_json(bytes, Path::new("t.json"), 64, 10)
-                .err()
-                .unwrap();
+            let error = TextTokenizer::from_json(bytes, Path::new("t.json"), 64, 10).err().unwrap();
             assert!(error.to_string().starts_with("t.json: is no tokenizer"), "{error}");
         }
     }

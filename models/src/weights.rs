@@ -59,12 +59,7 @@ pub(crate) fn check_sum(path: &Path, entry: &FileEntry, model: &str, digest: &[u
     if got == entry.sha256 {
         return Ok(());
     }
-    Err(ModelError::Checksum {
-        name: model.to_owned(),
-        file: path.to_owned(),
-        expected: entry.sha256.clone(),
-        got,
-    })
+    Err(ModelError::Checksum { name: model.to_owned(), file: path.to_owned(), expected: entry.sha256.clone(), got })
 }
 
 /// Lower-case hex.
@@ -84,11 +79,7 @@ pub(crate) fn read_tensors(
 ) -> Result<BTreeMap<String, Weights>, ModelError> {
     let path = dir.join(&entry.path);
     let file = File::open(&path).map_err(|error| ModelError::io("open", &path, error))?;
-    let mut reader = Hashing {
-        inner: BufReader::with_capacity(1 << 20, file),
-        digest: Sha256::new(),
-        path: &path,
-    };
+    let mut reader = Hashing { inner: BufReader::with_capacity(1 << 20, file), digest: Sha256::new(), path: &path };
     let tensors = reader.tensors(wanted);
     // A damaged file is better named by its checksum than by the first oddity that follows from it.
     let digest = reader.finish()?;
@@ -111,10 +102,8 @@ impl Hashing<'_> {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), ModelError> {
         let mut filled = 0;
         while filled < buffer.len() {
-            let read = self
-                .inner
-                .read(&mut buffer[filled..])
-                .map_err(|error| ModelError::io("read", self.path, error))?;
+            let read =
+                self.inner.read(&mut buffer[filled..]).map_err(|error| ModelError::io("read", self.path, error))?;
             if read == 0 {
                 return Err(self.bad("ends too early"));
             }
@@ -136,10 +125,7 @@ impl Hashing<'_> {
     fn finish(mut self) -> Result<Vec<u8>, ModelError> {
         let mut buffer = vec![0; 1 << 20];
         loop {
-            let read = self
-                .inner
-                .read(&mut buffer)
-                .map_err(|error| ModelError::io("read", self.path, error))?;
+            let read = self.inner.read(&mut buffer).map_err(|error| ModelError::io("read", self.path, error))?;
             if read == 0 {
                 return Ok(self.digest.finalize().to_vec());
             }
@@ -151,9 +137,7 @@ impl Hashing<'_> {
         let header = self.header()?;
         let find = |want: &Wanted| {
             let prefixed = format!("bert.{}", want.name);
-            [want.name.clone(), prefixed]
-                .into_iter()
-                .find(|name| header.contains_key(name))
+            [want.name.clone(), prefixed].into_iter().find(|name| header.contains_key(name))
         };
         let mut names = BTreeMap::new();
         for want in wanted {
@@ -182,12 +166,7 @@ impl Hashing<'_> {
             buffer.resize(bytes, 0);
             self.fill(&mut buffer)?;
             if let Some(wanted_name) = names.get(name) {
-                let values = buffer
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|four| f32::from_le_bytes(*four))
-                    .collect();
+                let values = buffer.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
                 let shape = tensor.shape.clone();
                 read.insert(wanted_name.clone(), Weights { shape, values });
             }

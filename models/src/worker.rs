@@ -71,11 +71,7 @@ pub(crate) fn encode(backend: &dyn Backend, texts: &[&Tokens]) -> Vec<Result<Emb
             .zip(texts)
             .map(|(vector, text)| {
                 pooling::check(&vector, backend.width())?;
-                Ok(Embedding {
-                    vector: vector.into(),
-                    tokens: text.ids.len(),
-                    truncated: text.truncated,
-                })
+                Ok(Embedding { vector: vector.into(), tokens: text.ids.len(), truncated: text.truncated })
             })
             .collect(),
         Err(error) if texts.len() == 1 => vec![Err(error)],
@@ -89,11 +85,7 @@ pub(crate) fn encode(backend: &dyn Backend, texts: &[&Tokens]) -> Vec<Result<Emb
 fn encode_at_once(backend: &dyn Backend, texts: &[&Tokens]) -> Result<Vec<Vec<f32>>, EmbedError> {
     let vectors = guarded(|| backend.encode(&TokenBatch::new(texts)))?;
     if vectors.len() != texts.len() {
-        return Err(EmbedError::Backend(format!(
-            "{} vectors for {} texts",
-            vectors.len(),
-            texts.len()
-        )));
+        return Err(EmbedError::Backend(format!("{} vectors for {} texts", vectors.len(), texts.len())));
     }
     Ok(vectors)
 }

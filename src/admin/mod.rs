@@ -74,43 +74,23 @@ fn read_purge(body: &[u8]) -> Result<Purge, Error> {
     const EXPECTED: &str =
         r#"expected one of {"entry": "ID"}, {"tag": "..."}, {"tenant": "..."}, {"model": "..."}, {"all": true}"#;
     let body: PurgeBody = serde_json::from_slice(body).map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidRequest,
-            format!("The purge cannot be read: {error}; {EXPECTED}."),
-        )
+        Error::new(ErrorKind::InvalidRequest, format!("The purge cannot be read: {error}; {EXPECTED}."))
     })?;
-    let entry = body
-        .entry
-        .map(|text| text.parse::<EntryId>().map(Purge::Entry))
-        .transpose();
+    let entry = body.entry.map(|text| text.parse::<EntryId>().map(Purge::Entry)).transpose();
     let entry = entry.map_err(|why| Error::invalid("entry", why))?;
     let all = body.all.and_then(|all| all.then_some(Purge::All));
-    let named = [
-        entry,
-        body.tag.map(Purge::Tag),
-        body.tenant.map(Purge::Tenant),
-        body.model.map(Purge::Model),
-        all,
-    ];
+    let named = [entry, body.tag.map(Purge::Tag), body.tenant.map(Purge::Tenant), body.model.map(Purge::Model), all];
     let mut named = named.into_iter().flatten();
     match (named.next(), named.next()) {
         (Some(purge), None) => Ok(purge),
-        _ => Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!("The purge is not clear: {EXPECTED}."),
-        )),
+        _ => Err(Error::new(ErrorKind::InvalidRequest, format!("The purge is not clear: {EXPECTED}."))),
     }
 }
 
 async fn entry(State(doors): State<Arc<Doors>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
     reply(authorise(&doors, &headers).and_then(|()| {
         let id = id.parse::<EntryId>().map_err(|why| Error::invalid("id", why))?;
-        doors
-            .pipeline
-            .cache()
-            .entry(id)
-            .map(|entry| shown(&entry))
-            .ok_or_else(|| no_entry(id))
+        doors.pipeline.cache().entry(id).map(|entry| shown(&entry)).ok_or_else(|| no_entry(id))
     }))
 }
 

@@ -26,11 +26,7 @@ pub(super) async fn readyz(State(doors): State<Arc<Doors>>) -> Response {
 pub(super) async fn scrape(State(doors): State<Arc<Doors>>) -> Response {
     read_off(&doors);
     doors.prometheus.run_upkeep();
-    (
-        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        doors.prometheus.render(),
-    )
-        .into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], doors.prometheus.render()).into_response()
 }
 
 /// Sets the gauges that are read off the state of things.

@@ -43,11 +43,7 @@ async fn answer(doors: &Arc<Doors>, surface: Surface, request: Request, arrived:
         caller,
         directives: caller::directives(headers)?,
         headers: caller::passed_on(headers),
-        request_id: request
-            .extensions()
-            .get::<RequestId>()
-            .map(|id| id.0.clone())
-            .unwrap_or_default(),
+        request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         arrived,
         body: body::read(&doors.edge, request).await?,
     };
@@ -56,10 +52,7 @@ async fn answer(doors: &Arc<Doors>, surface: Surface, request: Request, arrived:
 
 /// A web page elsewhere can send plain text without asking; JSON it cannot.
 fn is_json(headers: &HeaderMap) -> Result<(), Error> {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("no content type");
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("no content type");
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
@@ -104,10 +97,7 @@ pub(super) async fn models(State(doors): State<Arc<Doors>>, request: Request) ->
     if let Err(error) = doors.keys.load().caller(caller::bearer(request.headers())) {
         return reject::reply(&error);
     }
-    let data: Vec<serde_json::Value> = listed(&doors)
-        .iter()
-        .map(|(id, owner)| model_object(id, owner))
-        .collect();
+    let data: Vec<serde_json::Value> = listed(&doors).iter().map(|(id, owner)| model_object(id, owner)).collect();
     axum_json(&serde_json::json!({"object": "list", "data": data}))
 }
 
@@ -120,10 +110,7 @@ pub(super) async fn model(State(doors): State<Arc<Doors>>, Path(model): Path<Str
         Some((id, owner)) => axum_json(&model_object(&id, &owner)),
         None => {
             let message = format!("The model `{model}` does not exist. GET /v1/models lists the models.");
-            let error = Error {
-                param: Some("model".into()),
-                ..Error::new(ErrorKind::NotFound, message)
-            };
+            let error = Error { param: Some("model".into()), ..Error::new(ErrorKind::NotFound, message) };
             reject::reply(&error.with_code("model_not_found"))
         }
     }
@@ -133,10 +120,8 @@ pub(super) async fn model(State(doors): State<Arc<Doors>>, Path(model): Path<Str
 fn listed(doors: &Doors) -> Vec<(String, String)> {
     let setup = doors.pipeline.setup();
     let configured: BTreeSet<&str> = setup.router.names().collect();
-    let mut models: Vec<(String, String)> = configured
-        .iter()
-        .map(|name| ((*name).to_owned(), "askonce".to_owned()))
-        .collect();
+    let mut models: Vec<(String, String)> =
+        configured.iter().map(|name| ((*name).to_owned(), "askonce".to_owned())).collect();
     let mut seen: BTreeSet<String> = configured.iter().map(|name| (*name).to_owned()).collect();
     for (model, provider) in setup.registry.models() {
         if seen.insert(model.clone()) {

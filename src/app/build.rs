@@ -81,10 +81,7 @@ impl App {
             (None, true) => Some(kept_admin_key(&settings.data_dir)?),
             (None, false) => None,
         };
-        let embed = parts
-            .embedder
-            .clone()
-            .map(|embedder| Arc::new(OnHost::new(embedder)) as Arc<dyn Embed>);
+        let embed = parts.embedder.clone().map(|embedder| Arc::new(OnHost::new(embedder)) as Arc<dyn Embed>);
         let (cache, opened) = Cache::open(CacheParts {
             settings: settings.cache.clone(),
             embedder: parts.embedder,
@@ -114,12 +111,7 @@ impl App {
             ready: AtomicBool::new(true),
         });
         tokio::spawn(sweep(Arc::downgrade(&cache)));
-        Ok(App {
-            doors,
-            opened,
-            embed,
-            admin_key,
-        })
+        Ok(App { doors, opened, embed, admin_key })
     }
 
     /// All routes, with the edge around them.
@@ -150,11 +142,7 @@ impl App {
 fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>) -> Result<Setup, String> {
     Ok(Setup {
         registry: Registry::build(&settings.providers, embed)?,
-        router: Router::new(
-            &settings.models,
-            &settings.providers,
-            settings.default_provider.as_deref(),
-        ),
+        router: Router::new(&settings.models, &settings.providers, settings.default_provider.as_deref()),
         retry: settings.retry.clone(),
         budget: RetryBudget::new(settings.retry.budget_percent),
         request_timeout: settings.limits.request_timeout,
@@ -198,10 +186,7 @@ fn is_loopback(listen: &str) -> bool {
 
 /// The admin key of the data directory, made on the first start and readable by its owner only.
 fn kept_admin_key(data_dir: &Path) -> Result<Secret, StartError> {
-    let failed = |source| StartError::DataDir {
-        dir: data_dir.to_owned(),
-        source,
-    };
+    let failed = |source| StartError::DataDir { dir: data_dir.to_owned(), source };
     std::fs::create_dir_all(data_dir).map_err(failed)?;
     let path = data_dir.join("admin.key");
     match std::fs::read_to_string(&path) {

@@ -28,14 +28,7 @@ pub async fn discover(settings: &mut Resolved, demo: bool) -> Discovered {
     if settings.default_provider.is_none() && settings.models.is_empty() {
         settings.default_provider = settings.providers.first().map(|provider| provider.name.clone());
     }
-    let providers: Vec<String> = settings
-        .providers
-        .iter()
-        .map(|provider| provider.name.clone())
-        .collect();
-    let demo = settings
-        .providers
-        .iter()
-        .any(|provider| provider.kind == crate::config::ProviderKind::Demo);
+    let providers: Vec<String> = settings.providers.iter().map(|provider| provider.name.clone()).collect();
+    let demo = settings.providers.iter().any(|provider| provider.kind == crate::config::ProviderKind::Demo);
     Discovered { providers, demo }
 }

@@ -37,14 +37,8 @@ pub async fn run(
 ) -> usize {
     let router = app.router();
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(Duration::from_secs(30)));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(30)));
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -89,11 +83,7 @@ fn serve(
 
 /// Without file descriptors accepting fails at once, again and again: wait for some to come back.
 async fn pause(error: &io::Error) {
-    let passing = [
-        io::ErrorKind::ConnectionAborted,
-        io::ErrorKind::ConnectionReset,
-        io::ErrorKind::ConnectionRefused,
-    ];
+    let passing = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
     if !passing.contains(&error.kind()) {
         tracing::error!(%error, "no connection can be accepted");
         tokio::time::sleep(Duration::from_millis(200)).await;

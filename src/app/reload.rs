@@ -24,13 +24,7 @@ impl Reloader {
     /// Watches `path` from now on; make it before the file is first read, so that no change falls in between.
     pub fn watch(path: PathBuf, overrides: Overrides, demo: bool, in_force: Resolved) -> Reloader {
         let watcher = Watcher::new(&path, LOOK);
-        Reloader {
-            path,
-            overrides,
-            demo,
-            watcher,
-            in_force,
-        }
+        Reloader { path, overrides, demo, watcher, in_force }
     }
 
     /// What is to be in force; filled in once it has been read and completed.

@@ -125,16 +125,10 @@ mod tests {
 
     #[test]
     fn only_whole_answers_are_stored() {
-        let overrides = config::Overrides {
-            data_dir: Some("unused".into()),
-            ..config::Overrides::default()
-        };
+        let overrides = config::Overrides { data_dir: Some("unused".into()), ..config::Overrides::default() };
         let settings = config::parse("", "test", &overrides, &|_| None).unwrap().cache;
         let policy = Policy::decide(&settings, "t", "m", &Directives::default()).unwrap();
-        let no_store = Policy {
-            write: false,
-            ..policy.clone()
-        };
+        let no_store = Policy { write: false, ..policy.clone() };
         let answer = |ending| Answer {
             body: vec![b'x'; 10].into(),
             id_span: None,

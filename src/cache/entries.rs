@@ -71,11 +71,7 @@ impl Entries {
     pub(super) fn insert(&self, entry: Arc<Entry>) -> Vec<Arc<Entry>> {
         let vector = if entry.semantic { self.vector_bytes } else { 0 };
         let bytes = entry.bytes() + vector;
-        let kept = Arc::new(Kept {
-            entry: entry.clone(),
-            bytes,
-            used: AtomicBool::new(false),
-        });
+        let kept = Arc::new(Kept { entry: entry.clone(), bytes, used: AtomicBool::new(false) });
         self.id_shard(entry.id).write().insert(entry.id, kept.clone());
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -85,11 +81,7 @@ impl Entries {
         }
         self.queue.lock().push_back(entry.id);
         let mut gone = Vec::new();
-        gone.extend(
-            replaced
-                .filter(|old| old.entry.id != entry.id)
-                .and_then(|old| self.remove(old.entry.id)),
-        );
+        gone.extend(replaced.filter(|old| old.entry.id != entry.id).and_then(|old| self.remove(old.entry.id)));
         gone.extend(self.make_room());
         gone
     }
@@ -112,12 +104,7 @@ impl Entries {
 
     /// Takes out all entries that `matches`.
     pub(super) fn remove_where(&self, matches: impl Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
-        let found: Vec<EntryId> = self
-            .all()
-            .iter()
-            .filter(|entry| matches(entry))
-            .map(|entry| entry.id)
-            .collect();
+        let found: Vec<EntryId> = self.all().iter().filter(|entry| matches(entry)).map(|entry| entry.id).collect();
         found.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 
@@ -125,9 +112,7 @@ impl Entries {
     pub(super) fn remove_expired(&self, before_ms: u64) -> Vec<Arc<Entry>> {
         let gone = self.remove_where(|entry| entry.expires_ms <= before_ms);
         self.expired.fetch_add(gone.len() as u64, Ordering::Relaxed);
-        self.queue
-            .lock()
-            .retain(|id| self.id_shard(*id).read().contains_key(id));
+        self.queue.lock().retain(|id| self.id_shard(*id).read().contains_key(id));
         gone
     }
 
@@ -166,11 +151,7 @@ impl Entries {
         let mut gone = Vec::new();
         while self.bytes() > self.budget.load(Ordering::Relaxed) {
             let Some(id) = self.queue.lock().pop_front() else { break };
-            let used = self
-                .id_shard(id)
-                .read()
-                .get(&id)
-                .map(|kept| kept.used.swap(false, Ordering::Relaxed));
+            let used = self.id_shard(id).read().get(&id).map(|kept| kept.used.swap(false, Ordering::Relaxed));
             match used {
                 None => {}
                 Some(true) => self.queue.lock().push_back(id),

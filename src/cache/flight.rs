@@ -106,14 +106,8 @@ struct Flight {
 
 impl Flight {
     fn new() -> Arc<Flight> {
-        let state = State {
-            keep: true,
-            ..State::default()
-        };
-        Arc::new(Flight {
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        })
+        let state = State { keep: true, ..State::default() };
+        Arc::new(Flight { state: Mutex::new(state), changed: Notify::new() })
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -147,11 +141,7 @@ impl Flights {
         }
         let flight = Flight::new();
         open.insert(key, flight.clone());
-        Joined::Lead(Lead {
-            flight,
-            listed: Mutex::new(Some((self.clone(), key))),
-            ended: false,
-        })
+        Joined::Lead(Lead { flight, listed: Mutex::new(Some((self.clone(), key))), ended: false })
     }
 
     /// Flights that may be joined.
@@ -184,11 +174,7 @@ pub struct Lead {
 impl Lead {
     /// A flight that nobody can join.
     pub fn alone() -> Lead {
-        Lead {
-            flight: Flight::new(),
-            listed: Mutex::new(None),
-            ended: false,
-        }
+        Lead { flight: Flight::new(), listed: Mutex::new(None), ended: false }
     }
 
     /// A reader from the first piece on.
@@ -274,10 +260,7 @@ pub enum Opening {
 impl Reader {
     fn add(flight: &Arc<Flight>, state: &mut State) -> Reader {
         state.readers.push(Some(state.base));
-        Reader {
-            flight: flight.clone(),
-            slot: state.readers.len() - 1,
-        }
+        Reader { flight: flight.clone(), slot: state.readers.len() - 1 }
     }
 
     /// `None` when pieces are gone that this reader would need.
@@ -378,9 +361,7 @@ mod tests {
         lead.begin(head());
         lead.push(Bytes::from_static(b"a")).await;
         lead.push(Bytes::from_static(b"b")).await;
-        let Joined::Follow(follower) = flights.join(KEY) else {
-            panic!("expected to follow")
-        };
+        let Joined::Follow(follower) = flights.join(KEY) else { panic!("expected to follow") };
         assert!(matches!(follower.opening().await, Opening::Begun(_)));
         let second = tokio::spawn(read_all(follower));
         lead.push(Bytes::from_static(b"c")).await;
@@ -397,9 +378,7 @@ mod tests {
     async fn a_lost_lead_frees_its_followers() {
         let flights = Arc::new(Flights::default());
         let first = lead(flights.join(KEY));
-        let Joined::Follow(follower) = flights.join(KEY) else {
-            panic!("expected to follow")
-        };
+        let Joined::Follow(follower) = flights.join(KEY) else { panic!("expected to follow") };
         let waiting = tokio::spawn(async move { follower.opening().await });
         drop(first);
         assert!(matches!(waiting.await.unwrap(), Opening::Ended(End::Lost)));
@@ -417,11 +396,7 @@ mod tests {
         let piece = Bytes::from(vec![0; WINDOW_BYTES]);
         lead.push(piece.clone()).await;
         let mut blocked = Box::pin(lead.push(piece.clone()));
-        assert!(
-            tokio::time::timeout(Duration::from_millis(20), &mut blocked)
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut blocked).await.is_err());
         assert_eq!(reader.next().await.unwrap().len(), WINDOW_BYTES);
         blocked.await;
         drop(reader);

@@ -57,10 +57,6 @@ impl Judgement for StaticThreshold {
             }
             return Verdict::Serve(at);
         }
-        Verdict::Refuse(if vetoed {
-            MissReason::Vetoed
-        } else {
-            MissReason::BelowThreshold
-        })
+        Verdict::Refuse(if vetoed { MissReason::Vetoed } else { MissReason::BelowThreshold })
     }
 }

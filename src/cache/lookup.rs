@@ -99,15 +99,7 @@ struct Meaning {
 impl Meaning {
     fn none(reason: MissReason) -> Meaning {
         let timing = Timing::default();
-        Meaning {
-            hit: None,
-            reason,
-            similarity: None,
-            nearest: None,
-            vector: None,
-            truncated: false,
-            timing,
-        }
+        Meaning { hit: None, reason, similarity: None, nearest: None, vector: None, truncated: false, timing }
     }
 }
 
@@ -120,11 +112,7 @@ impl Cache {
         }
         let policy = &ask.policy;
         let lead = if join && policy.read && policy.write && !policy.only_if_cached {
-            let key = ask
-                .keys
-                .normalised
-                .filter(|_| policy.normalised)
-                .unwrap_or(ask.keys.exact);
+            let key = ask.keys.normalised.filter(|_| policy.normalised).unwrap_or(ask.keys.exact);
             match self.flights.join(key) {
                 Joined::Follow(reader) => return Lookup::Follow(reader),
                 Joined::Lead(lead) => lead,
@@ -154,19 +142,11 @@ impl Cache {
             tags: ask.tags.clone(),
         };
         let reason = match meaning.reason {
-            MissReason::Absent if stale.is_some() => MissReason::Expired,
+            MissReason::Absent | MissReason::BelowThreshold if stale.is_some() => MissReason::Expired,
             reason => reason,
         };
         let (similarity, nearest, timing) = (meaning.similarity, meaning.nearest, meaning.timing);
-        Lookup::Miss(Box::new(Miss {
-            ticket,
-            lead,
-            reason,
-            similarity,
-            nearest,
-            stale,
-            timing,
-        }))
+        Lookup::Miss(Box::new(Miss { ticket, lead, reason, similarity, nearest, stale, timing }))
     }
 
     /// May a hit that another request's lookup found be served to this one too?
@@ -195,20 +175,12 @@ impl Cache {
             let key = ask.keys.normalised.filter(|_| ask.policy.normalised)?;
             self.find(&key, ask, stale).map(|entry| (entry, Tier::Normalised))
         })?;
-        Some(Hit {
-            entry,
-            tier,
-            similarity: None,
-            timing: Timing::default(),
-        })
+        Some(Hit { entry, tier, similarity: None, timing: Timing::default() })
     }
 
     fn find(&self, key: &Digest, ask: &Ask, stale: &mut Option<Arc<Entry>>) -> Option<Arc<Entry>> {
         let entry = self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope)?;
-        if ask
-            .policy
-            .is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms())
-        {
+        if ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms()) {
             return Some(entry);
         }
         stale.get_or_insert(entry);
@@ -229,20 +201,14 @@ impl Cache {
         // Two long questions can have the same beginning; what the model did not read it cannot compare.
         meaning.truncated = vector.truncated;
         if vector.truncated {
-            return Meaning {
-                reason: MissReason::TooLong,
-                ..meaning
-            };
+            return Meaning { reason: MissReason::TooLong, ..meaning };
         }
         let started = Instant::now();
         let judgement = StaticThreshold;
         // One neighbour below the floor is looked at too, so that a near miss can be seen in headers and metrics.
         let near = semantic.nearest(ask.keys.scope, &vector.values, policy.candidates, -1.0);
         let Some(near) = near else {
-            return Meaning {
-                reason: MissReason::Unavailable,
-                ..meaning
-            };
+            return Meaning { reason: MissReason::Unavailable, ..meaning };
         };
         meaning.similarity = near.first().map(|best| best.similarity);
         meaning.nearest = near.first().map(|best| EntryId(best.id));
@@ -256,12 +222,8 @@ impl Cache {
             Verdict::Serve(at) => {
                 let Candidate { entry, similarity } = candidates[at].clone();
                 meaning.timing.search = Some(started.elapsed());
-                meaning.hit = Some(Hit {
-                    entry,
-                    tier: Tier::Semantic,
-                    similarity: Some(similarity),
-                    timing: meaning.timing,
-                });
+                meaning.hit =
+                    Some(Hit { entry, tier: Tier::Semantic, similarity: Some(similarity), timing: meaning.timing });
             }
             Verdict::Refuse(reason) => {
                 meaning.timing.search = Some(started.elapsed());
@@ -275,12 +237,8 @@ impl Cache {
     /// The entry behind a neighbour, if it may be served to this request.
     fn candidate(&self, neighbour: &askonce_index::Neighbor, ask: &Ask) -> Option<Candidate> {
         let entry = self.entries.by_id(EntryId(neighbour.id))?;
-        let fresh = ask
-            .policy
-            .is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms());
-        (entry.semantic && fresh && entry.scope == ask.keys.scope).then_some(Candidate {
-            entry,
-            similarity: neighbour.similarity,
-        })
+        let fresh = ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms());
+        (entry.semantic && fresh && entry.scope == ask.keys.scope)
+            .then_some(Candidate { entry, similarity: neighbour.similarity })
     }
 }

@@ -68,24 +68,15 @@ impl Cache {
         let mut opened = Opened::default();
         let (log, stored) = match &parts.dir {
             Some(dir) => {
-                let (log, recovery) = EntryLog::open(dir).map_err(|source| CacheError::Store {
-                    dir: dir.clone(),
-                    source,
-                })?;
+                let (log, recovery) =
+                    EntryLog::open(dir).map_err(|source| CacheError::Store { dir: dir.clone(), source })?;
                 opened.notes.extend(recovery.notes);
                 (Some(log), recovery.entries)
             }
             None => (None, Vec::new()),
         };
-        let index = parts
-            .embedder
-            .as_ref()
-            .map(|embedder| open_index(embedder, &parts, &mut opened))
-            .transpose()?;
-        let vector_bytes = parts
-            .embedder
-            .as_ref()
-            .map_or(0, |embedder| embedder.spec().width * size_of::<f32>());
+        let index = parts.embedder.as_ref().map(|embedder| open_index(embedder, &parts, &mut opened)).transpose()?;
+        let vector_bytes = parts.embedder.as_ref().map_or(0, |embedder| embedder.spec().width * size_of::<f32>());
         let budget = usize::try_from(parts.settings.memory_bytes).unwrap_or(usize::MAX);
         let entries = Arc::new(Entries::new(budget, vector_bytes));
         let next_id = stored.iter().map(|entry| entry.id.0).max().unwrap_or(0) + 1;
@@ -109,10 +100,8 @@ impl Cache {
             live: Box::new(move || live.all()),
         })
         .map_err(CacheError::Thread)?;
-        let semantic = parts
-            .embedder
-            .zip(index)
-            .map(|(embedder, index)| Semantic::new(embedder, index, parts.embed_deadline));
+        let semantic =
+            parts.embedder.zip(index).map(|(embedder, index)| Semantic::new(embedder, index, parts.embed_deadline));
         let cache = Arc::new(Cache {
             settings: ArcSwap::from_pointee(parts.settings),
             entries,
@@ -165,9 +154,7 @@ fn open_index(embedder: &Embedder, parts: &Parts, opened: &mut Opened) -> Result
 fn reconcile(entries: &Entries, index: &Index) -> Vec<Arc<Entry>> {
     let indexed: HashSet<_> = index.ids().into_iter().collect();
     for (scope, id) in &indexed {
-        let kept = entries
-            .by_id(EntryId(*id))
-            .is_some_and(|entry| entry.semantic && scope_key(entry.scope) == *scope);
+        let kept = entries.by_id(EntryId(*id)).is_some_and(|entry| entry.semantic && scope_key(entry.scope) == *scope);
         if !kept {
             if let Err(error) = index.remove(*scope, *id) {
                 tracing::warn!(%error, "a vector without an entry stays in the index's file");

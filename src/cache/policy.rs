@@ -62,9 +62,8 @@ impl Policy {
 
     /// May an entry stored at `created_ms` and fresh until `expires_ms` be served at `now_ms`?
     pub fn is_fresh(&self, created_ms: u64, expires_ms: u64, now_ms: u64) -> bool {
-        let young = self
-            .max_age
-            .is_none_or(|max_age| u128::from(now_ms.saturating_sub(created_ms)) <= max_age.as_millis());
+        let young =
+            self.max_age.is_none_or(|max_age| u128::from(now_ms.saturating_sub(created_ms)) <= max_age.as_millis());
         young && now_ms < expires_ms
     }
 }

@@ -60,10 +60,7 @@ pub fn fold(text: &str) -> Option<String> {
 
 /// Code blocks and inline code.
 fn has_code(text: &str) -> bool {
-    text.contains('`')
-        || text
-            .lines()
-            .any(|line| line.starts_with("    ") || line.starts_with('\t'))
+    text.contains('`') || text.lines().any(|line| line.starts_with("    ") || line.starts_with('\t'))
 }
 
 /// Without edge punctuation. Signs that are part of names and amounts (`+`, `#`, `$`, `%`, brackets) stay.
@@ -85,11 +82,7 @@ fn without_courtesy(text: &str) -> Option<&str> {
         .iter()
         .chain(&OPENERS)
         .find_map(|word| text.strip_prefix(word).filter(|rest| rest.starts_with(breaks)));
-    let back = || {
-        THANKS
-            .iter()
-            .find_map(|word| text.strip_suffix(word).filter(|rest| rest.ends_with(breaks)))
-    };
+    let back = || THANKS.iter().find_map(|word| text.strip_suffix(word).filter(|rest| rest.ends_with(breaks)));
     front.or_else(back).map(trim).filter(|rest| !rest.is_empty())
 }
 

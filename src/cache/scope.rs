@@ -30,10 +30,7 @@ pub fn keys(
     sub_scope: Option<&str>,
     harmless: &[String],
 ) -> Option<Keys> {
-    let mut canonical = Canonical {
-        hasher: Hasher::new_derive_key("askonce 2026 scope v1"),
-        exact: true,
-    };
+    let mut canonical = Canonical { hasher: Hasher::new_derive_key("askonce 2026 scope v1"), exact: true };
     canonical.text(&tenant.0);
     canonical.optional(sub_scope);
     canonical.text(request.surface.as_str());
@@ -51,10 +48,7 @@ pub fn keys(
 }
 
 fn key(context: &str, scope: Digest, question: Option<&str>) -> Digest {
-    let mut canonical = Canonical {
-        hasher: Hasher::new_derive_key(context),
-        exact: true,
-    };
+    let mut canonical = Canonical { hasher: Hasher::new_derive_key(context), exact: true };
     canonical.hasher.update(&scope.0);
     canonical.optional(question);
     Digest(*canonical.hasher.finalize().as_bytes())
@@ -72,11 +66,7 @@ impl Canonical {
         let Json::Object(fields) = json else {
             return self.value(json);
         };
-        let counting = sorted(
-            fields
-                .iter()
-                .filter(|(key, _)| !harmless.iter().any(|name| name == key)),
-        );
+        let counting = sorted(fields.iter().filter(|(key, _)| !harmless.iter().any(|name| name == key)));
         self.tag(b'{', counting.len());
         for (key, value) in counting {
             self.text(key);
@@ -96,11 +86,7 @@ impl Canonical {
                     self.tag(b'{', fields.len());
                     for (key, value) in fields {
                         self.text(key);
-                        if key == "content" {
-                            self.content(value, at.part)
-                        } else {
-                            self.value(value)
-                        }
+                        if key == "content" { self.content(value, at.part) } else { self.value(value) }
                     }
                 }
                 _ => self.value(message),
@@ -120,11 +106,7 @@ impl Canonical {
                             self.tag(b'{', fields.len());
                             for (key, value) in fields {
                                 self.text(key);
-                                if key == "text" {
-                                    self.question()
-                                } else {
-                                    self.value(value)
-                                }
+                                if key == "text" { self.question() } else { self.value(value) }
                             }
                         }
                         _ => self.value(part),

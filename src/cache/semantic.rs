@@ -28,12 +28,7 @@ pub(super) struct Vector {
 
 impl Semantic {
     pub(super) fn new(embedder: Embedder, index: Arc<Index>, deadline: Duration) -> Semantic {
-        Semantic {
-            embedder,
-            index,
-            deadline,
-            preloaded: RwLock::default(),
-        }
+        Semantic { embedder, index, deadline, preloaded: RwLock::default() }
     }
 
     pub(super) fn index(&self) -> &Arc<Index> {
@@ -51,11 +46,9 @@ impl Semantic {
             return Some(vector.clone());
         }
         match tokio::time::timeout(self.deadline, self.embedder.embed(question)).await {
-            Ok(Ok(embedding)) => Some(Vector {
-                values: embedding.vector,
-                embed: started.elapsed(),
-                truncated: embedding.truncated,
-            }),
+            Ok(Ok(embedding)) => {
+                Some(Vector { values: embedding.vector, embed: started.elapsed(), truncated: embedding.truncated })
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the question was not embedded; going on without the semantic tier");
                 None
@@ -74,11 +67,7 @@ impl Semantic {
     pub(super) fn preload(&self, texts: &[&str], progress: &dyn Fn(usize)) -> Result<(), EmbedError> {
         let vectors = self.embedder.embed_batch(texts, progress)?;
         let kept = texts.iter().zip(vectors).map(|(text, embedding)| {
-            let vector = Vector {
-                values: embedding.vector,
-                embed: Duration::ZERO,
-                truncated: embedding.truncated,
-            };
+            let vector = Vector { values: embedding.vector, embed: Duration::ZERO, truncated: embedding.truncated };
             (Box::from(*text), vector)
         });
         self.preloaded.write().extend(kept);

@@ -24,11 +24,7 @@ fn facts(text: &str) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        at += take(
-            &words[at..],
-            at.checked_sub(1).map(|before| words[before].as_str()),
-            &mut facts,
-        );
+        at += take(&words[at..], at.checked_sub(1).map(|before| words[before].as_str()), &mut facts);
     }
     facts.sort_unstable();
     facts
@@ -234,10 +230,8 @@ fn spelled(word: &str) -> Option<&'static str> {
 
 fn date(word: &str, before: Option<&str>, next: Option<&str>) -> Option<&'static str> {
     let beside_a_day = [before, next].into_iter().flatten().any(|word| number(word).is_some());
-    let dated = matches!(
-        before,
-        Some("in" | "of" | "on" | "since" | "until" | "by" | "last" | "next" | "this" | "every")
-    );
+    let dated =
+        matches!(before, Some("in" | "of" | "on" | "since" | "until" | "by" | "last" | "next" | "this" | "every"));
     Some(match word {
         "january" | "jan" => "january",
         "february" | "feb" => "february",

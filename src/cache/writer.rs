@@ -20,15 +20,8 @@ const QUEUE: usize = 4096;
 const ACK_WAIT: Duration = Duration::from_millis(250);
 
 enum Change {
-    Store {
-        entry: Arc<Entry>,
-        vector: Option<Arc<[f32]>>,
-        done: oneshot::Sender<()>,
-    },
-    Index {
-        entry: Arc<Entry>,
-        vector: Arc<[f32]>,
-    },
+    Store { entry: Arc<Entry>, vector: Option<Arc<[f32]>>, done: oneshot::Sender<()> },
+    Index { entry: Arc<Entry>, vector: Arc<[f32]> },
     Remove(Vec<Arc<Entry>>),
     Clear,
     Flush(oneshot::Sender<()>),
@@ -52,16 +45,9 @@ impl Writer {
     pub(super) fn start(targets: Targets) -> std::io::Result<Writer> {
         let (changes, queue) = sync_channel(QUEUE);
         let errors = Arc::new(AtomicU64::new(0));
-        let worker = Worker {
-            targets,
-            errors: errors.clone(),
-            last_sync: Instant::now(),
-            unsynced: false,
-            failing: false,
-        };
-        std::thread::Builder::new()
-            .name("askonce-cache".to_owned())
-            .spawn(move || worker.run(&queue))?;
+        let worker =
+            Worker { targets, errors: errors.clone(), last_sync: Instant::now(), unsynced: false, failing: false };
+        std::thread::Builder::new().name("askonce-cache".to_owned()).spawn(move || worker.run(&queue))?;
         Ok(Writer { changes, errors })
     }
 
@@ -74,10 +60,7 @@ impl Writer {
             return;
         }
         if tokio::time::timeout(ACK_WAIT, acknowledged).await.is_err() {
-            tracing::warn!(
-                "the disk takes longer than {} ms to store an entry",
-                ACK_WAIT.as_millis()
-            );
+            tracing::warn!("the disk takes longer than {} ms to store an entry", ACK_WAIT.as_millis());
         }
     }
 
@@ -138,11 +121,7 @@ struct Worker {
 impl Worker {
     fn run(mut self, queue: &Receiver<Change>) {
         loop {
-            let wait = if self.unsynced {
-                self.until_sync()
-            } else {
-                Duration::from_secs(3600)
-            };
+            let wait = if self.unsynced { self.until_sync() } else { Duration::from_secs(3600) };
             match queue.recv_timeout(wait) {
                 Ok(change) => self.make(change),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -168,17 +147,9 @@ impl Worker {
             Change::Index { entry, vector } => self.index(&entry, &vector),
             Change::Remove(gone) => self.remove(&gone),
             Change::Clear => {
-                let cleared = self
-                    .targets
-                    .index
-                    .as_ref()
-                    .map(|index| index.clear().map_err(|error| error.to_string()));
+                let cleared = self.targets.index.as_ref().map(|index| index.clear().map_err(|error| error.to_string()));
                 self.note(cleared.unwrap_or(Ok(())));
-                let cleared = self
-                    .targets
-                    .log
-                    .as_mut()
-                    .map(|log| log.clear().map_err(|error| error.to_string()));
+                let cleared = self.targets.log.as_mut().map(|log| log.clear().map_err(|error| error.to_string()));
                 self.note(cleared.unwrap_or(Ok(())));
                 self.compact();
             }
@@ -204,9 +175,7 @@ impl Worker {
 
     fn index(&mut self, entry: &Entry, vector: &[f32]) {
         let Some(index) = &self.targets.index else { return };
-        let inserted = index
-            .insert(scope_key(entry.scope), entry.id.0, vector)
-            .map_err(|error| error.to_string());
+        let inserted = index.insert(scope_key(entry.scope), entry.id.0, vector).map_err(|error| error.to_string());
         self.note(inserted);
     }
 
@@ -230,26 +199,16 @@ impl Worker {
             return;
         };
         let live = (self.targets.live)();
-        let compacted = log
-            .compact(&live)
-            .map_err(|error| format!("compacting the entry log: {error}"));
+        let compacted = log.compact(&live).map_err(|error| format!("compacting the entry log: {error}"));
         self.note(compacted);
     }
 
     fn sync(&mut self) {
         self.last_sync = Instant::now();
         self.unsynced = false;
-        let synced = self
-            .targets
-            .log
-            .as_mut()
-            .map(|log| log.sync().map_err(|error| format!("the entry log: {error}")));
+        let synced = self.targets.log.as_mut().map(|log| log.sync().map_err(|error| format!("the entry log: {error}")));
         self.note(synced.unwrap_or(Ok(())));
-        let synced = self
-            .targets
-            .index
-            .as_ref()
-            .map(|index| index.flush().map_err(|error| error.to_string()));
+        let synced = self.targets.index.as_ref().map(|index| index.flush().map_err(|error| error.to_string()));
         self.note(synced.unwrap_or(Ok(())));
         self.unsynced = false;
     }

@@ -32,10 +32,7 @@ struct Store {
 
 impl Store {
     fn open(&self) -> Result<ModelStore, String> {
-        let overrides = Overrides {
-            data_dir: self.data_dir.clone(),
-            ..Overrides::default()
-        };
+        let overrides = Overrides { data_dir: self.data_dir.clone(), ..Overrides::default() };
         let settings = config::defaults(&overrides).map_err(|error| error.to_string())?;
         Ok(ModelStore::new(settings.data_dir.join("models")))
     }
@@ -104,29 +101,16 @@ fn pull(args: &PullArgs) -> Result<(), String> {
     let (model, store) = (named(&args.name)?, args.store.open()?);
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let bar = Bar::default();
-    let pulled = runtime
-        .block_on(store.pull(model, args.from.as_deref(), &bar))
-        .map_err(|error| error.to_string())?;
-    let how = if pulled.already {
-        "was there already"
-    } else {
-        "is there"
-    };
-    println!(
-        "{} {how}, every checksum right: {} (from {})",
-        model.name,
-        pulled.dir.display(),
-        pulled.from
-    );
+    let pulled = runtime.block_on(store.pull(model, args.from.as_deref(), &bar)).map_err(|error| error.to_string())?;
+    let how = if pulled.already { "was there already" } else { "is there" };
+    println!("{} {how}, every checksum right: {} (from {})", model.name, pulled.dir.display(), pulled.from);
     Ok(())
 }
 
 fn list(args: &ListArgs) -> Result<(), String> {
     let installed = args.store.open()?.list();
     let rows = manifests().iter().map(|model| {
-        let here = installed
-            .iter()
-            .find(|one| one.name == model.name && one.missing.is_empty());
+        let here = installed.iter().find(|one| one.name == model.name && one.missing.is_empty());
         (model, here)
     });
     if args.json {
@@ -146,10 +130,7 @@ fn list(args: &ListArgs) -> Result<(), String> {
             || "not here; `askonce model pull` fetches it".to_owned(),
             |one| one.dir.display().to_string(),
         );
-        println!(
-            "{}  {} dimensions, {} tokens, {}  {here}",
-            model.name, model.width, model.max_tokens, model.licence
-        );
+        println!("{}  {} dimensions, {} tokens, {}  {here}", model.name, model.width, model.max_tokens, model.licence);
     }
     Ok(())
 }
@@ -172,30 +153,18 @@ fn time(args: &ModelBenchArgs) -> Result<(), String> {
     let dir = match &args.model_dir {
         Some(dir) => dir.clone(),
         None => args.store.open()?.locate(model).ok_or_else(|| {
-            format!(
-                "{} is not here; `askonce model pull` fetches it, or name its folder with --model-dir",
-                model.name
-            )
+            format!("{} is not here; `askonce model pull` fetches it, or name its folder with --model-dir", model.name)
         })?,
     };
-    let options = BenchOptions {
-        device: Device::Cpu,
-        ..BenchOptions::default()
-    };
+    let options = BenchOptions { device: Device::Cpu, ..BenchOptions::default() };
     let rows = bench(&dir, model, &options).map_err(|error| error.to_string())?;
     if args.json {
         println!("{}", serde_json::to_string(&rows).map_err(|error| error.to_string())?);
         return Ok(());
     }
-    println!(
-        "{:<8} {:<9} {:>6} {:>7} {:>10}",
-        "engine", "precision", "tokens", "threads", "median_us"
-    );
+    println!("{:<8} {:<9} {:>6} {:>7} {:>10}", "engine", "precision", "tokens", "threads", "median_us");
     for row in rows {
-        println!(
-            "{:<8} {:<9} {:>6} {:>7} {:>10}",
-            row.engine, row.precision, row.tokens, row.threads, row.median_us
-        );
+        println!("{:<8} {:<9} {:>6} {:>7} {:>10}", row.engine, row.precision, row.tokens, row.threads, row.median_us);
     }
     Ok(())
 }

@@ -82,9 +82,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, String> {
     trace.truncate(args.limit.unwrap_or(usize::MAX));
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let report = runtime.block_on(async {
-        let embedder = app::load_embedder(&settings, &Bar::default())
-            .await
-            .map_err(|error| error.to_string())?;
+        let embedder = app::load_embedder(&settings, &Bar::default()).await.map_err(|error| error.to_string())?;
         let clock = Clock::manual(1);
         let cache = app::cache_in_memory(&settings, embedder, clock.clone()).map_err(|error| error.to_string())?;
         let texts: BTreeSet<&str> = trace.iter().map(|request| request.text.as_str()).collect();
@@ -95,35 +93,23 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, String> {
             bar.finish_and_clear();
         }
         let bar = bar("replaying", trace.len(), args.json);
-        let options = Options {
-            policy,
-            price: price(args),
-        };
+        let options = Options { policy, price: price(args) };
         let report = replay::run(&cache, &clock, &trace, &options, &|done| bar.set_position(done as u64)).await;
         bar.finish_and_clear();
         report
     })?;
     if args.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?
-        );
+        println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?);
     } else {
         print!("{report}");
     }
     let mut missed = false;
     if let Some(most) = args.max_error.filter(|most| report.err_all > *most) {
-        eprintln!(
-            "askonce: {:.4} of all requests were served wrongly, more than {most}",
-            report.err_all
-        );
+        eprintln!("askonce: {:.4} of all requests were served wrongly, more than {most}", report.err_all);
         missed = true;
     }
     if let Some(least) = args.min_hit_rate.filter(|least| report.hit_rate < *least) {
-        eprintln!(
-            "askonce: {:.4} of all requests were served from the cache, less than {least}",
-            report.hit_rate
-        );
+        eprintln!("askonce: {:.4} of all requests were served from the cache, less than {least}", report.hit_rate);
         missed = true;
     }
     Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -131,11 +117,8 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, String> {
 
 /// The configured settings, with what the command line says on top; and the policy's name.
 fn settings(args: &ReplayArgs) -> Result<(Resolved, String), String> {
-    let overrides = Overrides {
-        model_dir: args.model_dir.clone(),
-        data_dir: args.data_dir.clone(),
-        ..Overrides::default()
-    };
+    let overrides =
+        Overrides { model_dir: args.model_dir.clone(), data_dir: args.data_dir.clone(), ..Overrides::default() };
     let mut settings = match &args.config {
         Some(path) => config::load(path, &overrides),
         None => config::defaults(&overrides),

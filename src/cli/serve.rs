@@ -57,9 +57,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, String> {
         None => config::defaults(&overrides),
     }
     .map_err(|error| error.to_string())?;
-    let watched = args
-        .config
-        .map(|path| Reloader::watch(path, overrides, args.demo, settings.clone()));
+    let watched = args.config.map(|path| Reloader::watch(path, overrides, args.demo, settings.clone()));
     log::start(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -78,11 +76,7 @@ async fn serve(mut settings: Resolved, reloader: Option<Reloader>, demo: bool) -
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let embedder = load_embedder(&settings).await?;
     let spec = embedder.as_ref().map(|embedder| embedder.spec().clone());
-    let parts = Parts {
-        embedder,
-        clock: Clock::System,
-        persist: true,
-    };
+    let parts = Parts { embedder, clock: Clock::System, persist: true };
     let app = Arc::new(App::build(&settings, parts).await.map_err(|error| error.to_string())?);
     for note in &app.opened.notes {
         tracing::warn!("{note}");
@@ -117,10 +111,7 @@ async fn serve(mut settings: Resolved, reloader: Option<Reloader>, demo: bool) -
     let grace = settings.limits.shutdown_timeout;
     let cut_off = app::run(&app, listener, settings.limits.header_timeout, stop, || grace).await;
     if cut_off > 0 {
-        tracing::warn!(
-            cut_off,
-            "requests were still under way when the time was up (`limits.shutdown_timeout_ms`)"
-        );
+        tracing::warn!(cut_off, "requests were still under way when the time was up (`limits.shutdown_timeout_ms`)");
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -155,16 +146,9 @@ fn greet(settings: &Resolved, address: &str, discovered: &Discovered, app: &App,
         None => eprintln!("  model      none: no semantic hits (cache.semantic, `askonce model pull`, --model-dir)"),
     }
     let opened = &app.opened;
-    let again = if opened.unindexed > 0 {
-        format!(", {} being embedded again", opened.unindexed)
-    } else {
-        String::new()
-    };
-    eprintln!(
-        "  cache      {} entries{again} in {}",
-        opened.entries,
-        settings.data_dir.display()
-    );
+    let again =
+        if opened.unindexed > 0 { format!(", {} being embedded again", opened.unindexed) } else { String::new() };
+    eprintln!("  cache      {} entries{again} in {}", opened.entries, settings.data_dir.display());
     let access = match (settings.auth.open, settings.auth.keys.len()) {
         (true, 0) => "open to everyone who can reach the port; add `auth.keys` to close it".to_owned(),
         (true, keys) => format!("open, and {keys} keys"),

@@ -56,9 +56,7 @@ fn caller_key(item: &Item<'_>) -> Result<CallerKey, ConfigError> {
             .with_suggestion("choose another"));
     }
     let key = long_secret(&fields.require("key")?)?;
-    let tenant = fields
-        .get("tenant")
-        .map_or_else(|| Ok(name.clone()), |item| name::read(&item))?;
+    let tenant = fields.get("tenant").map_or_else(|| Ok(name.clone()), |item| name::read(&item))?;
     Ok(CallerKey { name, key, tenant })
 }
 
@@ -67,9 +65,7 @@ fn long_secret(item: &Item<'_>) -> Result<Secret, ConfigError> {
     match item.secret_if_any()? {
         Some(secret) if secret.expose().len() >= MIN_KEY_CHARS => Ok(secret),
         _ => Err(item
-            .error(format!(
-                "expected a key of at least {MIN_KEY_CHARS} characters, found a shorter one"
-            ))
+            .error(format!("expected a key of at least {MIN_KEY_CHARS} characters, found a shorter one"))
             .with_suggestion("a good one is made by `openssl rand -hex 24`")),
     }
 }

@@ -58,9 +58,7 @@ fn max_answer_bytes(fields: &Fields<'_>, memory_bytes: u64) -> Result<u64, Confi
         return Ok(bytes);
     }
     let (bytes, memory) = (size::format(bytes), size::format(memory_bytes));
-    let error = item.error(format!(
-        "one answer of {bytes} would not fit into `memory_bytes` ({memory})"
-    ));
+    let error = item.error(format!("one answer of {bytes} would not fit into `memory_bytes` ({memory})"));
     Err(error.with_suggestion("raise `memory_bytes`, or lower this"))
 }
 
@@ -81,19 +79,14 @@ fn threshold(item: &Item<'_>) -> Result<f64, ConfigError> {
 
 fn sync(cache: &Fields<'_>) -> Result<CacheSync, ConfigError> {
     let fields = cache.child("sync", &["interval_ms"])?;
-    Ok(CacheSync {
-        interval: fields.millis("interval_ms", 1_000, 0..=600_000)?,
-    })
+    Ok(CacheSync { interval: fields.millis("interval_ms", 1_000, 0..=600_000)? })
 }
 
 fn overrides(cache: &Fields<'_>) -> Result<Vec<CacheOverride>, ConfigError> {
     let mut overrides: Vec<CacheOverride> = Vec::new();
     for item in cache.list("overrides")? {
         let one = one_override(&item)?;
-        if overrides
-            .iter()
-            .any(|other| other.tenant == one.tenant && other.model == one.model)
-        {
+        if overrides.iter().any(|other| other.tenant == one.tenant && other.model == one.model) {
             let error = item.error("another override is for the same tenant and model");
             return Err(error.with_suggestion("put them into one"));
         }
@@ -110,11 +103,7 @@ fn one_override(item: &Item<'_>) -> Result<CacheOverride, ConfigError> {
         enabled: fields.get("enabled").map(|item| item.bool()).transpose()?,
         semantic: fields.get("semantic").map(|item| item.bool()).transpose()?,
         threshold: fields.get("threshold").map(|item| threshold(&item)).transpose()?,
-        ttl: fields
-            .get("ttl_s")
-            .map(|item| item.integer(1..=MAX_S))
-            .transpose()?
-            .map(Duration::from_secs),
+        ttl: fields.get("ttl_s").map(|item| item.integer(1..=MAX_S)).transpose()?.map(Duration::from_secs),
     };
     if one.tenant.is_none() && one.model.is_none() {
         let error = fields.error("an override is for a tenant, a model or both, and this one names neither");
@@ -144,17 +133,8 @@ impl Cache {
     /// The rules for `model` when asked for by `tenant`: the settings with every fitting override applied in the order
     /// written, so that a later one wins. Where the cache as a whole is off, no override turns it on.
     pub fn rules_for(&self, tenant: &str, model: &str) -> CacheRules {
-        let Semantic {
-            enabled: semantic,
-            threshold,
-            ..
-        } = self.semantic;
-        let mut rules = CacheRules {
-            enabled: self.enabled,
-            semantic,
-            threshold,
-            ttl: self.ttl,
-        };
+        let Semantic { enabled: semantic, threshold, .. } = self.semantic;
+        let mut rules = CacheRules { enabled: self.enabled, semantic, threshold, ttl: self.ttl };
         let fits = |one: &&CacheOverride| {
             one.tenant.as_deref().is_none_or(|other| other == tenant)
                 && one.model.as_deref().is_none_or(|other| other == model)

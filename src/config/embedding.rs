@@ -9,16 +9,8 @@ use super::resolved::{Device, Embedding, Overrides};
 /// The sentence model when nobody says.
 const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
-const KEYS: &[&str] = &[
-    "model",
-    "model_dir",
-    "device",
-    "threads",
-    "batch_tokens",
-    "batch_wait_us",
-    "queue",
-    "deadline_ms",
-];
+const KEYS: &[&str] =
+    &["model", "model_dir", "device", "threads", "batch_tokens", "batch_wait_us", "queue", "deadline_ms"];
 
 /// Reads `embedding`. Whether the model is known is for the manifest to say.
 pub(super) fn embedding(root: &Fields<'_>, overrides: &Overrides, env: &Env<'_>) -> Result<Embedding, ConfigError> {

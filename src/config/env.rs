@@ -32,11 +32,7 @@ pub(super) fn expand_tree(node: &mut Node, path: &str, env: &Env<'_>) -> Result<
 
 /// The path of `key` in the map at `path`.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// What is wrong with a text that holds variables.
@@ -48,10 +44,7 @@ struct Problem {
 
 impl Problem {
     fn new(message: impl Into<String>, suggestion: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            suggestion: suggestion.into(),
-        }
+        Self { message: message.into(), suggestion: suggestion.into() }
     }
 
     fn at(self, path: &str, at: Option<super::Position>) -> ConfigError {
@@ -70,10 +63,7 @@ fn expand(text: &str, env: &Env<'_>) -> Result<String, Problem> {
             rest = after;
         } else if let Some(after) = after.strip_prefix('{') {
             let (inside, after) = after.split_once('}').ok_or_else(|| {
-                Problem::new(
-                    "a `${` without its `}`",
-                    "write `${NAME}`, or `$$` where a dollar sign is meant",
-                )
+                Problem::new("a `${` without its `}`", "write `${NAME}`, or `$$` where a dollar sign is meant")
             })?;
             expanded.push_str(&variable(inside, env)?);
             rest = after;
@@ -161,33 +151,14 @@ mod tests {
             ("${NONE}", "the environment variable `NONE` is not set"),
             ("${A", "a `${` without its `}`"),
             ("$A", "a `$` before a name"),
-            (
-                "${}",
-                "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`",
-            ),
-            (
-                "${1A}",
-                "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`",
-            ),
-            (
-                "${A B}",
-                "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`",
-            ),
-            (
-                "${A-x}",
-                "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`",
-            ),
-            (
-                "${NONE:-${A}}",
-                "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`",
-            ),
+            ("${}", "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`"),
+            ("${1A}", "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`"),
+            ("${A B}", "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`"),
+            ("${A-x}", "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`"),
+            ("${NONE:-${A}}", "what stands between `${` and `}` is neither `NAME` nor `NAME:-default`"),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                expand(text, &env).map_err(|problem| problem.message),
-                Err(expected.to_owned()),
-                "{text}"
-            );
+            assert_eq!(expand(text, &env).map_err(|problem| problem.message), Err(expected.to_owned()), "{text}");
         }
     }
 }

@@ -32,13 +32,7 @@ impl ConfigError {
     /// An error about the key at `key`. [`Self::named`] adds the source.
     pub(super) fn new(key: &str, position: Option<Position>, message: impl Into<String>) -> Self {
         let key = key.to_owned();
-        Self {
-            source_name: String::new(),
-            position,
-            key,
-            message: message.into(),
-            suggestion: None,
-        }
+        Self { source_name: String::new(), position, key, message: message.into(), suggestion: None }
     }
 
     /// The same, with what to do about it.

@@ -35,10 +35,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Item<'a> {
     /// The item at the top of the file.
     pub fn root(node: &'a Node) -> Option<Self> {
-        (!matches!(node.value, Value::Null)).then(|| Self {
-            node,
-            path: String::new(),
-        })
+        (!matches!(node.value, Value::Null)).then(|| Self { node, path: String::new() })
     }
 
     /// An error about this item.
@@ -66,11 +63,7 @@ impl<'a> Item<'a> {
                 return Err(unknown_key(&self.path, key, known));
             }
         }
-        Ok(Fields {
-            entries,
-            path: self.path.clone(),
-            at: self.node.at,
-        })
+        Ok(Fields { entries, path: self.path.clone(), at: self.node.at })
     }
 
     /// A map with keys of the operator's choice.
@@ -78,15 +71,7 @@ impl<'a> Item<'a> {
         let Value::Map(entries) = &self.node.value else {
             return Err(self.error(format!("expected a map, found {}", kind(&self.node.value))));
         };
-        let item = |(key, node): &'a (Key, Node)| {
-            (
-                key,
-                Item {
-                    node,
-                    path: join(&self.path, &key.text),
-                },
-            )
-        };
+        let item = |(key, node): &'a (Key, Node)| (key, Item { node, path: join(&self.path, &key.text) });
         Ok(entries.iter().map(item).collect())
     }
 
@@ -96,10 +81,7 @@ impl<'a> Item<'a> {
             let error = self.error(format!("expected a list, found {}", kind(&self.node.value)));
             return Err(error.with_suggestion("begin each element with `- `"));
         };
-        let item = |(index, node)| Item {
-            node,
-            path: format!("{}[{index}]", self.path),
-        };
+        let item = |(index, node)| Item { node, path: format!("{}[{index}]", self.path) };
         Ok(nodes.iter().enumerate().map(item).collect())
     }
 
@@ -128,10 +110,7 @@ impl<'a> Item<'a> {
     /// A number in `range`.
     pub fn float(&self, range: RangeInclusive<f64>) -> Result<f64, ConfigError> {
         let number = match &self.node.value {
-            #[allow(
-                clippy::cast_precision_loss,
-                reason = "what a double cannot hold is out of every range"
-            )]
+            #[allow(clippy::cast_precision_loss, reason = "what a double cannot hold is out of every range")]
             Value::Integer(number) => Some(*number as f64),
             Value::Float(number) => Some(*number),
             Value::Text(Text { text, written: Some(_) }) => text.trim().parse().ok(),
@@ -238,11 +217,7 @@ impl<'a> Item<'a> {
 impl<'a> Fields<'a> {
     /// The map that an absent key stands for.
     pub fn none(path: &str) -> Self {
-        Self {
-            entries: &[],
-            path: path.to_owned(),
-            at: None,
-        }
+        Self { entries: &[], path: path.to_owned(), at: None }
     }
 
     /// An error about this map.
@@ -258,24 +233,17 @@ impl<'a> Fields<'a> {
     /// What stands at `key`, if anything does.
     pub fn get(&self, key: &str) -> Option<Item<'a>> {
         let (_, node) = self.entries.iter().find(|(other, _)| other.text == key)?;
-        (!matches!(node.value, Value::Null)).then(|| Item {
-            node,
-            path: self.path(key),
-        })
+        (!matches!(node.value, Value::Null)).then(|| Item { node, path: self.path(key) })
     }
 
     /// What stands at `key`, which has to be there.
     pub fn require(&self, key: &str) -> Result<Item<'a>, ConfigError> {
-        self.get(key).ok_or_else(|| {
-            self.error(format!("the key `{key}` is missing"))
-                .with_suggestion("add it")
-        })
+        self.get(key).ok_or_else(|| self.error(format!("the key `{key}` is missing")).with_suggestion("add it"))
     }
 
     /// The map at `key`, or an empty one.
     pub fn child(&self, key: &str, known: &[&str]) -> Result<Fields<'a>, ConfigError> {
-        self.get(key)
-            .map_or_else(|| Ok(Fields::none(&self.path(key))), |item| item.fields(known))
+        self.get(key).map_or_else(|| Ok(Fields::none(&self.path(key))), |item| item.fields(known))
     }
 
     /// The elements of the list at `key`; none where it is absent.

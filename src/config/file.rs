@@ -88,11 +88,7 @@ fn refuse_twins(node: &Node) -> Result<(), ConfigError> {
         Value::Map(entries) => {
             let mut seen = HashSet::new();
             entries.iter().try_for_each(|(key, node)| {
-                if seen.insert(key.text.as_str()) {
-                    refuse_twins(node)
-                } else {
-                    Err(twin(Some(&key.text), key.at))
-                }
+                if seen.insert(key.text.as_str()) { refuse_twins(node) } else { Err(twin(Some(&key.text), key.at)) }
             })
         }
         _ => Ok(()),
@@ -111,10 +107,7 @@ fn refusal(error: &Error, text: &str) -> ConfigError {
     if let Some(at) = at
         && let Some(tab) = tab_in_indent(text, at.line)
     {
-        let at = Position {
-            line: at.line,
-            column: tab,
-        };
+        let at = Position { line: at.line, column: tab };
         return ConfigError::new("", Some(at), "a tab in the indentation")
             .with_suggestion("YAML is indented with spaces only");
     }
@@ -139,10 +132,8 @@ fn refusal(error: &Error, text: &str) -> ConfigError {
             let text = other.to_string();
             // The position is said once, in our own words.
             let text = text.split(" at line ").next().unwrap_or_default();
-            let text = text
-                .split_once(": ")
-                .filter(|(head, _)| head.starts_with("error: line "))
-                .map_or(text, |(_, t)| t);
+            let text =
+                text.split_once(": ").filter(|(head, _)| head.starts_with("error: line ")).map_or(text, |(_, t)| t);
             new(format!("this is not valid YAML: {text}"))
                 .with_suggestion("check the indentation, and put text that holds any of `: # { } [ ] * &` in quotes")
         }
@@ -157,29 +148,20 @@ fn tab_in_indent(text: &str, line: u64) -> Option<u64> {
 }
 
 fn position(at: Location) -> Option<Position> {
-    (at.line() > 0).then(|| Position {
-        line: at.line(),
-        column: at.column(),
-    })
+    (at.line() > 0).then(|| Position { line: at.line(), column: at.column() })
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self {
-            at: position(spanned.referenced),
-            value: spanned.value,
-        })
+        Ok(Self { at: position(spanned.referenced), value: spanned.value })
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self {
-            at: position(spanned.referenced),
-            text: spanned.value,
-        })
+        Ok(Self { at: position(spanned.referenced), text: spanned.value })
     }
 }
 
@@ -227,9 +209,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u128<E: serde::de::Error>(self, value: u128) -> Result<Value, E> {
-        i128::try_from(value)
-            .map(Value::Integer)
-            .map_err(|_| E::custom("a number beyond every range"))
+        i128::try_from(value).map(Value::Integer).map_err(|_| E::custom("a number beyond every range"))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {

@@ -33,15 +33,7 @@ const NEVER: &[(&[&str], &str)] = &[
     ),
     (&["model", "models"], "it decides who answers"),
     (
-        &[
-            "tools",
-            "tool_choice",
-            "parallel_tool_calls",
-            "functions",
-            "function_call",
-            "web_search_options",
-            "plugins",
-        ],
+        &["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "web_search_options", "plugins"],
         "it decides what the model may call",
     ),
     (
@@ -122,9 +114,7 @@ pub(super) fn fields(cache: &Fields<'_>) -> Result<Vec<String>, ConfigError> {
             return Err(error.with_suggestion("requests that differ in it must not share an answer; remove it"));
         }
         if fields.contains(&field) {
-            return Err(item
-                .error(format!("`{field}` is there twice"))
-                .with_suggestion("remove one of them"));
+            return Err(item.error(format!("`{field}` is there twice")).with_suggestion("remove one of them"));
         }
         fields.push(field);
     }

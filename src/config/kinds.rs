@@ -20,22 +20,13 @@ pub struct UnknownWord {
 
 impl UnknownWord {
     fn new(what: &'static str, found: &str, known: &'static [&'static str]) -> Self {
-        Self {
-            what,
-            found: found.to_owned(),
-            known,
-            near: nearest(found, known.iter().copied()),
-        }
+        Self { what, found: found.to_owned(), known, near: nearest(found, known.iter().copied()) }
     }
 
     /// What was expected and what came, quoted as it was written before a variable was replaced.
     pub(super) fn message(&self, written: Option<&str>) -> String {
         let found = shortened(written.unwrap_or(&self.found));
-        format!(
-            "unknown {} `{found}`, expected one of {}",
-            self.what,
-            quoted(self.known)
-        )
+        format!("unknown {} `{found}`, expected one of {}", self.what, quoted(self.known))
     }
 
     /// The word that was probably meant.
@@ -58,11 +49,7 @@ const MAX_QUOTED_CHARS: usize = 60;
 
 /// `text` for a message: control characters escaped, and cut where it is long.
 pub(super) fn shortened(text: &str) -> String {
-    let mut shortened: String = text
-        .chars()
-        .take(MAX_QUOTED_CHARS)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shortened: String = text.chars().take(MAX_QUOTED_CHARS).flat_map(char::escape_debug).collect();
     if text.chars().nth(MAX_QUOTED_CHARS).is_some() {
         shortened.push('…');
     }
@@ -71,11 +58,7 @@ pub(super) fn shortened(text: &str) -> String {
 
 /// `a, b, c`, each in back quotes.
 pub(super) fn quoted(words: &[&str]) -> String {
-    words
-        .iter()
-        .map(|word| format!("`{word}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// An enum with one word per variant: `WORDS`, `as_str`, `FromStr` and `Display`.
@@ -177,9 +160,7 @@ impl FromStr for Device {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let number = text
-            .strip_prefix("cuda:")
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let number = text.strip_prefix("cuda:").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
         match (text, number.and_then(|digits| digits.parse().ok())) {
             ("cpu", _) => Ok(Self::Cpu),
             ("cuda", _) => Ok(Self::Cuda(0)),

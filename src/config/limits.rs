@@ -7,13 +7,7 @@ use super::resolved::Limits;
 /// A day: longer than anybody waits.
 pub(super) const MAX_MS: u64 = 86_400_000;
 
-const KEYS: &[&str] = &[
-    "body_bytes",
-    "in_flight",
-    "header_timeout_ms",
-    "request_timeout_ms",
-    "shutdown_timeout_ms",
-];
+const KEYS: &[&str] = &["body_bytes", "in_flight", "header_timeout_ms", "request_timeout_ms", "shutdown_timeout_ms"];
 
 /// Reads `limits`.
 pub(super) fn limits(root: &Fields<'_>) -> Result<Limits, ConfigError> {

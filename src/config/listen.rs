@@ -7,11 +7,7 @@ pub(super) const DEFAULT: &str = "127.0.0.1:8080";
 
 /// Checks the form of `text`; the error says what is wrong with it.
 pub(super) fn check(text: &str) -> Result<(), String> {
-    let wrong = |what: &str| {
-        Err(format!(
-            "expected an address such as `{DEFAULT}` or `[::1]:8080`, {what}"
-        ))
-    };
+    let wrong = |what: &str| Err(format!("expected an address such as `{DEFAULT}` or `[::1]:8080`, {what}"));
     let Some((host, port)) = text.rsplit_once(':') else {
         return wrong("found no port");
     };
@@ -21,10 +17,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     if host.is_empty() {
         return wrong("found no host (`0.0.0.0` is every IPv4 address of this machine)");
     }
-    let is_name = |host: &str| {
-        host.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
-    };
+    let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
     match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
         None if is_name(host) => Ok(()),
         None => wrong("found a host that is neither a name nor an address (an IPv6 address stands in brackets)"),
@@ -46,14 +39,7 @@ mod tests {
 
     #[test]
     fn knows_addresses() {
-        for good in [
-            "127.0.0.1:8080",
-            "0.0.0.0:0",
-            "[::1]:65535",
-            "[::]:80",
-            "localhost:80",
-            "gate-way.example:80",
-        ] {
+        for good in ["127.0.0.1:8080", "0.0.0.0:0", "[::1]:65535", "[::]:80", "localhost:80", "gate-way.example:80"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         for bad in [
@@ -80,13 +66,7 @@ mod tests {
         for inside in ["127.0.0.1:80", "127.9.9.9:80", "[::1]:80", "LocalHost:80"] {
             assert!(is_loopback(inside), "{inside}");
         }
-        for outside in [
-            "0.0.0.0:80",
-            "[::]:80",
-            "10.0.0.1:80",
-            "example.com:80",
-            "localhost.example.com:80",
-        ] {
+        for outside in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "example.com:80", "localhost.example.com:80"] {
             assert!(!is_loopback(outside), "{outside}");
         }
     }

@@ -100,10 +100,7 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
     env::expand_tree(&mut node, "", env)?;
     let root = Item::root(&node).map_or_else(|| Ok(Fields::none("")), |item| item.fields(KEYS))?;
     let listen = listen(&root, overrides)?;
-    let listen_at = root
-        .get("listen")
-        .filter(|_| overrides.listen.is_none())
-        .and_then(|item| item.at());
+    let listen_at = root.get("listen").filter(|_| overrides.listen.is_none()).and_then(|item| item.at());
     let auth = auth::auth(&root, &listen, listen_at)?;
     let providers = provider::providers(&root)?;
     Ok(Resolved {
@@ -130,11 +127,7 @@ fn listen(root: &Fields<'_>, overrides: &Overrides) -> Result<String, ConfigErro
     if let Some(text) = &overrides.listen {
         listen::check(text).map_err(|message| ConfigError::new("--listen", None, message).named(COMMAND_LINE))?;
     }
-    Ok(overrides
-        .listen
-        .clone()
-        .or(from_file)
-        .unwrap_or_else(|| listen::DEFAULT.to_owned()))
+    Ok(overrides.listen.clone().or(from_file).unwrap_or_else(|| listen::DEFAULT.to_owned()))
 }
 
 fn data_dir(root: &Fields<'_>, overrides: &Overrides, env: &Env<'_>) -> Result<PathBuf, ConfigError> {

@@ -46,15 +46,9 @@ fn model(item: &Item<'_>, providers: &[Provider]) -> Result<Model, ConfigError> 
         targets.push(target);
     }
     if targets.is_empty() {
-        return Err(list
-            .error("expected at least one target, found none")
-            .with_suggestion("add `- provider: NAME`"));
+        return Err(list.error("expected at least one target, found none").with_suggestion("add `- provider: NAME`"));
     }
-    Ok(Model {
-        name,
-        targets,
-        price: price(&fields)?,
-    })
+    Ok(Model { name, targets, price: price(&fields)? })
 }
 
 fn target(item: &Item<'_>, name: &str, providers: &[Provider]) -> Result<Target, ConfigError> {
@@ -89,18 +83,11 @@ fn price(fields: &Fields<'_>) -> Result<Option<Price>, ConfigError> {
     };
     let fields = item.fields(&keys)?;
     let [input, output] = keys.map(|key| fields.require(key)?.float(0.0..=MAX_USD).map(micro_usd));
-    Ok(Some(Price {
-        input_micro_usd_per_million: input?,
-        output_micro_usd_per_million: output?,
-    }))
+    Ok(Some(Price { input_micro_usd_per_million: input?, output_micro_usd_per_million: output? }))
 }
 
 /// Micro-dollars nearest to `usd`, which is from zero to [`MAX_USD`].
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the range was checked: it fits"
-)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked: it fits")]
 fn micro_usd(usd: f64) -> u64 {
     (usd * 1e6).round() as u64
 }

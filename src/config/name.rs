@@ -12,7 +12,5 @@ pub(super) fn read(item: &Item<'_>) -> Result<String, ConfigError> {
     if text.chars().count() <= MAX_CHARS && text.chars().all(fits) {
         return Ok(text);
     }
-    Err(item.error(format!(
-        "expected a name of at most {MAX_CHARS} letters, digits and `-`, `_`, `.`, `:`, `@`"
-    )))
+    Err(item.error(format!("expected a name of at most {MAX_CHARS} letters, digits and `-`, `_`, `.`, `:`, `@`")))
 }

@@ -8,10 +8,7 @@ pub(super) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>)
         return None;
     }
     let slips = |word: &str| strsim::damerau_levenshtein(&found, word);
-    let (word, slips) = known
-        .into_iter()
-        .map(|word| (word, slips(word)))
-        .min_by_key(|&(_, slips)| slips)?;
+    let (word, slips) = known.into_iter().map(|word| (word, slips(word))).min_by_key(|&(_, slips)| slips)?;
     let allowed = (word.chars().count() / 3).max(1);
     (slips <= allowed).then_some(word)
 }

@@ -18,9 +18,7 @@ pub(super) fn folder(text: &str, env: &Env<'_>) -> Result<PathBuf, String> {
 /// The data folder when nobody says: `$XDG_DATA_HOME/askonce`, or `~/.local/share/askonce`.
 pub(super) fn default_data_dir(env: &Env<'_>) -> Result<PathBuf, String> {
     // The base directory specification: a path that is not absolute is as if unset.
-    let xdg = env("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let xdg = env("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     match xdg {
         Some(xdg) => Ok(xdg.join("askonce")),
         None => Ok(home(env)?.join(".local/share/askonce")),
@@ -28,10 +26,7 @@ pub(super) fn default_data_dir(env: &Env<'_>) -> Result<PathBuf, String> {
 }
 
 fn home(env: &Env<'_>) -> Result<PathBuf, String> {
-    let home = env("HOME")
-        .or_else(|| env("USERPROFILE"))
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let home = env("HOME").or_else(|| env("USERPROFILE")).map(PathBuf::from).filter(|path| path.is_absolute());
     home.ok_or_else(|| "cannot tell the home folder, since HOME is not set to an absolute path".to_owned())
 }
 
@@ -51,11 +46,7 @@ mod tests {
         let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| "/data".to_owned());
         assert_eq!(default_data_dir(&xdg), Ok("/data/askonce".into()));
         let relative = |name: &str| {
-            if name == "HOME" {
-                env(name)
-            } else {
-                Some("data".to_owned())
-            }
+            if name == "HOME" { env(name) } else { Some("data".to_owned()) }
         };
         assert_eq!(default_data_dir(&relative), Ok("/home/ada/.local/share/askonce".into()));
         assert!(default_data_dir(&|_| None).is_err());

@@ -67,9 +67,8 @@ fn provider(item: &Item<'_>) -> Result<Provider, ConfigError> {
     if kind == ProviderKind::Demo {
         for key in ["base_url", "api_key", "headers"] {
             if let Some(item) = fields.get(key) {
-                let error = item.error(format!(
-                    "a provider of kind `demo` answers inside the process and has no `{key}`"
-                ));
+                let error =
+                    item.error(format!("a provider of kind `demo` answers inside the process and has no `{key}`"));
                 return Err(error.with_suggestion("remove it"));
             }
         }
@@ -111,10 +110,7 @@ fn headers(fields: &Fields<'_>, has_key: bool) -> Result<BTreeMap<String, Secret
     };
     for (key, item) in item.entries()? {
         let Ok(name) = HeaderName::from_bytes(key.text.as_bytes()) else {
-            return Err(item.error(format!(
-                "`{}` cannot be the name of an HTTP header",
-                shortened(&key.text)
-            )));
+            return Err(item.error(format!("`{}` cannot be the name of an HTTP header", shortened(&key.text))));
         };
         let name = name.as_str();
         if OWN_HEADERS.contains(&name) {
@@ -138,9 +134,7 @@ fn models(fields: &Fields<'_>) -> Result<Vec<String>, ConfigError> {
     for item in fields.list("models")? {
         let model = item.text()?;
         if models.contains(&model) {
-            return Err(item
-                .error("this model is there twice")
-                .with_suggestion("remove one of them"));
+            return Err(item.error("this model is there twice").with_suggestion("remove one of them"));
         }
         models.push(model);
     }

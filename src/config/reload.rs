@@ -43,9 +43,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ConfigError> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| unreadable(&error))?;
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(&error))?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(new("the file is larger than 1MiB, which no settings are").with_suggestion("check the path"));
     }
@@ -67,11 +65,7 @@ impl Watcher {
     ///
     /// Make it before the file is loaded, so that no edit falls between the two.
     pub fn new(path: impl Into<PathBuf>, interval: Duration) -> Self {
-        let mut watcher = Self {
-            path: path.into(),
-            interval,
-            seen: None,
-        };
+        let mut watcher = Self { path: path.into(), interval, seen: None };
         watcher.changed();
         watcher
     }

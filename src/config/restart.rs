@@ -29,9 +29,6 @@ impl Resolved {
             "cache.memory_bytes": cache.memory_bytes,
             "cache.sync.interval_ms": cache.sync.interval,
         };
-        differing
-            .into_iter()
-            .filter_map(|(key, differs)| differs.then_some(key))
-            .collect()
+        differing.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 }

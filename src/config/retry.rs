@@ -5,14 +5,8 @@ use super::fields::Fields;
 use super::limits::MAX_MS;
 use super::resolved::Retry;
 
-const KEYS: &[&str] = &[
-    "attempts",
-    "backoff_ms",
-    "backoff_max_ms",
-    "retry_after_max_ms",
-    "budget_percent",
-    "total_timeout_ms",
-];
+const KEYS: &[&str] =
+    &["attempts", "backoff_ms", "backoff_max_ms", "retry_after_max_ms", "budget_percent", "total_timeout_ms"];
 
 /// Reads `retry`.
 pub(super) fn retry(root: &Fields<'_>) -> Result<Retry, ConfigError> {

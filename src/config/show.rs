@@ -89,10 +89,7 @@ fn model(yaml: &mut Yaml, model: &Model) {
     if let Some(price) = &model.price {
         yaml.map("price", |yaml| {
             yaml.line("input_usd_per_million_tokens", &usd(price.input_micro_usd_per_million));
-            yaml.line(
-                "output_usd_per_million_tokens",
-                &usd(price.output_micro_usd_per_million),
-            );
+            yaml.line("output_usd_per_million_tokens", &usd(price.output_micro_usd_per_million));
         });
     }
 }
@@ -234,7 +231,5 @@ fn path(path: &Path) -> String {
 fn usd(micro_usd: u64) -> String {
     let (whole, rest) = (micro_usd / 1_000_000, micro_usd % 1_000_000);
     let rest = format!("{rest:06}");
-    format!("{whole}.{}", rest.trim_end_matches('0'))
-        .trim_end_matches('.')
-        .to_owned()
+    format!("{whole}.{}", rest.trim_end_matches('0')).trim_end_matches('.').to_owned()
 }

@@ -36,9 +36,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 
 /// The shortest way to write `bytes` that [`parse`] reads back as the same number.
 pub(super) fn format(bytes: u64) -> String {
-    let unit = UNITS
-        .iter()
-        .filter(|&&(name, unit)| name != "B" && bytes > 0 && bytes.is_multiple_of(unit));
+    let unit = UNITS.iter().filter(|&&(name, unit)| name != "B" && bytes > 0 && bytes.is_multiple_of(unit));
     match unit.max_by_key(|&&(_, unit)| unit) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),

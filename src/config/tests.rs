@@ -35,25 +35,12 @@ fn read(text: &str) -> Result<Resolved, ConfigError> {
 #[test]
 fn an_empty_file_is_every_default() {
     let settings = read("").unwrap();
-    for empty in [
-        "\n",
-        "# nothing\n",
-        "---\n",
-        "{}",
-        "log:\nauth:\nproviders:\ncache: ~\n",
-        "\u{feff}",
-    ] {
+    for empty in ["\n", "# nothing\n", "---\n", "{}", "log:\nauth:\nproviders:\ncache: ~\n", "\u{feff}"] {
         assert_eq!(read(empty).as_ref(), Ok(&settings), "{empty:?}");
     }
     assert_eq!(settings.listen, "127.0.0.1:8080");
     assert_eq!(settings.data_dir, Path::new("/home/ada/.local/share/askonce"));
-    assert_eq!(
-        settings.auth,
-        Auth {
-            open: true,
-            keys: vec![]
-        }
-    );
+    assert_eq!(settings.auth, Auth { open: true, keys: vec![] });
     assert_eq!(settings.limits.body_bytes, 32 << 20);
     assert_eq!(settings.retry.total_timeout, Duration::from_secs(300));
     assert_eq!(settings.cache.memory_bytes, 1 << 30);
@@ -85,15 +72,9 @@ fn the_command_line_has_the_last_word() {
     };
     let text = "listen: 127.0.0.1:80\ndata_dir: /x\nembedding: {model_dir: /y}\nauth: {open: true}\n";
     let settings = parse(text, "a.yaml", &overrides, &|_| None).unwrap();
-    assert_eq!(
-        (settings.listen.as_str(), settings.data_dir),
-        ("0.0.0.0:9", "/d".into())
-    );
+    assert_eq!((settings.listen.as_str(), settings.data_dir), ("0.0.0.0:9", "/d".into()));
     assert_eq!(settings.embedding.model_dir, Some("/m".into()));
-    assert_eq!(
-        (settings.log.format, settings.log.level),
-        (LogFormat::Json, LogLevel::Trace)
-    );
+    assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, LogLevel::Trace));
     // Listening wider than the file meant to is refused as well.
     assert!(
         parse("", "a.yaml", &overrides, &env)
@@ -101,18 +82,13 @@ fn the_command_line_has_the_last_word() {
             .to_string()
             .starts_with("a.yaml: auth: other machines can reach")
     );
-    let overrides = Overrides {
-        listen: Some("nowhere".into()),
-        ..Overrides::default()
-    };
+    let overrides = Overrides { listen: Some("nowhere".into()), ..Overrides::default() };
     assert_eq!(
         parse("", "a.yaml", &overrides, &env).unwrap_err().to_string(),
         "command line: --listen: expected an address such as `127.0.0.1:8080` or `[::1]:8080`, found no port"
     );
     assert_eq!(
-        parse("", "a.yaml", &Overrides::default(), &|_| None)
-            .unwrap_err()
-            .to_string(),
+        parse("", "a.yaml", &Overrides::default(), &|_| None).unwrap_err().to_string(),
         "a.yaml: data_dir: cannot tell the home folder, since HOME is not set to an absolute path; set HOME, or name a folder"
     );
 }
@@ -121,40 +97,19 @@ fn the_command_line_has_the_last_word() {
 fn a_file_that_cannot_be_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refusal = |path: &Path| {
-        load(path, &Overrides::default())
-            .unwrap_err()
-            .to_string()
-            .replace(&path.display().to_string(), "FILE")
+        load(path, &Overrides::default()).unwrap_err().to_string().replace(&path.display().to_string(), "FILE")
     };
     let path = folder.path().join("a.yaml");
-    assert_eq!(
-        refusal(&path),
-        "FILE: there is no such file; check the path given with `--config`"
-    );
-    assert_eq!(
-        refusal(folder.path()),
-        "FILE: this is a folder, expected a YAML file; name the file in it"
-    );
+    assert_eq!(refusal(&path), "FILE: there is no such file; check the path given with `--config`");
+    assert_eq!(refusal(folder.path()), "FILE: this is a folder, expected a YAML file; name the file in it");
     fs::write(&path, b"log: {}\nlisten: \xc3\xbc\xff\n").unwrap();
-    assert_eq!(
-        refusal(&path),
-        "FILE: the file is not UTF-8 text at line 2, column 10; save it as UTF-8"
-    );
+    assert_eq!(refusal(&path), "FILE: the file is not UTF-8 text at line 2, column 10; save it as UTF-8");
     fs::write(&path, b"\xff\xfel\0").unwrap();
-    assert_eq!(
-        refusal(&path),
-        "FILE: the file is not UTF-8 text at line 1, column 1; save it as UTF-8"
-    );
+    assert_eq!(refusal(&path), "FILE: the file is not UTF-8 text at line 1, column 1; save it as UTF-8");
     fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
-    assert_eq!(
-        refusal(&path),
-        "FILE: the file is larger than 1MiB, which no settings are; check the path"
-    );
+    assert_eq!(refusal(&path), "FILE: the file is larger than 1MiB, which no settings are; check the path");
     #[cfg(unix)]
-    assert_eq!(
-        refusal(Path::new("/dev/null")),
-        "FILE: this is a device, pipe or socket, expected a YAML file"
-    );
+    assert_eq!(refusal(Path::new("/dev/null")), "FILE: this is a device, pipe or socket, expected a YAML file");
     fs::write(&path, "data_dir: /d\n").unwrap();
     assert_eq!(load(&path, &Overrides::default()).unwrap().data_dir, Path::new("/d"));
 }
@@ -162,22 +117,12 @@ fn a_file_that_cannot_be_read_is_refused() {
 #[test]
 fn odd_nesting_is_refused_quickly() {
     let staircase: String = (0..1000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
-    let laughs: String = (1..30)
-        .map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}, *a{0}]\n", n - 1))
-        .collect();
-    let odd = [
-        "[".repeat(100_000),
-        "- ".repeat(100_000),
-        "{a: ".repeat(100_000),
-        staircase,
-        format!("a0: &a0 1\n{laughs}"),
-    ];
+    let laughs: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}, *a{0}]\n", n - 1)).collect();
+    let odd =
+        ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000), staircase, format!("a0: &a0 1\n{laughs}")];
     for text in odd {
         let error = read(&text).unwrap_err().to_string();
-        assert!(
-            error.contains("nests too deep") || error.contains("recursion limit"),
-            "{error}"
-        );
+        assert!(error.contains("nests too deep") || error.contains("recursion limit"), "{error}");
     }
 }
 
@@ -185,22 +130,12 @@ fn odd_nesting_is_refused_quickly() {
 fn the_example_and_the_guide_are_true() {
     let settings = parse(EXAMPLE, "example", &Overrides::default(), &env).unwrap();
     assert_eq!(settings.providers.len(), 3);
-    assert_eq!(
-        settings.cache.rules_for("legal", "gpt-4o-mini").ttl,
-        Duration::from_secs(3600)
-    );
+    assert_eq!(settings.cache.rules_for("legal", "gpt-4o-mini").ttl, Duration::from_secs(3600));
     let keys = "auth: {keys: [{name: a, key: '${KEY}'}]}\nadmin: {key: '${KEY}-2'}\nembedding: {model_dir: /m}\n";
     for shown in [settings.show(), read(keys).unwrap().show()] {
         for line in shown.lines() {
-            let key = line
-                .trim_start_matches([' ', '-'])
-                .split(':')
-                .next()
-                .unwrap_or_default();
-            assert!(
-                key.starts_with('"') || GUIDE.contains(&format!("`{key}`")),
-                "docs/configuration.md lacks `{key}`"
-            );
+            let key = line.trim_start_matches([' ', '-']).split(':').next().unwrap_or_default();
+            assert!(key.starts_with('"') || GUIDE.contains(&format!("`{key}`")), "docs/configuration.md lacks `{key}`");
         }
     }
 }
@@ -210,38 +145,13 @@ fn the_later_override_wins() {
     let text = "cache:\n  ttl_s: 100\n  overrides:\n    - {tenant: t, ttl_s: 50, semantic: false}\n    \
                 - {model: m, ttl_s: 10, threshold: 0.99}\n    - {tenant: t, model: m, enabled: false}\n";
     let cache = read(text).unwrap().cache;
-    let usual = CacheRules {
-        enabled: true,
-        semantic: true,
-        threshold: 0.92,
-        ttl: Duration::from_secs(100),
-    };
+    let usual = CacheRules { enabled: true, semantic: true, threshold: 0.92, ttl: Duration::from_secs(100) };
     assert_eq!(cache.rules_for("u", "n"), usual);
-    assert_eq!(
-        cache.rules_for("t", "n"),
-        CacheRules {
-            semantic: false,
-            ttl: Duration::from_secs(50),
-            ..usual
-        }
-    );
-    let narrow = CacheRules {
-        threshold: 0.99,
-        ttl: Duration::from_secs(10),
-        ..usual
-    };
+    assert_eq!(cache.rules_for("t", "n"), CacheRules { semantic: false, ttl: Duration::from_secs(50), ..usual });
+    let narrow = CacheRules { threshold: 0.99, ttl: Duration::from_secs(10), ..usual };
     assert_eq!(cache.rules_for("u", "m"), narrow);
-    assert_eq!(
-        cache.rules_for("t", "m"),
-        CacheRules {
-            enabled: false,
-            semantic: false,
-            ..narrow
-        }
-    );
-    let off = read("cache: {enabled: false, overrides: [{model: m, enabled: true}]}")
-        .unwrap()
-        .cache;
+    assert_eq!(cache.rules_for("t", "m"), CacheRules { enabled: false, semantic: false, ..narrow });
+    let off = read("cache: {enabled: false, overrides: [{model: m, enabled: true}]}").unwrap().cache;
     assert!(!off.rules_for("t", "m").enabled);
 }
 
@@ -257,10 +167,7 @@ fn restarts_are_named() {
     let dead =
         read("listen: 127.0.0.1:1\nlimits: {in_flight: 5}\nembedding: {threads: 2}\ncache: {memory_bytes: 2MiB}\n")
             .unwrap();
-    assert_eq!(
-        old.restart_needed(&dead),
-        ["listen", "limits.in_flight", "embedding.threads", "cache.memory_bytes"]
-    );
+    assert_eq!(old.restart_needed(&dead), ["listen", "limits.in_flight", "embedding.threads", "cache.memory_bytes"]);
 }
 
 /// A file with every kind of secret in it, around words of the caller's choice.

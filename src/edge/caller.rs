@@ -10,40 +10,26 @@ const MOST_TAGS: usize = 16;
 const TAG_BYTES: usize = 128;
 
 /// Caller headers that mean something to an OpenAI-style provider.
-const PASSED_ON: [&str; 5] = [
-    "openai-organization",
-    "openai-project",
-    "openai-beta",
-    "traceparent",
-    "tracestate",
-];
+const PASSED_ON: [&str; 5] = ["openai-organization", "openai-project", "openai-beta", "traceparent", "tracestate"];
 
 /// The bearer token, if one was sent.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer"))
-        .then(|| token.trim())
-        .filter(|token| !token.is_empty())
+    (scheme.eq_ignore_ascii_case("bearer")).then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
 /// The headers that go on to the provider.
 pub fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    PASSED_ON
-        .into_iter()
-        .filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone())))
-        .collect()
+    PASSED_ON.into_iter().filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone()))).collect()
 }
 
 /// What the caller asks of the cache. A malformed wish is refused: it was meant to protect something.
 pub fn directives(headers: &HeaderMap) -> Result<Directives, Error> {
     let mut asked = Directives::default();
     for value in headers.get_all(CACHE_CONTROL) {
-        let text = value
-            .to_str()
-            .map_err(|_| wrong("cache-control", "visible ASCII", "other bytes"))?;
-        text.split(',')
-            .try_for_each(|directive| cache_control(directive.trim(), &mut asked))?;
+        let text = value.to_str().map_err(|_| wrong("cache-control", "visible ASCII", "other bytes"))?;
+        text.split(',').try_for_each(|directive| cache_control(directive.trim(), &mut asked))?;
     }
     if let Some(text) = text(headers, "x-askonce-cache")? {
         match text.to_ascii_lowercase().as_str() {
@@ -57,29 +43,17 @@ pub fn directives(headers: &HeaderMap) -> Result<Directives, Error> {
         asked.threshold = Some(threshold.ok_or_else(|| wrong("x-askonce-threshold", "a number from 0 to 1", text))?);
     }
     if let Some(text) = text(headers, "x-askonce-ttl-s")? {
-        let ttl = text
-            .parse()
-            .map(Duration::from_secs)
-            .map_err(|_| wrong("x-askonce-ttl-s", "whole seconds", text))?;
+        let ttl = text.parse().map(Duration::from_secs).map_err(|_| wrong("x-askonce-ttl-s", "whole seconds", text))?;
         asked.ttl = Some(ttl);
     }
     if let Some(scope) = text(headers, "x-askonce-scope")? {
         if scope.len() > TAG_BYTES {
-            return Err(wrong(
-                "x-askonce-scope",
-                &format!("at most {TAG_BYTES} bytes"),
-                &format!("{}", scope.len()),
-            ));
+            return Err(wrong("x-askonce-scope", &format!("at most {TAG_BYTES} bytes"), &format!("{}", scope.len())));
         }
         asked.scope = Some(scope.to_owned());
     }
     if let Some(tags) = text(headers, "x-askonce-tags")? {
-        asked.tags = tags
-            .split(',')
-            .map(str::trim)
-            .filter(|tag| !tag.is_empty())
-            .map(str::to_owned)
-            .collect();
+        asked.tags = tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
         if asked.tags.len() > MOST_TAGS || asked.tags.iter().any(|tag| tag.len() > TAG_BYTES) {
             let expected = format!("at most {MOST_TAGS} tags of at most {TAG_BYTES} bytes");
             return Err(wrong("x-askonce-tags", &expected, "more"));
@@ -109,9 +83,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
-    let text = value
-        .to_str()
-        .map_err(|_| wrong(name, "visible ASCII", "other bytes"))?;
+    let text = value.to_str().map_err(|_| wrong(name, "visible ASCII", "other bytes"))?;
     Ok(Some(text.trim()).filter(|text| !text.is_empty()))
 }
 
@@ -136,42 +108,15 @@ mod tests {
     fn reads_wishes() {
         let default = Directives::default;
         let table = [
-            (
-                vec![("cache-control", "no-store")],
-                Directives {
-                    no_store: true,
-                    ..default()
-                },
-            ),
+            (vec![("cache-control", "no-store")], Directives { no_store: true, ..default() }),
             (
                 vec![("cache-control", "No-Cache, max-age=\"5\""), ("cache-control", "x=1")],
-                Directives {
-                    no_cache: true,
-                    max_age: Some(Duration::from_secs(5)),
-                    ..default()
-                },
+                Directives { no_cache: true, max_age: Some(Duration::from_secs(5)), ..default() },
             ),
+            (vec![("cache-control", "only-if-cached")], Directives { only_if_cached: true, ..default() }),
+            (vec![("x-askonce-cache", "bypass")], Directives { no_cache: true, no_store: true, ..default() }),
             (
-                vec![("cache-control", "only-if-cached")],
-                Directives {
-                    only_if_cached: true,
-                    ..default()
-                },
-            ),
-            (
-                vec![("x-askonce-cache", "bypass")],
-                Directives {
-                    no_cache: true,
-                    no_store: true,
-                    ..default()
-                },
-            ),
-            (
-                vec![
-                    ("x-askonce-threshold", "0.97"),
-                    ("x-askonce-tags", "a, b,,"),
-                    ("x-askonce-scope", "user 7"),
-                ],
+                vec![("x-askonce-threshold", "0.97"), ("x-askonce-tags", "a, b,,"), ("x-askonce-scope", "user 7")],
                 Directives {
                     threshold: Some(0.97),
                     tags: vec!["a".to_owned(), "b".to_owned()],
@@ -179,13 +124,7 @@ mod tests {
                     ..default()
                 },
             ),
-            (
-                vec![("x-askonce-ttl-s", "60")],
-                Directives {
-                    ttl: Some(Duration::from_secs(60)),
-                    ..default()
-                },
-            ),
+            (vec![("x-askonce-ttl-s", "60")], Directives { ttl: Some(Duration::from_secs(60)), ..default() }),
             (vec![], default()),
         ];
         for (headers, expected) in table {
@@ -204,11 +143,7 @@ mod tests {
         ];
         for header in table {
             let error = read(&[header]).unwrap_err();
-            assert_eq!(
-                (error.status(), error.param.as_deref()),
-                (400, Some(header.0)),
-                "{header:?}"
-            );
+            assert_eq!((error.status(), error.param.as_deref()), (400, Some(header.0)), "{header:?}");
         }
     }
 

@@ -35,12 +35,10 @@ pub fn around(routes: Router, doors: Arc<Doors>) -> Router {
             reject::reply(&Error::new(ErrorKind::MethodNotAllowed, message).with_code("method_not_allowed"))
         });
     routes
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(
-            |_: Box<dyn std::any::Any + Send>| {
-                tracing::error!("a request panicked; this is a defect of the gateway, and no other request is harmed");
-                reject::reply(&Error::new(ErrorKind::Internal, "The gateway failed on this request."))
-            },
-        ))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            tracing::error!("a request panicked; this is a defect of the gateway, and no other request is harmed");
+            reject::reply(&Error::new(ErrorKind::Internal, "The gateway failed on this request."))
+        }))
         .layer(from_fn_with_state(doors, pass))
 }
 
@@ -51,12 +49,7 @@ async fn pass(State(doors): State<Arc<Doors>>, mut request: Request, next: Next)
         Ok(admitted) => {
             let response = next.run(request).await;
             // Held until the last byte is out.
-            response.map(|body| {
-                Body::new(Held {
-                    body,
-                    _admitted: admitted,
-                })
-            })
+            response.map(|body| Body::new(Held { body, _admitted: admitted }))
         }
         Err(error) => reject::reply(&error),
     };
@@ -81,10 +74,7 @@ impl Admitted {
         if before >= doors.edge.in_flight {
             let message = format!("{before} requests are in flight, the most this gateway takes (`limits.in_flight`).");
             let error = Error::new(ErrorKind::Overloaded, message).with_code("overloaded");
-            return Err(Error {
-                retry_after: Some(Duration::from_secs(1)),
-                ..error
-            });
+            return Err(Error { retry_after: Some(Duration::from_secs(1)), ..error });
         }
         Ok(admitted)
     }
@@ -126,15 +116,9 @@ impl http_body::Body for Held {
 fn request_id(headers: &HeaderMap) -> String {
     let plain = |text: &&str| {
         (1..=128).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
     };
-    match headers
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(plain)
-    {
+    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(plain) {
         Some(id) => id.to_owned(),
         None => {
             let mut id = String::from("req_");
@@ -163,22 +147,10 @@ mod tests {
     #[test]
     fn knows_loopback_hosts() {
         let of = |host: &'static str| is_loopback(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
-        for host in [
-            "localhost",
-            "LOCALHOST:8080",
-            "127.0.0.1:8080",
-            "[::1]:8080",
-            "127.8.8.8",
-        ] {
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "127.8.8.8"] {
             assert!(of(host), "{host}");
         }
-        for host in [
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "localhost.evil.example:8080",
-            "10.0.0.1",
-            "",
-        ] {
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8080", "10.0.0.1", ""] {
             assert!(!of(host), "{host}");
         }
     }

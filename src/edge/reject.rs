@@ -13,10 +13,7 @@ pub fn reply(error: &Error) -> Response {
     let json = HeaderValue::from_static("application/json");
     let (status, content_type, body) = match (&error.reply, error.kind) {
         (Some(reply), ErrorKind::UpstreamStatus(_)) if !reply.body.is_empty() => {
-            let content_type = reply
-                .content_type
-                .as_deref()
-                .and_then(|text| HeaderValue::from_str(text).ok());
+            let content_type = reply.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
             (status, content_type.unwrap_or(json), Body::from(reply.body.clone()))
         }
         // The gateway's own key was refused upstream: not the caller's fault.

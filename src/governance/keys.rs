@@ -24,11 +24,7 @@ impl Keys {
         };
         Keys {
             open: settings.open,
-            keys: settings
-                .keys
-                .iter()
-                .map(|key| (digest(key.key.expose()), caller(key)))
-                .collect(),
+            keys: settings.keys.iter().map(|key| (digest(key.key.expose()), caller(key))).collect(),
             admin: admin.map(|key| digest(key.expose())),
         }
     }
@@ -38,21 +34,18 @@ impl Keys {
         let known = bearer.and_then(|token| {
             let token = digest(token);
             // All keys are compared, found or not.
-            self.keys.iter().fold(None, |found, (key, caller)| {
-                if bool::from(key.ct_eq(&token)) {
-                    Some(caller)
-                } else {
-                    found
-                }
-            })
+            self.keys.iter().fold(
+                None,
+                |found, (key, caller)| {
+                    if bool::from(key.ct_eq(&token)) { Some(caller) } else { found }
+                },
+            )
         });
         match (known, bearer) {
             (Some(caller), _) => Ok(caller.clone()),
-            (None, None) if self.open => Ok(Caller {
-                name: "anonymous".to_owned(),
-                tenant: Tenant("anonymous".to_owned()),
-                bearer: None,
-            }),
+            (None, None) if self.open => {
+                Ok(Caller { name: "anonymous".to_owned(), tenant: Tenant("anonymous".to_owned()), bearer: None })
+            }
             // Where there are keys, a wrong one is a mistake worth telling, even in an open gateway.
             (None, Some(token)) if self.open && self.keys.is_empty() => Ok(Caller {
                 name: "anonymous".to_owned(),
@@ -95,10 +88,7 @@ mod tests {
             key: Secret::new(format!("sk-{name}-0123456789")),
             tenant: format!("team-{name}"),
         };
-        let settings = config::Auth {
-            open,
-            keys: names.iter().map(key).collect(),
-        };
+        let settings = config::Auth { open, keys: names.iter().map(key).collect() };
         Keys::new(&settings, Some(&Secret::new("admin-key-0123456789")))
     }
 
@@ -107,10 +97,7 @@ mod tests {
         let closed = keys(false, &["a", "b"]);
         assert_eq!(closed.caller(Some("sk-b-0123456789")).unwrap().tenant.0, "key:team-b");
         assert_eq!(closed.caller(None).unwrap_err().code, Some("missing_api_key"));
-        assert_eq!(
-            closed.caller(Some("sk-c-0123456789")).unwrap_err().code,
-            Some("invalid_api_key")
-        );
+        assert_eq!(closed.caller(Some("sk-c-0123456789")).unwrap_err().code, Some("invalid_api_key"));
         let both = keys(true, &["a"]);
         assert_eq!(both.caller(None).unwrap().name, "anonymous");
         assert!(both.caller(Some("wrong")).is_err());
@@ -124,14 +111,7 @@ mod tests {
         assert!(tenant(Some("x")) != tenant(Some("y")) && tenant(Some("x")) != tenant(None));
         assert!(!tenant(Some("sk-secret")).0.contains("sk-secret"));
         // A configured tenant cannot be met by a token.
-        assert!(
-            keys(false, &["a"])
-                .caller(Some("sk-a-0123456789"))
-                .unwrap()
-                .tenant
-                .0
-                .starts_with("key:")
-        );
+        assert!(keys(false, &["a"]).caller(Some("sk-a-0123456789")).unwrap().tenant.0.starts_with("key:"));
     }
 
     #[test]
@@ -139,15 +119,6 @@ mod tests {
         let keys = keys(true, &["a"]);
         assert!(keys.is_admin(Some("admin-key-0123456789")));
         assert!(!keys.is_admin(Some("sk-a-0123456789")) && !keys.is_admin(None));
-        assert!(
-            !Keys::new(
-                &config::Auth {
-                    open: true,
-                    keys: Vec::new()
-                },
-                None
-            )
-            .is_admin(Some(""))
-        );
+        assert!(!Keys::new(&config::Auth { open: true, keys: Vec::new() }, None).is_admin(Some("")));
     }
 }

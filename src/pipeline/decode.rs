@@ -28,16 +28,10 @@ impl Pipeline {
         let started = Instant::now();
         let json = parse(&inbound.body)?;
         let request = decode(inbound.surface, &json, &inbound.body)?;
-        let plan = setup
-            .router
-            .plan(&request.model, |model| setup.registry.having(model))?;
+        let plan = setup.router.plan(&request.model, |model| setup.registry.having(model))?;
         let settings = self.cache.settings();
         let tenant = &inbound.caller.tenant;
-        let policy = if plan
-            .targets
-            .iter()
-            .all(|target| setup.registry.is_local(&target.provider))
-        {
+        let policy = if plan.targets.iter().all(|target| setup.registry.is_local(&target.provider)) {
             Err(BypassReason::Local)
         } else {
             Policy::decide(&settings, tenant.name(), &request.model, &inbound.directives)
@@ -56,11 +50,6 @@ impl Pipeline {
                 tags: inbound.directives.tags.clone(),
             })
         });
-        Ok(Decoded {
-            request: Arc::new(request),
-            ask,
-            plan,
-            hash: started.elapsed(),
-        })
+        Ok(Decoded { request: Arc::new(request), ask, plan, hash: started.elapsed() })
     }
 }

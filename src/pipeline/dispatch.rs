@@ -30,20 +30,16 @@ pub(super) struct Upstream {
     pub(super) provider: Arc<str>,
     pub(super) content_type: String,
     pub(super) headers: Vec<(String, String)>,
+    /// The usage event of the stream is not for the caller.
+    pub(super) usage_added: bool,
     pub(super) sent: Instant,
     pub(super) body: UpstreamBody,
 }
 
 /// Its answer.
 pub(super) enum UpstreamBody {
-    Plain {
-        body: Bytes,
-        answer: Box<Answer>,
-    },
-    Stream {
-        begun: Bytes,
-        rest: BoxStream<'static, Result<Bytes, Error>>,
-    },
+    Plain { body: Bytes, answer: Box<Answer> },
+    Stream { begun: Bytes, rest: BoxStream<'static, Result<Bytes, Error>> },
 }
 
 /// What goes to every target.
@@ -74,10 +70,7 @@ pub(super) async fn dispatch(setup: &Setup, plan: &Plan, outbound: &Outbound) ->
         Err(last)
     };
     tokio::time::timeout(total, tried).await.unwrap_or_else(|_| {
-        let message = format!(
-            "No provider answered within {} ms (`retry.total_timeout_ms`).",
-            total.as_millis()
-        );
+        let message = format!("No provider answered within {} ms (`retry.total_timeout_ms`).", total.as_millis());
         Err(Error::new(ErrorKind::UpstreamTimeout, message))
     })
 }
@@ -102,18 +95,10 @@ async fn try_target(
             Ok(upstream) => return Ok(upstream),
             Err(error) => error,
         };
-        let about = About {
-            surface: outbound.request.surface,
-            model: &outbound.request.model,
-            provider: provider.name(),
-        };
+        let about =
+            About { surface: outbound.request.surface, model: &outbound.request.model, provider: provider.name() };
         metrics::upstream_ended(about, sent.elapsed(), Some(&error));
-        let tried = Tried {
-            tries,
-            more_targets,
-            elapsed: started.elapsed(),
-            jitter: rand::random(),
-        };
+        let tried = Tried { tries, more_targets, elapsed: started.elapsed(), jitter: rand::random() };
         match next(&error, tried, &setup.retry) {
             Next::Retry(wait) if setup.budget.take() => {
                 tracing::info!(provider = %target.provider, error = %error, wait_ms = wait.as_millis() as u64, "trying again");
@@ -138,30 +123,17 @@ async fn attempt(
         surface: request.surface,
         body: request.body_for(&target.model),
         stream: request.stream,
+        include_usage: request.include_usage,
         bearer: outbound.bearer.clone(),
         headers: outbound.headers.clone(),
     };
-    let Reply {
-        content_type,
-        headers,
-        body,
-    } = provider.send(call).await?;
-    let body = if content_type
-        .trim_start()
-        .to_ascii_lowercase()
-        .starts_with("text/event-stream")
-    {
+    let Reply { content_type, headers, usage_added, body } = provider.send(call).await?;
+    let body = if content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
         begin_stream(provider, request, body).await?
     } else {
         plain(provider, request, body).await?
     };
-    Ok(Upstream {
-        provider: provider.name().clone(),
-        content_type,
-        headers,
-        sent,
-        body,
-    })
+    Ok(Upstream { provider: provider.name().clone(), content_type, headers, usage_added, sent, body })
 }
 
 /// Takes a plain answer whole, and refuses what is not its wire.
@@ -183,10 +155,7 @@ async fn plain(
         }
         joined.extend_from_slice(&piece);
         if joined.len() > PLAIN_BYTES {
-            return Err(broken(
-                provider,
-                &format!("sent more than {PLAIN_BYTES} bytes without streaming"),
-            ));
+            return Err(broken(provider, &format!("sent more than {PLAIN_BYTES} bytes without streaming")));
         }
     }
     if !joined.is_empty() {
@@ -194,10 +163,7 @@ async fn plain(
     }
     let answer = answer::read(request.surface, body.clone())
         .map_err(|why| broken(provider, &format!("sent an answer that is not in its wire: {why}")))?;
-    Ok(UpstreamBody::Plain {
-        body,
-        answer: Box::new(answer),
-    })
+    Ok(UpstreamBody::Plain { body, answer: Box::new(answer) })
 }
 
 /// Waits for the first event, and refuses a stream that begins with an error.
@@ -213,10 +179,7 @@ async fn begin_stream(
             let Some(data) = sse::data(&event) else { continue };
             return match Fold::new(request.surface, 0).push(&data) {
                 Step::Failed(why) => Err(broken(provider, &format!("began its stream wrongly: {why}"))),
-                _ => Ok(UpstreamBody::Stream {
-                    begun: begun.into(),
-                    rest,
-                }),
+                _ => Ok(UpstreamBody::Stream { begun: begun.into(), rest }),
             };
         }
         if splitter.pending() > FIRST_EVENT_BYTES {
@@ -234,8 +197,5 @@ async fn begin_stream(
 }
 
 fn broken(provider: &dyn Provider, what: &str) -> Error {
-    Error::new(
-        ErrorKind::UpstreamBroken,
-        format!("Provider `{}` {what}.", provider.name()),
-    )
+    Error::new(ErrorKind::UpstreamBroken, format!("Provider `{}` {what}.", provider.name()))
 }

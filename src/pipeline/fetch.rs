@@ -91,19 +91,9 @@ impl Fetch {
             Ok(upstream) => upstream,
             Err(error) => return End::Failed(error),
         };
-        let Upstream {
-            provider,
-            content_type,
-            headers,
-            sent,
-            body,
-        } = upstream;
+        let Upstream { provider, content_type, headers, usage_added, sent, body } = upstream;
         let request = &self.outbound.request;
-        let about = About {
-            surface: request.surface,
-            model: &request.model,
-            provider: &provider,
-        };
+        let about = About { surface: request.surface, model: &request.model, provider: &provider };
         let head = Head {
             content_type,
             stream: matches!(body, UpstreamBody::Stream { .. }),
@@ -120,7 +110,7 @@ impl Fetch {
                 let usage = answer.usage;
                 (End::Whole(Arc::from(answer)), usage)
             }
-            UpstreamBody::Stream { begun, rest } => self.relay(lead, head, begun, rest, about).await,
+            UpstreamBody::Stream { begun, rest } => self.relay(lead, head, (begun, rest), usage_added, about).await,
         };
         let error = match &end {
             End::Failed(error) => Some(error),
@@ -138,14 +128,15 @@ impl Fetch {
         &self,
         lead: &Lead,
         mut head: Head,
-        begun: Bytes,
-        mut rest: BoxStream<'static, Result<Bytes, Error>>,
+        (begun, mut rest): (Bytes, BoxStream<'static, Result<Bytes, Error>>),
+        hide_usage: bool,
         about: About<'_>,
     ) -> (End, Option<Usage>) {
         let max_bytes = usize::try_from(self.pipeline.cache().settings().max_answer_bytes).unwrap_or(usize::MAX);
         let mut relay = Relay {
             splitter: sse::Splitter::default(),
             fold: Fold::new(self.outbound.request.surface, max_bytes),
+            hide_usage,
             first_words: None,
             done: false,
         };
@@ -251,6 +242,8 @@ impl Fetch {
 struct Relay {
     splitter: sse::Splitter,
     fold: Fold,
+    /// The usage was asked for on the gateway's behalf: its event is not passed on.
+    hide_usage: bool,
     /// When the first words came, and whether that is news.
     first_words: Option<(Instant, bool)>,
     done: bool,
@@ -263,15 +256,14 @@ impl Relay {
         let mut events: Vec<Bytes> = Vec::new();
         let mut failed = None;
         if self.splitter.pending() > EVENT_BYTES {
-            return (
-                Bytes::new(),
-                Some(format!("an event of the stream is larger than {EVENT_BYTES} bytes")),
-            );
+            return (Bytes::new(), Some(format!("an event of the stream is larger than {EVENT_BYTES} bytes")));
         }
         while let Some(event) = self.splitter.next_event() {
             if let Some(data) = sse::data(&event) {
                 match self.fold.push(&data) {
                     Step::Quiet => {}
+                    Step::Usage if self.hide_usage => continue,
+                    Step::Usage => {}
                     Step::Content => {
                         self.first_words.get_or_insert_with(|| (Instant::now(), true));
                     }

@@ -74,33 +74,19 @@ impl<'d> Responder<'d> {
         headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
         headers.extend(head.headers.iter().cloned());
         if self.can_read_live(&head) {
-            let ids = follower
-                .and(head.id.clone())
-                .map(|old| (old, playback::new_id(request.surface)));
+            let ids = follower.and(head.id.clone()).map(|old| (old, playback::new_id(request.surface)));
             let body = ReplyBody::Stream(live(reader, ids).boxed());
-            return Ok(Reply {
-                content_type: head.content_type.clone(),
-                headers,
-                body,
-            });
+            return Ok(Reply { content_type: head.content_type.clone(), headers, body });
         }
         if !head.stream && !request.stream {
             let body = ReplyBody::Full(whole(&reader).await);
-            return Ok(Reply {
-                content_type: head.content_type.clone(),
-                headers,
-                body,
-            });
+            return Ok(Reply { content_type: head.content_type.clone(), headers, body });
         }
         // The provider answered in the other form: play what it said in the form that was asked.
         match reader.end().await {
             End::Whole(answer) => {
                 let (content_type, body) = played(&answer, request, now_s());
-                Ok(Reply {
-                    content_type: content_type.to_owned(),
-                    headers,
-                    body: ReplyBody::Full(body),
-                })
+                Ok(Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) })
             }
             other => Err(ended_without_answer(other)),
         }
@@ -116,11 +102,7 @@ impl<'d> Responder<'d> {
         let mut timing = Timing::default();
         match self.outcome {
             Outcome::Bypass(reason) => headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned())),
-            Outcome::Miss {
-                reason,
-                similarity,
-                timing: took,
-            } => {
+            Outcome::Miss { reason, similarity, timing: took } => {
                 timing = took;
                 headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned()));
                 headers.extend(similarity.map(similarity_header));
@@ -149,43 +131,20 @@ enum FoundAnswer {
 impl Found {
     /// A hit.
     pub(super) fn entry(hit: Hit) -> Found {
-        let Hit {
-            entry,
-            tier,
-            similarity,
-            timing,
-        } = hit;
-        Found {
-            answer: FoundAnswer::Stored(entry),
-            tier,
-            similarity,
-            timing,
-            stale: false,
-        }
+        let Hit { entry, tier, similarity, timing } = hit;
+        Found { answer: FoundAnswer::Stored(entry), tier, similarity, timing, stale: false }
     }
 
     /// An expired entry, since no provider answers.
     pub(super) fn stale(entry: Arc<Entry>) -> Found {
         let timing = Timing::default();
-        Found {
-            answer: FoundAnswer::Stored(entry),
-            tier: Tier::Exact,
-            similarity: None,
-            timing,
-            stale: true,
-        }
+        Found { answer: FoundAnswer::Stored(entry), tier: Tier::Exact, similarity: None, timing, stale: true }
     }
 
     /// The answer of an identical request that was in flight.
     pub(super) fn flight(answer: Arc<Answer>) -> Found {
         let timing = Timing::default();
-        Found {
-            answer: FoundAnswer::Shared(answer),
-            tier: Tier::Flight,
-            similarity: None,
-            timing,
-            stale: false,
-        }
+        Found { answer: FoundAnswer::Shared(answer), tier: Tier::Flight, similarity: None, timing, stale: false }
     }
 
     /// The value of `x-askonce-cache`.
@@ -231,23 +190,13 @@ impl Found {
             server_timing(decoded.hash, self.timing),
         ];
         headers.extend(self.similarity.map(similarity_header));
-        headers.extend(
-            self.provider()
-                .map(|name| ("x-askonce-provider".to_owned(), name.to_owned())),
-        );
-        headers.extend(
-            self.cost(decoded.plan.price)
-                .map(|cost| ("x-askonce-saved-usd".to_owned(), cost.to_string())),
-        );
+        headers.extend(self.provider().map(|name| ("x-askonce-provider".to_owned(), name.to_owned())));
+        headers.extend(self.cost(decoded.plan.price).map(|cost| ("x-askonce-saved-usd".to_owned(), cost.to_string())));
         if let FoundAnswer::Stored(entry) = &self.answer {
             headers.push(("x-askonce-entry".to_owned(), entry.id.to_string()));
             headers.push(("age".to_owned(), entry.age_s(now_ms).to_string()));
         }
-        Reply {
-            content_type: content_type.to_owned(),
-            headers,
-            body: ReplyBody::Full(body),
-        }
+        Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }
     }
 }
 
@@ -323,10 +272,9 @@ fn ended_without_answer(end: End) -> Error {
             ErrorKind::UpstreamBroken,
             "The provider answered in another form than asked, and the answer is too large to be converted.",
         ),
-        End::Lost | End::Found(_) | End::Whole(_) => Error::new(
-            ErrorKind::Internal,
-            "The fetch of this answer ended without a word; please try again.",
-        ),
+        End::Lost | End::Found(_) | End::Whole(_) => {
+            Error::new(ErrorKind::Internal, "The fetch of this answer ended without a word; please try again.")
+        }
     }
 }
 
@@ -347,9 +295,7 @@ fn server_timing(hash: Duration, timing: Timing) -> (String, String) {
 }
 
 fn now_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -359,9 +305,6 @@ mod tests {
     #[test]
     fn ids_are_replaced_as_whole_values_only() {
         let piece = Bytes::from_static(br#"data: {"id":"c1","x":"c12 c1"} data: {"id":"c1"}"#);
-        assert_eq!(
-            renamed(&piece, "c1", "new"),
-            br#"data: {"id":"new","x":"c12 c1"} data: {"id":"new"}"#.as_slice()
-        );
+        assert_eq!(renamed(&piece, "c1", "new"), br#"data: {"id":"new","x":"c12 c1"} data: {"id":"new"}"#.as_slice());
     }
 }

@@ -46,10 +46,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline over `cache`.
     pub fn new(cache: Arc<Cache>, setup: Setup) -> Pipeline {
-        Pipeline {
-            cache,
-            setup: ArcSwap::from_pointee(setup),
-        }
+        Pipeline { cache, setup: ArcSwap::from_pointee(setup) }
     }
 
     /// Puts a new configuration in force; requests under way keep theirs.
@@ -164,11 +161,7 @@ impl Pipeline {
         count_steps(miss.timing.embed, miss.timing.search);
         let outcome = if miss.ticket.is_read() {
             metrics::miss(miss.reason, miss.similarity);
-            Outcome::Miss {
-                reason: miss.reason,
-                similarity: miss.similarity,
-                timing: miss.timing,
-            }
+            Outcome::Miss { reason: miss.reason, similarity: miss.similarity, timing: miss.timing }
         } else {
             metrics::bypass(BypassReason::NoCache);
             Outcome::Bypass(BypassReason::NoCache)
@@ -272,9 +265,6 @@ fn count_steps(embed: Option<Duration>, search: Option<Duration>) {
 }
 
 fn not_cached() -> Error {
-    Error::new(
-        ErrorKind::NotCached,
-        "`Cache-Control: only-if-cached` was asked, and no stored answer fits.",
-    )
-    .with_code("not_cached")
+    Error::new(ErrorKind::NotCached, "`Cache-Control: only-if-cached` was asked, and no stored answer fits.")
+        .with_code("not_cached")
 }

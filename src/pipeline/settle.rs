@@ -69,30 +69,17 @@ impl Settlement {
                     metrics::first_token(self.about(), self.arrived.elapsed(), self.cache);
                 }
                 self.settle(None);
-                Reply {
-                    body: ReplyBody::Full(body),
-                    ..reply
-                }
+                Reply { body: ReplyBody::Full(body), ..reply }
             }
             ReplyBody::Stream(pieces) => {
-                let riding = Riding {
-                    pieces,
-                    settlement: self,
-                };
-                Reply {
-                    body: ReplyBody::Stream(riding.boxed()),
-                    ..reply
-                }
+                let riding = Riding { pieces, settlement: self };
+                Reply { body: ReplyBody::Stream(riding.boxed()), ..reply }
             }
         }
     }
 
     fn about(&self) -> About<'_> {
-        About {
-            surface: self.surface,
-            model: self.model.as_deref().unwrap_or("unknown"),
-            provider: &self.provider,
-        }
+        About { surface: self.surface, model: self.model.as_deref().unwrap_or("unknown"), provider: &self.provider }
     }
 
     fn settle(&mut self, error: Option<&Error>) {

@@ -18,61 +18,21 @@ pub struct Hosted {
 
 /// Hosted providers, in the order in which an unnamed model is looked for.
 pub const HOSTED: [Hosted; 11] = [
-    Hosted {
-        name: "openai",
-        env: "OPENAI_API_KEY",
-        base_url: "https://api.openai.com/v1",
-    },
-    Hosted {
-        name: "openrouter",
-        env: "OPENROUTER_API_KEY",
-        base_url: "https://openrouter.ai/api/v1",
-    },
-    Hosted {
-        name: "groq",
-        env: "GROQ_API_KEY",
-        base_url: "https://api.groq.com/openai/v1",
-    },
-    Hosted {
-        name: "mistral",
-        env: "MISTRAL_API_KEY",
-        base_url: "https://api.mistral.ai/v1",
-    },
-    Hosted {
-        name: "deepseek",
-        env: "DEEPSEEK_API_KEY",
-        base_url: "https://api.deepseek.com/v1",
-    },
-    Hosted {
-        name: "together",
-        env: "TOGETHER_API_KEY",
-        base_url: "https://api.together.xyz/v1",
-    },
-    Hosted {
-        name: "fireworks",
-        env: "FIREWORKS_API_KEY",
-        base_url: "https://api.fireworks.ai/inference/v1",
-    },
-    Hosted {
-        name: "xai",
-        env: "XAI_API_KEY",
-        base_url: "https://api.x.ai/v1",
-    },
-    Hosted {
-        name: "cerebras",
-        env: "CEREBRAS_API_KEY",
-        base_url: "https://api.cerebras.ai/v1",
-    },
+    Hosted { name: "openai", env: "OPENAI_API_KEY", base_url: "https://api.openai.com/v1" },
+    Hosted { name: "openrouter", env: "OPENROUTER_API_KEY", base_url: "https://openrouter.ai/api/v1" },
+    Hosted { name: "groq", env: "GROQ_API_KEY", base_url: "https://api.groq.com/openai/v1" },
+    Hosted { name: "mistral", env: "MISTRAL_API_KEY", base_url: "https://api.mistral.ai/v1" },
+    Hosted { name: "deepseek", env: "DEEPSEEK_API_KEY", base_url: "https://api.deepseek.com/v1" },
+    Hosted { name: "together", env: "TOGETHER_API_KEY", base_url: "https://api.together.xyz/v1" },
+    Hosted { name: "fireworks", env: "FIREWORKS_API_KEY", base_url: "https://api.fireworks.ai/inference/v1" },
+    Hosted { name: "xai", env: "XAI_API_KEY", base_url: "https://api.x.ai/v1" },
+    Hosted { name: "cerebras", env: "CEREBRAS_API_KEY", base_url: "https://api.cerebras.ai/v1" },
     Hosted {
         name: "gemini",
         env: "GEMINI_API_KEY",
         base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
     },
-    Hosted {
-        name: "perplexity",
-        env: "PERPLEXITY_API_KEY",
-        base_url: "https://api.perplexity.ai",
-    },
+    Hosted { name: "perplexity", env: "PERPLEXITY_API_KEY", base_url: "https://api.perplexity.ai" },
 ];
 
 /// A local server that is found by its usual port.
@@ -86,51 +46,26 @@ pub struct Local {
 
 /// Local servers.
 pub const LOCAL: [Local; 5] = [
-    Local {
-        name: "ollama",
-        address: "127.0.0.1:11434",
-    },
-    Local {
-        name: "vllm",
-        address: "127.0.0.1:8000",
-    },
-    Local {
-        name: "llama-cpp",
-        address: "127.0.0.1:8080",
-    },
-    Local {
-        name: "lm-studio",
-        address: "127.0.0.1:1234",
-    },
-    Local {
-        name: "sglang",
-        address: "127.0.0.1:30000",
-    },
+    Local { name: "ollama", address: "127.0.0.1:11434" },
+    Local { name: "vllm", address: "127.0.0.1:8000" },
+    Local { name: "llama-cpp", address: "127.0.0.1:8080" },
+    Local { name: "lm-studio", address: "127.0.0.1:1234" },
+    Local { name: "sglang", address: "127.0.0.1:30000" },
 ];
 
 /// The hosted providers whose key `env` has.
 pub fn hosted(env: impl Fn(&str) -> Option<String>) -> Vec<config::Provider> {
-    let key = |hosted: &Hosted| {
-        env(hosted.env)
-            .map(|key| key.trim().to_owned())
-            .filter(|key| !key.is_empty())
-    };
+    let key = |hosted: &Hosted| env(hosted.env).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
     HOSTED
         .iter()
         .filter_map(|hosted| {
             let key = key(hosted)?;
-            let kind = if hosted.name == "openai" {
-                ProviderKind::OpenAi
-            } else {
-                ProviderKind::OpenAiCompatible
-            };
+            let kind = if hosted.name == "openai" { ProviderKind::OpenAi } else { ProviderKind::OpenAiCompatible };
             // OpenAI's own SDKs read the base URL from the environment too.
             let base_url = (hosted.name == "openai").then(|| env("OPENAI_BASE_URL")).flatten();
             let base_url = base_url.and_then(|url| {
                 let checked = config::check_base_url(&url);
-                checked
-                    .inspect_err(|why| tracing::warn!("OPENAI_BASE_URL is not used: {why}"))
-                    .ok()
+                checked.inspect_err(|why| tracing::warn!("OPENAI_BASE_URL is not used: {why}")).ok()
             });
             let base_url = base_url.unwrap_or_else(|| hosted.base_url.to_owned());
             Some(provider(hosted.name, kind, base_url, Some(Secret::new(key))))
@@ -152,22 +87,14 @@ pub async fn local(own: &str) -> Vec<config::Provider> {
     let asked = LOCAL.iter().filter(|local| local.address != own).map(|local| {
         let client = client.clone();
         async move {
-            let reply = client
-                .get(format!("http://{}/v1/models", local.address))
-                .send()
-                .await
-                .ok()?;
+            let reply = client.get(format!("http://{}/v1/models", local.address)).send().await.ok()?;
             let list: serde_json::Value = reply.error_for_status().ok()?.json().await.ok()?;
             list.get("data")?.as_array()?;
             let base_url = format!("http://{}/v1", local.address);
             Some(provider(local.name, ProviderKind::OpenAiCompatible, base_url, None))
         }
     });
-    futures_util::future::join_all(asked)
-        .await
-        .into_iter()
-        .flatten()
-        .collect()
+    futures_util::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// The built-in demo.

@@ -55,29 +55,19 @@ struct Answers {
 impl Demo {
     pub(super) fn new(name: &str) -> Result<Demo, String> {
         let mut rows = Vec::new();
-        for line in FILES
-            .iter()
-            .flat_map(|file| file.lines())
-            .filter(|line| !line.trim().is_empty())
-        {
+        for line in FILES.iter().flat_map(|file| file.lines()).filter(|line| !line.trim().is_empty()) {
             let row: Row =
                 serde_json::from_str(line).map_err(|error| format!("a bundled question is damaged: {error}"))?;
-            let wordings: Vec<HashSet<String>> = std::iter::once(&row.question)
-                .chain(&row.paraphrases)
-                .map(|text| words(text))
-                .collect();
+            let wordings: Vec<HashSet<String>> =
+                std::iter::once(&row.question).chain(&row.paraphrases).map(|text| words(text)).collect();
             rows.push((wordings, row.answer));
         }
         let mut rows_with = HashMap::new();
         for (wordings, _) in &rows {
             let all: HashSet<&String> = wordings.iter().flatten().collect();
-            all.into_iter()
-                .for_each(|word| *rows_with.entry(word.clone()).or_insert(0) += 1);
+            all.into_iter().for_each(|word| *rows_with.entry(word.clone()).or_insert(0) += 1);
         }
-        Ok(Demo {
-            name: name.into(),
-            answers: Arc::new(Answers { rows, rows_with }),
-        })
+        Ok(Demo { name: name.into(), answers: Arc::new(Answers { rows, rows_with }) })
     }
 
     fn answer(&self, call: &Call) -> Result<(Bytes, bool), Error> {
@@ -124,26 +114,17 @@ impl Demo {
             return Ok(Reply {
                 content_type: "application/json".to_owned(),
                 headers,
+                usage_added: false,
                 body: pieces.boxed(),
             });
         }
         let whole = answer::read(call.surface, body).map_err(|why| Error::new(ErrorKind::Internal, why))?;
-        let events = playback::as_stream(
-            call.surface,
-            &whole,
-            &playback::new_id(call.surface),
-            now_s(),
-            include_usage,
-        );
+        let events = playback::as_stream(call.surface, &whole, &playback::new_id(call.surface), now_s(), include_usage);
         let pieces = stream::iter(events).then(|event| async move {
             tokio::time::sleep(PIECE).await;
             Ok(event)
         });
-        Ok(Reply {
-            content_type: "text/event-stream".to_owned(),
-            headers,
-            body: pieces.boxed(),
-        })
+        Ok(Reply { content_type: "text/event-stream".to_owned(), headers, usage_added: false, body: pieces.boxed() })
     }
 }
 
@@ -182,19 +163,15 @@ fn words(text: &str) -> HashSet<String> {
         "it", "can", "be", "please", "what", "s", "how",
     ];
     let lower = text.to_lowercase();
-    let words: Vec<&str> = lower
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty() && !COMMON.contains(word))
-        .collect();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty() && !COMMON.contains(word)).collect();
     // Pairs tell "miles to kilometres" from "kilometres to miles".
     let pairs = words.windows(2).map(|pair| format!("{} {}", pair[0], pair[1]));
     words.iter().map(|word| (*word).to_owned()).chain(pairs).collect()
 }
 
 fn now_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Provider for Demo {
@@ -229,11 +206,7 @@ mod tests {
                 }
             }
         }
-        assert!(
-            wrong.len() * 100 <= asked,
-            "{} of {asked} wrong: {wrong:?}",
-            wrong.len()
-        );
+        assert!(wrong.len() * 100 <= asked, "{} of {asked} wrong: {wrong:?}", wrong.len());
         assert!(demo.answers.nearest("zxcv qwer").contains("built-in demo"));
     }
 }

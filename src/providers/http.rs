@@ -60,11 +60,7 @@ impl Http {
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let content_type = header("content-type").unwrap_or("application/json").to_owned();
         let headers = passed_on(response.headers());
-        Reply {
-            content_type,
-            headers,
-            body: self.body(response),
-        }
+        Reply { content_type, headers, usage_added: false, body: self.body(response) }
     }
 
     fn body(&self, response: Response) -> BoxStream<'static, Result<Bytes, Error>> {
@@ -78,11 +74,7 @@ impl Http {
                 Ok(Some(Err(error))) => {
                     let broken = Error::new(
                         ErrorKind::UpstreamBroken,
-                        format!(
-                            "Provider `{}` broke off in the middle of its answer: {}.",
-                            http.name,
-                            chain(&error)
-                        ),
+                        format!("Provider `{}` broke off in the middle of its answer: {}.", http.name, chain(&error)),
                     );
                     Some((Err(broken), (None, http)))
                 }
@@ -102,11 +94,8 @@ impl Http {
             .get("retry-after")
             .and_then(|value| value.to_str().ok())
             .and_then(|text| retry_after(text, std::time::SystemTime::now()));
-        let content_type = response
-            .headers()
-            .get("content-type")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let content_type =
+            response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         let mut pieces = self.body(response);
         while let Some(Ok(piece)) = pieces.next().await {
@@ -115,30 +104,15 @@ impl Http {
                 break;
             }
         }
-        let kind = if status < 400 {
-            ErrorKind::UpstreamBroken
-        } else {
-            ErrorKind::UpstreamStatus(status)
-        };
+        let kind = if status < 400 { ErrorKind::UpstreamBroken } else { ErrorKind::UpstreamStatus(status) };
         let message = match kind {
             ErrorKind::UpstreamBroken => {
-                format!(
-                    "Provider `{}` answered with status {status}; redirects are not followed.",
-                    self.name
-                )
+                format!("Provider `{}` answered with status {status}; redirects are not followed.", self.name)
             }
             _ => format!("Provider `{}` answered with status {status}.", self.name),
         };
-        let reply = UpstreamReply {
-            status,
-            content_type,
-            body: body.into(),
-        };
-        Error {
-            retry_after,
-            reply: Some(reply),
-            ..Error::new(kind, message)
-        }
+        let reply = UpstreamReply { status, content_type, body: body.into() };
+        Error { retry_after, reply: Some(reply), ..Error::new(kind, message) }
     }
 
     fn failed(&self, error: &reqwest::Error) -> Error {
@@ -148,16 +122,8 @@ impl Http {
                 format!("Provider `{}` could not be connected to in time.", self.name),
             );
         }
-        let kind = if error.is_connect() {
-            ErrorKind::UpstreamUnreachable
-        } else {
-            ErrorKind::UpstreamBroken
-        };
-        let what = if error.is_connect() {
-            "cannot be reached"
-        } else {
-            "broke off before it answered"
-        };
+        let kind = if error.is_connect() { ErrorKind::UpstreamUnreachable } else { ErrorKind::UpstreamBroken };
+        let what = if error.is_connect() { "cannot be reached" } else { "broke off before it answered" };
         Error::new(kind, format!("Provider `{}` {what}: {}.", self.name, chain(error)))
     }
 
@@ -181,12 +147,7 @@ fn retry_after(text: &str, now: std::time::SystemTime) -> Option<Duration> {
     match text.trim().parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Some(Duration::from_secs_f64(seconds.min(86_400.0))),
         Ok(_) => None,
-        Err(_) => Some(
-            httpdate::parse_http_date(text)
-                .ok()?
-                .duration_since(now)
-                .unwrap_or_default(),
-        ),
+        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()),
     }
 }
 
@@ -223,11 +184,7 @@ mod tests {
             ("1e30", Some(86_400.0)),
         ];
         for (text, expected) in table {
-            assert_eq!(
-                retry_after(text, now).map(|wait| wait.as_secs_f64()),
-                expected,
-                "{text}"
-            );
+            assert_eq!(retry_after(text, now).map(|wait| wait.as_secs_f64()), expected, "{text}");
         }
         assert!(retry_after("1", SystemTime::now()).is_some());
     }

@@ -2,7 +2,7 @@
 
 use super::{Call, Provider, Reply};
 use crate::types::embed::{Embed, Embedded};
-use crate::types::error::{Error, ErrorKind};
+use crate::types::error::Error;
 use crate::types::json::Json;
 use crate::types::surface::Surface;
 use crate::wire::json::parse;
@@ -26,18 +26,12 @@ pub(super) struct Local {
 
 impl Local {
     pub(super) fn new(embed: Arc<dyn Embed>) -> Local {
-        Local {
-            name: NAME.into(),
-            embed,
-        }
+        Local { name: NAME.into(), embed }
     }
 
     async fn reply(&self, call: Call) -> Result<Reply, Error> {
         if call.surface != Surface::Embeddings {
-            let message = format!(
-                "`{}` is a sentence model: it serves /v1/embeddings only.",
-                self.embed.model()
-            );
+            let message = format!("`{}` is a sentence model: it serves /v1/embeddings only.", self.embed.model());
             return Err(Error::invalid("model", message));
         }
         let json = parse(&call.body)?;
@@ -52,11 +46,7 @@ impl Local {
         };
         let body = self.body(&vectors, base64);
         let pieces = stream::once(async move { Ok(body.to_string().into()) });
-        Ok(Reply {
-            content_type: "application/json".to_owned(),
-            headers,
-            body: pieces.boxed(),
-        })
+        Ok(Reply { content_type: "application/json".to_owned(), headers, usage_added: false, body: pieces.boxed() })
     }
 
     /// Is base64 asked for? Options that this model cannot meet are refused.
@@ -66,10 +56,7 @@ impl Local {
             None | Some(Json::Null) => {}
             Some(value) if value.as_u64() == Some(width as u64) => {}
             Some(_) => {
-                let message = format!(
-                    "`{}` has {width} dimensions and cannot be shortened.",
-                    self.embed.model()
-                );
+                let message = format!("`{}` has {width} dimensions and cannot be shortened.", self.embed.model());
                 return Err(Error::invalid("dimensions", message));
             }
         }
@@ -78,10 +65,7 @@ impl Local {
             Some(value) => match value.as_str() {
                 Some("float") => Ok(false),
                 Some("base64") => Ok(true),
-                _ => Err(Error::invalid(
-                    "encoding_format",
-                    "`encoding_format` must be \"float\" or \"base64\".",
-                )),
+                _ => Err(Error::invalid("encoding_format", "`encoding_format` must be \"float\" or \"base64\".")),
             },
         }
     }
@@ -111,12 +95,8 @@ impl Local {
 
 /// The texts of `input`: a string or a list of strings.
 fn texts(json: &Json<'_>) -> Result<Vec<String>, Error> {
-    let wrong = |what: &str| {
-        Error::invalid(
-            "input",
-            format!("`input` must be a string or an array of strings; {what}."),
-        )
-    };
+    let wrong =
+        |what: &str| Error::invalid("input", format!("`input` must be a string or an array of strings; {what}."));
     let texts: Vec<String> = match json.get("input") {
         Some(Json::String(text)) => vec![text.to_string()],
         Some(Json::Array(items)) => items
@@ -130,16 +110,10 @@ fn texts(json: &Json<'_>) -> Result<Vec<String>, Error> {
         _ => return Err(wrong("it is missing")),
     };
     if texts.len() > MOST_TEXTS {
-        return Err(wrong(&format!(
-            "it has {} texts, and {MOST_TEXTS} are the most",
-            texts.len()
-        )));
+        return Err(wrong(&format!("it has {} texts, and {MOST_TEXTS} are the most", texts.len())));
     }
     if texts.iter().any(String::is_empty) {
-        return Err(Error::new(
-            ErrorKind::InvalidRequest,
-            "`input` cannot hold an empty string.",
-        ));
+        return Err(Error::invalid("input", "`input` cannot hold an empty string."));
     }
     Ok(texts)
 }

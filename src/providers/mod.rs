@@ -33,6 +33,8 @@ pub struct Call {
     pub body: Bytes,
     /// A stream is wanted.
     pub stream: bool,
+    /// The caller wants usage in the stream.
+    pub include_usage: bool,
     /// The caller's own bearer token, for a provider that the gateway has no key for.
     pub bearer: Option<Secret>,
     /// Caller headers that are passed on.
@@ -45,6 +47,8 @@ pub struct Reply {
     pub content_type: String,
     /// Headers worth passing on to the caller.
     pub headers: Vec<(String, String)>,
+    /// Usage was asked for although the caller did not want it: its event is not passed on.
+    pub usage_added: bool,
     /// The body as it comes.
     pub body: BoxStream<'static, Result<Bytes, Error>>,
 }

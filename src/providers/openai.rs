@@ -5,6 +5,7 @@ use super::{Call, Provider, Reply};
 use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
+use crate::wire::openai::stream_usage;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -20,6 +21,7 @@ pub(super) struct OpenAi {
     http: Http,
     api_key: Option<Secret>,
     headers: HeaderMap,
+    stream_usage: bool,
 }
 
 impl OpenAi {
@@ -36,6 +38,7 @@ impl OpenAi {
             http: Http::new(settings)?,
             api_key: settings.api_key.clone(),
             headers,
+            stream_usage: settings.stream_usage,
         })
     }
 
@@ -43,12 +46,8 @@ impl OpenAi {
         let Some(key) = self.api_key.as_ref().or(caller) else {
             return Ok(None);
         };
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose())).map_err(|_| {
-            Error::new(
-                ErrorKind::Unauthenticated,
-                "The key holds characters that HTTP forbids.",
-            )
-        })?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+            .map_err(|_| Error::new(ErrorKind::Unauthenticated, "The key holds characters that HTTP forbids."))?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
@@ -57,11 +56,7 @@ impl OpenAi {
         let mut headers = HeaderMap::with_capacity(8);
         headers.extend(call.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let accept = if call.stream {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
+        let accept = if call.stream { "text/event-stream" } else { "application/json" };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if let Some(value) = self.authorization(call.bearer.as_ref())? {
             headers.insert(AUTHORIZATION, value);
@@ -69,9 +64,11 @@ impl OpenAi {
         // What the operator set wins over what the caller sent.
         headers.extend(self.headers.clone());
         let url = format!("{}{}", self.http.base_url, call.surface.path());
-        let request = self.http.client.post(url).headers(headers).body(call.body);
+        let usage_added = self.stream_usage && call.stream && !call.include_usage;
+        let body = if usage_added { stream_usage::asked(&call.body) } else { call.body };
+        let request = self.http.client.post(url).headers(headers).body(body);
         match self.http.send(request).await {
-            Ok(response) => Ok(self.http.reply(response)),
+            Ok(response) => Ok(Reply { usage_added, ..self.http.reply(response) }),
             Err(error) if self.api_key.is_some() => Err(self.without_key(error)),
             Err(error) => Err(error),
         }
@@ -91,11 +88,7 @@ impl OpenAi {
     }
 
     async fn list(&self) -> Result<Vec<String>, Error> {
-        let mut request = self
-            .http
-            .client
-            .get(format!("{}/models", self.http.base_url))
-            .timeout(MODELS_TIMEOUT);
+        let mut request = self.http.client.get(format!("{}/models", self.http.base_url)).timeout(MODELS_TIMEOUT);
         if let Some(value) = self.authorization(None)? {
             request = request.header(AUTHORIZATION, value);
         }

@@ -38,11 +38,7 @@ impl Registry {
             providers.insert(local::NAME.to_owned(), Arc::new(Local::new(embed)));
             order.push(local::NAME.to_owned());
         }
-        Ok(Registry {
-            providers,
-            order,
-            models: RwLock::new(models),
-        })
+        Ok(Registry { providers, order, models: RwLock::new(models) })
     }
 
     /// The provider of that name.
@@ -63,11 +59,7 @@ impl Registry {
     /// The first provider that is known to have `model`.
     pub fn having(&self, model: &str) -> Option<&str> {
         let models = self.models.read();
-        let has = |name: &&String| {
-            models
-                .get(*name)
-                .is_some_and(|models| models.iter().any(|known| known == model))
-        };
+        let has = |name: &&String| models.get(*name).is_some_and(|models| models.iter().any(|known| known == model));
         self.order.iter().find(has).map(String::as_str)
     }
 
@@ -76,10 +68,7 @@ impl Registry {
         let models = self.models.read();
         let of = |name: &String| {
             let models = models.get(name).cloned().unwrap_or_default();
-            models
-                .into_iter()
-                .map(|model| (model, name.clone()))
-                .collect::<Vec<_>>()
+            models.into_iter().map(|model| (model, name.clone())).collect::<Vec<_>>()
         };
         self.order.iter().flat_map(of).collect()
     }
@@ -88,15 +77,9 @@ impl Registry {
     pub async fn refresh(&self) -> Vec<(String, String)> {
         let unknown: Vec<String> = {
             let models = self.models.read();
-            self.order
-                .iter()
-                .filter(|name| !models.contains_key(*name))
-                .cloned()
-                .collect()
+            self.order.iter().filter(|name| !models.contains_key(*name)).cloned().collect()
         };
-        let asked = unknown
-            .into_iter()
-            .filter_map(|name| self.providers.get(&name).map(|provider| (name, provider)));
+        let asked = unknown.into_iter().filter_map(|name| self.providers.get(&name).map(|provider| (name, provider)));
         let answers = asked.map(|(name, provider)| async move { (name, provider.models().await) });
         let mut failed = Vec::new();
         for (name, models) in futures_util::future::join_all(answers).await {

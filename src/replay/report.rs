@@ -85,10 +85,7 @@ impl Savings {
     pub(super) fn add(&mut self, request: &Request, price: Option<Price>) {
         self.input_tokens += request.in_tok;
         self.output_tokens += request.out_tok;
-        let usage = Usage {
-            input_tokens: self.input_tokens,
-            output_tokens: self.output_tokens,
-        };
+        let usage = Usage { input_tokens: self.input_tokens, output_tokens: self.output_tokens };
         self.usd = price.map(|price| price.of(usage).0 as f64 / 1e6);
     }
 }
@@ -111,11 +108,7 @@ impl Latency {
             let place = ((took.len().saturating_sub(1)) as f64 * share).round() as usize;
             took.get(place).map_or(0.0, |took| took.as_nanos() as f64 / 1000.0)
         };
-        Latency {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-        }
+        Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
     }
 }
 
@@ -130,18 +123,8 @@ impl fmt::Display for Report {
             self.requests,
             percent(self.repeat_ceiling)
         )?;
-        writeln!(
-            f,
-            "  hits        {:>7.2} %   {}",
-            percent(self.hit_rate),
-            range(self.hit_rate_interval)
-        )?;
-        writeln!(
-            f,
-            "  wrong hits  {:>7.2} %   {}",
-            percent(self.err_all),
-            range(self.err_all_interval)
-        )?;
+        writeln!(f, "  hits        {:>7.2} %   {}", percent(self.hit_rate), range(self.hit_rate_interval))?;
+        writeln!(f, "  wrong hits  {:>7.2} %   {}", percent(self.err_all), range(self.err_all_interval))?;
         writeln!(
             f,
             "  precision {:.4}, recall {:.4} ({:.4} of the repeats), F1 {:.4}, wrong among hits {:.2} %",
@@ -159,11 +142,7 @@ impl fmt::Display for Report {
         if let Some(usd) = self.savings.usd {
             writeln!(f, "              {usd:.4} US dollars")?;
         }
-        writeln!(
-            f,
-            "  entries     {} in {} bytes, index {} bytes",
-            self.entries, self.bytes, self.index_bytes
-        )?;
+        writeln!(f, "  entries     {} in {} bytes, index {} bytes", self.entries, self.bytes, self.index_bytes)?;
         for (step, latency) in &self.latency_us {
             let Latency { p50, p90, p99 } = latency;
             writeln!(f, "  {step:<10}  p50 {p50:.1} µs, p90 {p90:.1} µs, p99 {p99:.1} µs")?;
@@ -174,26 +153,11 @@ impl fmt::Display for Report {
         }
         writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", "scope", "requests", "hits", "wrong")?;
         for (scope, part) in &self.by_scope {
-            writeln!(
-                f,
-                "  {scope:<20} {:>8} {:>8} {:>8}",
-                part.requests, part.hits, part.errors
-            )?;
+            writeln!(f, "  {scope:<20} {:>8} {:>8} {:>8}", part.requests, part.hits, part.errors)?;
         }
-        writeln!(
-            f,
-            "  {:<20} {:>8} {:>8} {:>8}",
-            "tenth of the trace", "requests", "hits", "wrong"
-        )?;
+        writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", "tenth of the trace", "requests", "hits", "wrong")?;
         for (at, part) in self.by_decile.iter().enumerate() {
-            writeln!(
-                f,
-                "  {:<20} {:>8} {:>8} {:>8}",
-                at + 1,
-                part.requests,
-                part.hits,
-                part.errors
-            )?;
+            writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", at + 1, part.requests, part.hits, part.errors)?;
         }
         Ok(())
     }

@@ -69,15 +69,9 @@ pub async fn run(
         let verdict = match cache.lookup(&ask, false).await {
             Lookup::Hit(hit) => {
                 took.search.extend(hit.timing.search);
-                let right = groups_of
-                    .get(&hit.entry.id)
-                    .is_some_and(|group| *group == request.group);
+                let right = groups_of.get(&hit.entry.id).is_some_and(|group| *group == request.group);
                 savings.add(request, options.price);
-                if right {
-                    Verdict::TruePositive(hit.tier)
-                } else {
-                    Verdict::FalsePositive(hit.tier)
-                }
+                if right { Verdict::TruePositive(hit.tier) } else { Verdict::FalsePositive(hit.tier) }
             }
             Lookup::Miss(miss) => {
                 took.search.extend(miss.timing.search);
@@ -89,11 +83,7 @@ pub async fn run(
                 let entry = store(cache, &miss.ticket, request).await?;
                 groups_of.insert(entry, &request.group);
                 stored.insert((request.scope.as_deref(), &request.group));
-                if missed {
-                    Verdict::FalseNegative
-                } else {
-                    Verdict::TrueNegative
-                }
+                if missed { Verdict::FalseNegative } else { Verdict::TrueNegative }
             }
             Lookup::Follow(_) => return Err("a replay has one request at a time, and yet one waited".to_owned()),
         };
@@ -112,14 +102,8 @@ fn ask(cache: &Cache, request: &Request) -> Result<Ask, String> {
     let tenant = Tenant::configured("replay");
     let policy = Policy::decide(&settings, tenant.name(), &decoded.model, &Directives::default())
         .map_err(|reason| format!("the cache is not used: {}", reason.as_str()))?;
-    let keys = scope::keys(
-        &json,
-        &decoded,
-        &tenant,
-        request.scope.as_deref(),
-        &settings.harmless_fields,
-    )
-    .ok_or("a number in it has no exact form")?;
+    let keys = scope::keys(&json, &decoded, &tenant, request.scope.as_deref(), &settings.harmless_fields)
+        .ok_or("a number in it has no exact form")?;
     Ok(Ask {
         keys,
         policy,
@@ -138,29 +122,16 @@ async fn store(cache: &Cache, ticket: &Ticket, request: &Request) -> Result<Entr
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": request.group}}],
     });
     let answer: Answer = answer::read(Surface::ChatCompletions, body.to_string().into())?;
-    let usage = Usage {
-        input_tokens: request.in_tok,
-        output_tokens: request.out_tok,
-    };
-    let answer = Answer {
-        usage: Some(usage),
-        ..answer
-    };
+    let usage = Usage { input_tokens: request.in_tok, output_tokens: request.out_tok };
+    let answer = Answer { usage: Some(usage), ..answer };
     let entry = cache.admit(ticket, &answer, "replay", None).await;
-    entry
-        .map(|entry| entry.id)
-        .map_err(|why| format!("an answer was not stored: {}", why.as_str()))
+    entry.map(|entry| entry.id).map_err(|why| format!("an answer was not stored: {}", why.as_str()))
 }
 
 /// Evenly spread texts.
 fn sample(trace: &[Request]) -> Vec<&str> {
     let step = (trace.len() / TIMED_TEXTS).max(1);
-    trace
-        .iter()
-        .step_by(step)
-        .take(TIMED_TEXTS)
-        .map(|request| request.text.as_str())
-        .collect()
+    trace.iter().step_by(step).take(TIMED_TEXTS).map(|request| request.text.as_str()).collect()
 }
 
 #[allow(clippy::too_many_arguments)] // What one pass found, handed over once.
@@ -180,25 +151,17 @@ fn report(
         .iter()
         .map(|request| {
             let next = numbers.len();
-            *numbers
-                .entry((&request.group, request.scope.as_deref()))
-                .or_insert(next)
+            *numbers.entry((&request.group, request.scope.as_deref())).or_insert(next)
         })
         .collect();
     let (hit_rate_interval, err_all_interval) = intervals(verdicts, &groups, RESAMPLES);
     let (requests, hits, errors) = (tally.all.requests, tally.all.hits, tally.all.errors);
-    let (precision, recall) = (
-        ratio(hits - errors, hits),
-        ratio(tally.true_positives, tally.true_positives + tally.false_negatives),
-    );
+    let (precision, recall) =
+        (ratio(hits - errors, hits), ratio(tally.true_positives, tally.true_positives + tally.false_negatives));
     let stats = cache.stats();
     let settings = cache.settings();
     let exact = [Tier::Exact, Tier::Normalised].map(Tier::as_str);
-    let exact_hits: usize = exact
-        .iter()
-        .filter_map(|tier| tally.by_tier.get(tier))
-        .map(|part| part.hits)
-        .sum();
+    let exact_hits: usize = exact.iter().filter_map(|tier| tally.by_tier.get(tier)).map(|part| part.hits).sum();
     Report {
         policy: options.policy.clone(),
         threshold: settings.semantic.enabled.then_some(settings.semantic.threshold),
@@ -213,11 +176,7 @@ fn report(
         err_hit: ratio(errors, hits),
         precision,
         recall,
-        f1: if precision + recall > 0.0 {
-            2.0 * precision * recall / (precision + recall)
-        } else {
-            0.0
-        },
+        f1: if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 },
         repeat_ceiling: ratio(repeats, requests),
         recall_of_ceiling: ratio(tally.true_positives, repeats),
         // A static threshold asks nobody: no shadow calls, no judge.
@@ -225,25 +184,17 @@ fn report(
         shadow_rate: 0.0,
         judge_rate: 0.0,
         exact_hit_rate: ratio(exact_hits, requests),
-        by_tier: tally
-            .by_tier
-            .into_iter()
-            .map(|(tier, part)| (tier.to_owned(), part))
-            .collect(),
+        by_tier: tally.by_tier.into_iter().map(|(tier, part)| (tier.to_owned(), part)).collect(),
         by_scope: tally.by_scope,
         by_decile: tally.by_decile,
         savings,
         entries: stats.entries,
         bytes: stats.bytes,
         index_bytes: stats.index_bytes,
-        latency_us: [
-            ("hash", took.hash.clone()),
-            ("embed", embed),
-            ("search", took.search.clone()),
-        ]
-        .into_iter()
-        .filter(|(_, took)| !took.is_empty())
-        .map(|(step, took)| (step.to_owned(), Latency::of(took)))
-        .collect(),
+        latency_us: [("hash", took.hash.clone()), ("embed", embed), ("search", took.search.clone())]
+            .into_iter()
+            .filter(|(_, took)| !took.is_empty())
+            .map(|(step, took)| (step.to_owned(), Latency::of(took)))
+            .collect(),
     }
 }

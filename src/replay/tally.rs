@@ -60,10 +60,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts all verdicts; `scope` names the scope of a request by its place.
     pub(super) fn of<'s>(verdicts: &[Verdict], scope: impl Fn(usize) -> Option<&'s str>) -> Tally {
-        let mut tally = Tally {
-            by_decile: vec![Part::default(); 10],
-            ..Tally::default()
-        };
+        let mut tally = Tally { by_decile: vec![Part::default(); 10], ..Tally::default() };
         for (at, &verdict) in verdicts.iter().enumerate() {
             tally.all.count(verdict);
             tally.by_decile[at * 10 / verdicts.len()].count(verdict);
@@ -114,11 +111,7 @@ pub(super) fn intervals(verdicts: &[Verdict], groups: &[usize], resamples: usize
         .collect();
     let mut bounds = |of: fn(&(f64, f64)) -> f64| {
         rates.sort_by(|one, other| of(one).total_cmp(&of(other)));
-        let at = |share: f64| {
-            rates
-                .get((share * (rates.len() - 1) as f64).round() as usize)
-                .map_or(0.0, of)
-        };
+        let at = |share: f64| rates.get((share * (rates.len() - 1) as f64).round() as usize).map_or(0.0, of);
         [at(0.025), at(0.975)]
     };
     (bounds(|rates| rates.0), bounds(|rates| rates.1))
@@ -138,31 +131,10 @@ mod tests {
         ];
         let scopes = ["a", "a", "b", "b"];
         let tally = Tally::of(&verdicts, |at| Some(scopes[at]));
-        assert_eq!(
-            tally.all,
-            Part {
-                requests: 4,
-                hits: 2,
-                errors: 1
-            }
-        );
+        assert_eq!(tally.all, Part { requests: 4, hits: 2, errors: 1 });
         assert_eq!((tally.true_positives, tally.false_negatives), (1, 1));
-        assert_eq!(
-            tally.by_scope["b"],
-            Part {
-                requests: 2,
-                hits: 1,
-                errors: 1
-            }
-        );
-        assert_eq!(
-            tally.by_tier["semantic"],
-            Part {
-                requests: 0,
-                hits: 1,
-                errors: 1
-            }
-        );
+        assert_eq!(tally.by_scope["b"], Part { requests: 2, hits: 1, errors: 1 });
+        assert_eq!(tally.by_tier["semantic"], Part { requests: 0, hits: 1, errors: 1 });
         assert_eq!(tally.by_decile.iter().map(|part| part.requests).sum::<usize>(), 4);
         let (hits, errors) = intervals(&verdicts, &[0, 0, 1, 1], 200);
         assert!(hits[0] <= 0.5 && hits[1] >= 0.5 && errors[0] <= 0.25 && errors[1] >= 0.25);

@@ -54,28 +54,16 @@ fn request(row: &Map<String, Value>, scope_field: &str) -> Result<Request, Strin
         _ => return Err("expected `text` (a string) or `messages` (an array)".to_owned()),
     };
     let body = serde_json::json!({"model": "replay", "messages": messages}).to_string();
-    let group = row
-        .get("group")
-        .and_then(word)
-        .ok_or("expected `group`: what has one right answer")?;
+    let group = row.get("group").and_then(word).ok_or("expected `group`: what has one right answer")?;
     let t = match row.get("t") {
         None | Some(Value::Null) => 0.0,
-        Some(value) => value
-            .as_f64()
-            .filter(|t| t.is_finite() && *t >= 0.0)
-            .ok_or("expected `t` in seconds, 0 or more")?,
+        Some(value) => {
+            value.as_f64().filter(|t| t.is_finite() && *t >= 0.0).ok_or("expected `t` in seconds, 0 or more")?
+        }
     };
     let tokens = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
     let scope = row.get(scope_field).and_then(word);
-    Ok(Request {
-        body,
-        text,
-        group,
-        scope,
-        t,
-        in_tok: tokens("in_tok"),
-        out_tok: tokens("out_tok"),
-    })
+    Ok(Request { body, text, group, scope, t, in_tok: tokens("in_tok"), out_tok: tokens("out_tok") })
 }
 
 /// A string or a number, as a word.
@@ -90,11 +78,7 @@ fn word(value: &Value) -> Option<String> {
 /// The text of the last message, for embedding ahead.
 fn last_text(messages: &[Value]) -> Result<String, String> {
     let last = messages.last().ok_or("`messages` is empty")?;
-    Ok(last
-        .get("content")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned())
+    Ok(last.get("content").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
@@ -105,14 +89,7 @@ mod tests {
     fn reads_and_names_the_line_at_fault() {
         let good = "{\"text\":\"a\",\"group\":1,\"src\":\"x\",\"t\":2.5,\"in_tok\":3}\n\n{\"messages\":[{\"role\":\"user\",\"content\":\"b\"}],\"group\":\"g\"}\n";
         let requests = read(good.as_bytes(), "src").unwrap();
-        let of = |at: usize| {
-            (
-                &*requests[at].text,
-                &*requests[at].group,
-                requests[at].scope.as_deref(),
-                requests[at].t,
-            )
-        };
+        let of = |at: usize| (&*requests[at].text, &*requests[at].group, requests[at].scope.as_deref(), requests[at].t);
         assert_eq!(of(0), ("a", "1", Some("x"), 2.5));
         assert_eq!(of(1), ("b", "g", None, 0.0));
         let table = [

@@ -33,11 +33,7 @@ pub fn next(error: &Error, tried: Tried, settings: &config::Retry) -> Next {
     if !error.is_target_fault() || tried.elapsed >= settings.total_timeout {
         return Next::GiveUp;
     }
-    let instead = if tried.more_targets {
-        Next::NextTarget
-    } else {
-        Next::GiveUp
-    };
+    let instead = if tried.more_targets { Next::NextTarget } else { Next::GiveUp };
     if !error.is_transient() || tried.tries >= settings.attempts {
         return instead;
     }
@@ -48,18 +44,12 @@ pub fn next(error: &Error, tried: Tried, settings: &config::Retry) -> Next {
         Some(asked) => asked,
         None => backoff(tried, settings),
     };
-    if tried.elapsed + wait >= settings.total_timeout {
-        instead
-    } else {
-        Next::Retry(wait)
-    }
+    if tried.elapsed + wait >= settings.total_timeout { instead } else { Next::Retry(wait) }
 }
 
 /// Doubles with each try; between half and all of it, so that callers do not come back in step.
 fn backoff(tried: Tried, settings: &config::Retry) -> Duration {
-    let doubled = settings
-        .backoff
-        .saturating_mul(1u32.checked_shl(tried.tries.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled = settings.backoff.saturating_mul(1u32.checked_shl(tried.tries.saturating_sub(1)).unwrap_or(u32::MAX));
     doubled.min(settings.backoff_max).mul_f64(0.5 + 0.5 * tried.jitter)
 }
 
@@ -103,12 +93,7 @@ mod tests {
             (error(ErrorKind::InvalidRequest), 1, true, 0, Next::GiveUp),
         ];
         for (error, tries, more_targets, elapsed_s, expected) in table {
-            let tried = Tried {
-                tries,
-                more_targets,
-                elapsed: Duration::from_secs(elapsed_s),
-                jitter: 0.0,
-            };
+            let tried = Tried { tries, more_targets, elapsed: Duration::from_secs(elapsed_s), jitter: 0.0 };
             assert_eq!(next(&error, tried, &settings), expected, "{error:?} {tried:?}");
         }
     }

@@ -38,10 +38,7 @@ impl Router {
             targets: model
                 .targets
                 .iter()
-                .map(|target| Target {
-                    provider: target.provider.clone(),
-                    model: target.model.clone(),
-                })
+                .map(|target| Target { provider: target.provider.clone(), model: target.model.clone() })
                 .collect(),
             price: model.price,
         };
@@ -72,13 +69,7 @@ impl Router {
             return Ok(plan.clone());
         }
         let to = |provider: &str, model: &str| {
-            Ok(Plan {
-                targets: vec![Target {
-                    provider: provider.to_owned(),
-                    model: model.to_owned(),
-                }],
-                price: None,
-            })
+            Ok(Plan { targets: vec![Target { provider: provider.to_owned(), model: model.to_owned() }], price: None })
         };
         if let Some(provider) = having(model) {
             return to(provider, model);
@@ -86,10 +77,7 @@ impl Router {
         if let Some((provider, rest)) = model.split_once('/') {
             if !rest.is_empty() && self.providers.iter().any(|name| name == provider) {
                 return match self.models.get(rest) {
-                    Some(plan) => Ok(Plan {
-                        price: plan.price,
-                        ..to(provider, rest)?
-                    }),
+                    Some(plan) => Ok(Plan { price: plan.price, ..to(provider, rest)? }),
                     None => to(provider, rest),
                 };
             }
@@ -107,10 +95,7 @@ fn unknown(model: &str) -> Error {
         "The model `{shown}` does not exist: no provider is known to have it. GET /v1/models lists the models; \
          `provider/model` names a provider directly."
     );
-    Error {
-        param: Some("model".into()),
-        ..Error::new(ErrorKind::NotFound, message).with_code("model_not_found")
-    }
+    Error { param: Some("model".into()), ..Error::new(ErrorKind::NotFound, message).with_code("model_not_found") }
 }
 
 #[cfg(test)]
@@ -118,14 +103,8 @@ mod tests {
     use super::*;
 
     fn router(default_provider: Option<&str>) -> Router {
-        let target = |provider: &str, model: &str| Target {
-            provider: provider.to_owned(),
-            model: model.to_owned(),
-        };
-        let fast = Plan {
-            targets: vec![target("a", "small"), target("b", "tiny")],
-            price: None,
-        };
+        let target = |provider: &str, model: &str| Target { provider: provider.to_owned(), model: model.to_owned() };
+        let fast = Plan { targets: vec![target("a", "small"), target("b", "tiny")], price: None };
         Router {
             models: HashMap::from([("fast".to_owned(), fast)]),
             providers: vec!["a".to_owned(), "b".to_owned()],
@@ -148,10 +127,8 @@ mod tests {
         ];
         for (model, default, expected) in table {
             let plan = router(default).plan(model, having);
-            let first = plan
-                .as_ref()
-                .ok()
-                .map(|plan| (plan.targets[0].provider.as_str(), plan.targets[0].model.as_str()));
+            let first =
+                plan.as_ref().ok().map(|plan| (plan.targets[0].provider.as_str(), plan.targets[0].model.as_str()));
             assert_eq!(first, expected, "{model}");
             if let Err(error) = &plan {
                 assert_eq!((error.status(), error.code), (404, Some("model_not_found")));

@@ -16,10 +16,7 @@ const MOST: i64 = 100 * 100;
 impl RetryBudget {
     /// A budget of `percent` retries per hundred requests, beside a small reserve.
     pub fn new(percent: u32) -> RetryBudget {
-        RetryBudget {
-            percent: i64::from(percent),
-            tokens: AtomicI64::new(RESERVE),
-        }
+        RetryBudget { percent: i64::from(percent), tokens: AtomicI64::new(RESERVE) }
     }
 
     /// A request came.
@@ -32,9 +29,7 @@ impl RetryBudget {
     /// Takes one retry, if the budget has it.
     pub fn take(&self) -> bool {
         self.tokens
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
-                (tokens >= 100).then(|| tokens - 100)
-            })
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| (tokens >= 100).then(|| tokens - 100))
             .is_ok()
     }
 }

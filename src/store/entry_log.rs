@@ -84,17 +84,7 @@ impl EntryLog {
         }
         file.seek(SeekFrom::Start(log_length))?;
         let live_bytes = sizes.values().sum();
-        Ok((
-            EntryLog {
-                path,
-                file,
-                length: log_length,
-                live: sizes,
-                live_bytes,
-                unsynced: false,
-            },
-            recovery,
-        ))
+        Ok((EntryLog { path, file, length: log_length, live: sizes, live_bytes, unsynced: false }, recovery))
     }
 
     /// Appends `entry`. On an error nothing of it stays in the log.
@@ -116,9 +106,7 @@ impl EntryLog {
             return Ok(());
         }
         let mut payload = vec![KIND_REMOVE];
-        known
-            .iter()
-            .for_each(|id| payload.extend_from_slice(&id.0.to_le_bytes()));
+        known.iter().for_each(|id| payload.extend_from_slice(&id.0.to_le_bytes()));
         self.write(&payload)?;
         for id in known {
             self.live_bytes -= self.live.remove(&id).unwrap_or(0);
@@ -177,12 +165,8 @@ impl EntryLog {
 
     /// Writes one record whole, or takes back what was written of it. Gives its size.
     fn write(&mut self, payload: &[u8]) -> io::Result<u64> {
-        let length = u32::try_from(payload.len()).map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "an entry of 4 GiB or more cannot be stored",
-            )
-        })?;
+        let length = u32::try_from(payload.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "an entry of 4 GiB or more cannot be stored"))?;
         let mut record = Vec::with_capacity(RECORD_HEADER + payload.len());
         record.extend_from_slice(&MARK);
         record.extend_from_slice(&length.to_le_bytes());
@@ -201,19 +185,11 @@ impl EntryLog {
 }
 
 fn open_locked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     file.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => io::Error::new(
             io::ErrorKind::WouldBlock,
-            format!(
-                "{} is in use by another askonce; stop it, or give this one its own --data-dir",
-                path.display()
-            ),
+            format!("{} is in use by another askonce; stop it, or give this one its own --data-dir", path.display()),
         ),
         fs::TryLockError::Error(error) => error,
     })?;
@@ -252,11 +228,7 @@ fn scan(bytes: &[u8], notes: &mut Vec<String>, path: &Path) -> Scan {
                 .find(|&next| record_at(bytes, next).is_some())
             {
                 Some(next) => {
-                    notes.push(format!(
-                        "{}: {} bytes at offset {at} are damaged; skipped",
-                        path.display(),
-                        next - at
-                    ));
+                    notes.push(format!("{}: {} bytes at offset {at} are damaged; skipped", path.display(), next - at));
                     at = next;
                     continue;
                 }
@@ -271,11 +243,7 @@ fn scan(bytes: &[u8], notes: &mut Vec<String>, path: &Path) -> Scan {
     let mut kept: Vec<(usize, Entry, u64)> = live.into_values().collect();
     kept.sort_unstable_by_key(|(at, ..)| *at);
     let sizes = kept.iter().map(|(_, entry, size)| (entry.id, *size)).collect();
-    Scan {
-        entries: kept.into_iter().map(|(_, entry, _)| entry).collect(),
-        sizes,
-        end,
-    }
+    Scan { entries: kept.into_iter().map(|(_, entry, _)| entry).collect(), sizes, end }
 }
 
 fn apply(
@@ -291,10 +259,9 @@ fn apply(
             Ok(entry) => {
                 live.insert(entry.id, (at, entry, size));
             }
-            Err(why) => notes.push(format!(
-                "{}: the entry at offset {at} cannot be read: {why}; skipped",
-                path.display()
-            )),
+            Err(why) => {
+                notes.push(format!("{}: the entry at offset {at} cannot be read: {why}; skipped", path.display()))
+            }
         },
         Some((&KIND_REMOVE, ids)) => {
             for id in ids.chunks_exact(8) {
@@ -304,10 +271,7 @@ fn apply(
             }
         }
         Some((&KIND_CLEAR, _)) => live.clear(),
-        _ => notes.push(format!(
-            "{}: a record of unknown kind at offset {at}; skipped",
-            path.display()
-        )),
+        _ => notes.push(format!("{}: a record of unknown kind at offset {at}; skipped", path.display())),
     }
 }
 
@@ -349,10 +313,7 @@ mod tests {
                 body: format!("{{\"id\":\"x\",\"n\":{id}}}").into(),
                 id_span: Some(6..9),
                 created_span: None,
-                usage: Some(Usage {
-                    input_tokens: 3,
-                    output_tokens: id,
-                }),
+                usage: Some(Usage { input_tokens: 3, output_tokens: id }),
                 ending: Ending::Whole,
                 tool_calls: false,
             },
@@ -374,12 +335,7 @@ mod tests {
         assert!(recovery.entries.is_empty() && recovery.notes.is_empty());
         (1..=4).for_each(|id| log.append(&entry(id)).unwrap());
         log.remove(&[EntryId(2), EntryId(99)]).unwrap();
-        assert!(
-            EntryLog::open(dir.path())
-                .unwrap_err()
-                .to_string()
-                .contains("in use by another askonce")
-        );
+        assert!(EntryLog::open(dir.path()).unwrap_err().to_string().contains("in use by another askonce"));
         drop(log);
         let (mut log, recovery) = EntryLog::open(dir.path()).unwrap();
         assert_eq!(recovery.entries, [entry(1), entry(3), entry(4)]);
@@ -411,19 +367,11 @@ mod tests {
             let (mut log, recovery) = EntryLog::open(dir.path()).unwrap();
             let expected = ends.iter().filter(|&&end| end <= cut).count().saturating_sub(1);
             assert_eq!(recovery.entries.len(), expected, "cut at {cut}");
-            assert_eq!(
-                recovery.notes.is_empty(),
-                cut == 0 || ends.contains(&cut),
-                "cut at {cut}"
-            );
+            assert_eq!(recovery.notes.is_empty(), cut == 0 || ends.contains(&cut), "cut at {cut}");
             log.append(&entry(9)).unwrap();
             drop(log);
             let (_, again) = EntryLog::open(dir.path()).unwrap();
-            assert_eq!(
-                (again.entries.len(), again.notes.len()),
-                (expected + 1, 0),
-                "cut at {cut}"
-            );
+            assert_eq!((again.entries.len(), again.notes.len()), (expected + 1, 0), "cut at {cut}");
         }
     }
 
@@ -452,9 +400,6 @@ mod tests {
         fs::write(dir.path().join("entries.log"), "something else entirely").unwrap();
         let (_, recovery) = EntryLog::open(dir.path()).unwrap();
         assert!(recovery.notes[0].contains("set aside"));
-        assert_eq!(
-            fs::read(dir.path().join("entries.log.unreadable-1")).unwrap(),
-            b"something else entirely"
-        );
+        assert_eq!(fs::read(dir.path().join("entries.log.unreadable-1")).unwrap(), b"something else entirely");
     }
 }

@@ -59,10 +59,7 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         cost_micro_usd: entry.cost.map(|cost| cost.0),
         id_span: entry.answer.id_span.as_ref().map(|span| (span.start, span.end)),
         created_span: entry.answer.created_span.as_ref().map(|span| (span.start, span.end)),
-        usage: entry
-            .answer
-            .usage
-            .map(|usage| (usage.input_tokens, usage.output_tokens)),
+        usage: entry.answer.usage.map(|usage| (usage.input_tokens, usage.output_tokens)),
         tool_calls: entry.answer.tool_calls,
     };
     let at = out.len();
@@ -78,9 +75,7 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
 pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
     let (length, rest) = bytes.split_at_checked(4).ok_or("no row length")?;
     let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-    let (row, body) = rest
-        .split_at_checked(length)
-        .ok_or("the row is longer than its record")?;
+    let (row, body) = rest.split_at_checked(length).ok_or("the row is longer than its record")?;
     let row: Row = serde_json::from_slice(row).map_err(|error| error.to_string())?;
     let span = |span: Option<(usize, usize)>| match span {
         Some((start, end)) if start <= end && end <= body.len() => Ok(Some(start..end)),
@@ -102,10 +97,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
             id_span: span(row.id_span)?,
             created_span: span(row.created_span)?,
             body: Bytes::copy_from_slice(body),
-            usage: row.usage.map(|(input_tokens, output_tokens)| Usage {
-                input_tokens,
-                output_tokens,
-            }),
+            usage: row.usage.map(|(input_tokens, output_tokens)| Usage { input_tokens, output_tokens }),
             ending: Ending::Whole,
             tool_calls: row.tool_calls,
         },

@@ -33,13 +33,11 @@ const RELOADS: &str = "askonce_config_reloads_total";
 static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
 
 /// Seconds, as the conventions advise for requests.
-const SECONDS: [f64; 16] = [
-    0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 40.96, 81.92,
-];
+const SECONDS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 40.96, 81.92];
 /// Seconds, for what takes microseconds.
-const SHORT_SECONDS: [f64; 13] = [
-    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5,
-];
+const SHORT_SECONDS: [f64; 13] =
+    [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5];
 const TOKENS: [f64; 14] = [
     1.0,
     4.0,
@@ -60,9 +58,7 @@ const COSINE: [f64; 14] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.
 
 /// Starts the registry, once for the process.
 pub fn start() -> Result<PrometheusHandle, String> {
-    HANDLE
-        .get_or_init(|| install().map_err(|error| error.to_string()))
-        .clone()
+    HANDLE.get_or_init(|| install().map_err(|error| error.to_string())).clone()
 }
 
 fn install() -> Result<PrometheusHandle, BuildError> {
@@ -81,21 +77,13 @@ fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 fn describe() {
-    describe_histogram!(
-        REQUEST_DURATION,
-        Unit::Seconds,
-        "From the request's arrival to the end of its reply."
-    );
+    describe_histogram!(REQUEST_DURATION, Unit::Seconds, "From the request's arrival to the end of its reply.");
     describe_histogram!(
         FIRST_TOKEN,
         Unit::Seconds,
         "From the request's arrival to the first words of a streamed reply."
     );
-    describe_histogram!(
-        PER_TOKEN,
-        Unit::Seconds,
-        "Time per output token after the first, of streamed replies."
-    );
+    describe_histogram!(PER_TOKEN, Unit::Seconds, "Time per output token after the first, of streamed replies.");
     describe_histogram!(TOKEN_USAGE, "Tokens that providers counted, by gen_ai_token_type.");
     describe_histogram!(
         UPSTREAM_DURATION,
@@ -104,42 +92,21 @@ fn describe() {
     );
     describe_counter!(LOOKUPS, "Cache lookups by outcome, tier and reason.");
     describe_histogram!(SIMILARITY, "Similarity of the nearest stored question, by outcome.");
-    describe_histogram!(
-        LOOKUP_DURATION,
-        Unit::Seconds,
-        "Time of a lookup's steps: hash, embed, search."
-    );
+    describe_histogram!(LOOKUP_DURATION, Unit::Seconds, "Time of a lookup's steps: hash, embed, search.");
     describe_counter!(STORED, "Answers by what became of them: stored, or why not.");
     describe_gauge!(SAVED, "US dollars that hits did not cost, where prices are known.");
     describe_counter!(SAVED_TOKENS, "Tokens that hits did not cost, by gen_ai_token_type.");
-    describe_counter!(
-        FLIGHT_WAITS,
-        "Requests that waited for an identical one in flight, by how that ended."
-    );
+    describe_counter!(FLIGHT_WAITS, "Requests that waited for an identical one in flight, by how that ended.");
     describe_counter!(UPSTREAM_ATTEMPTS, "Requests sent to providers, by outcome.");
     describe_counter!(RELOADS, "Configuration reloads, by outcome.");
     describe_gauge!("askonce_cache_entries", "Stored answers.");
-    describe_gauge!(
-        "askonce_cache_bytes",
-        Unit::Bytes,
-        "Bytes that stored answers are charged with."
-    );
+    describe_gauge!("askonce_cache_bytes", Unit::Bytes, "Bytes that stored answers are charged with.");
     describe_gauge!("askonce_cache_evicted", "Entries that left for room since the start.");
-    describe_gauge!(
-        "askonce_cache_expired",
-        "Entries that left because they had expired since the start."
-    );
-    describe_gauge!(
-        "askonce_cache_write_errors",
-        "Changes that could not be written to disk since the start."
-    );
+    describe_gauge!("askonce_cache_expired", "Entries that left because they had expired since the start.");
+    describe_gauge!("askonce_cache_write_errors", "Changes that could not be written to disk since the start.");
     describe_gauge!("askonce_index_vectors", "Vectors in the index.");
     describe_gauge!("askonce_index_scopes", "Scopes that hold vectors.");
-    describe_gauge!(
-        "askonce_index_bytes",
-        Unit::Bytes,
-        "Bytes of the index in memory, about."
-    );
+    describe_gauge!("askonce_index_bytes", Unit::Bytes, "Bytes of the index in memory, about.");
     describe_gauge!("askonce_requests_in_flight", "Requests being served now.");
 }
 

@@ -71,22 +71,12 @@ pub enum ErrorKind {
 impl Error {
     /// An error of `kind` with a message for the caller.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error {
-            kind,
-            message: message.into(),
-            param: None,
-            code: None,
-            retry_after: None,
-            reply: None,
-        }
+        Error { kind, message: message.into(), param: None, code: None, retry_after: None, reply: None }
     }
 
     /// A wrong request, with the field at fault.
     pub fn invalid(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Error {
-        Error {
-            param: Some(param.into()),
-            ..Error::new(ErrorKind::InvalidRequest, message)
-        }
+        Error { param: Some(param.into()), ..Error::new(ErrorKind::InvalidRequest, message) }
     }
 
     /// Adds the stable word.

@@ -22,9 +22,7 @@ impl std::str::FromStr for EntryId {
                 text.chars().count()
             ));
         }
-        u64::from_str_radix(text, 16)
-            .map(EntryId)
-            .map_err(|_| "an entry id has hex digits only".to_owned())
+        u64::from_str_radix(text, 16).map(EntryId).map_err(|_| "an entry id has hex digits only".to_owned())
     }
 }
 

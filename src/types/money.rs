@@ -38,36 +38,12 @@ mod tests {
 
     #[test]
     fn price_rounds_up_and_never_overflows() {
-        let price = Price {
-            input_micro_usd_per_million: 150_000,
-            output_micro_usd_per_million: 600_000,
-        };
-        assert_eq!(
-            price.of(Usage {
-                input_tokens: 1000,
-                output_tokens: 500
-            }),
-            MicroUsd(450)
-        );
-        assert_eq!(
-            price.of(Usage {
-                input_tokens: 1,
-                output_tokens: 0
-            }),
-            MicroUsd(1)
-        );
+        let price = Price { input_micro_usd_per_million: 150_000, output_micro_usd_per_million: 600_000 };
+        assert_eq!(price.of(Usage { input_tokens: 1000, output_tokens: 500 }), MicroUsd(450));
+        assert_eq!(price.of(Usage { input_tokens: 1, output_tokens: 0 }), MicroUsd(1));
         assert_eq!(price.of(Usage::default()), MicroUsd(0));
-        let huge = Price {
-            input_micro_usd_per_million: u64::MAX,
-            output_micro_usd_per_million: u64::MAX,
-        };
-        assert_eq!(
-            huge.of(Usage {
-                input_tokens: u64::MAX,
-                output_tokens: 1
-            }),
-            MicroUsd(u64::MAX)
-        );
+        let huge = Price { input_micro_usd_per_million: u64::MAX, output_micro_usd_per_million: u64::MAX };
+        assert_eq!(huge.of(Usage { input_tokens: u64::MAX, output_tokens: 1 }), MicroUsd(u64::MAX));
         assert_eq!(MicroUsd(450).to_string(), "0.000450");
     }
 }

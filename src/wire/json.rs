@@ -12,27 +12,18 @@ pub fn parse(bytes: &[u8]) -> Result<Json<'_>, Error> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Error::new(
             ErrorKind::InvalidRequest,
-            format!(
-                "The body is not valid UTF-8: byte {} is not. Send JSON encoded as UTF-8.",
-                error.valid_up_to()
-            ),
+            format!("The body is not valid UTF-8: byte {} is not. Send JSON encoded as UTF-8.", error.valid_up_to()),
         )
         .with_code("invalid_utf8")
     })?;
     if text.trim_ascii().is_empty() {
         return Err(
-            Error::new(ErrorKind::InvalidRequest, "The body is empty. Send a JSON object.").with_code("invalid_json"),
+            Error::new(ErrorKind::InvalidRequest, "The body is empty. Send a JSON object.").with_code("invalid_json")
         );
     }
-    serde_json::from_str::<Tree<'_>>(text)
-        .map(|tree| tree.0)
-        .map_err(|error| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                format!("The body is not valid JSON: {error}."),
-            )
-            .with_code("invalid_json")
-        })
+    serde_json::from_str::<Tree<'_>>(text).map(|tree| tree.0).map_err(|error| {
+        Error::new(ErrorKind::InvalidRequest, format!("The body is not valid JSON: {error}.")).with_code("invalid_json")
+    })
 }
 
 /// Where the value of a top-level `key` stands in `text`, whatever its kind.
@@ -148,9 +139,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
             fields.push((key, value));
         }
         match duplicate(&fields) {
-            Some(key) => Err(A::Error::custom(format!(
-                "the key \"{key}\" stands twice in one object"
-            ))),
+            Some(key) => Err(A::Error::custom(format!("the key \"{key}\" stands twice in one object"))),
             None => Ok(Json::Object(fields)),
         }
     }
@@ -177,10 +166,7 @@ mod tests {
         let json = parse(body).unwrap();
         assert_eq!(json.get("b").and_then(Json::as_str), Some("x\ny"));
         assert_eq!(json.get("a").and_then(Json::as_array).map(<[_]>::len), Some(5));
-        assert_eq!(
-            span_of(body, "b").map(|span| &body[span]),
-            Some(br#""x\ny""#.as_slice())
-        );
+        assert_eq!(span_of(body, "b").map(|span| &body[span]), Some(br#""x\ny""#.as_slice()));
     }
 
     #[test]
@@ -192,10 +178,7 @@ mod tests {
             (b"{\"a\":1", "EOF"),
             (b"{\"a\":\xff}", "UTF-8: byte 5"),
             (br#"{"a":1,"a":2}"#, "\"a\" stands twice"),
-            (
-                br#"{"m":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"b":1}}"#,
-                "\"b\" stands twice",
-            ),
+            (br#"{"m":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"b":1}}"#, "\"b\" stands twice"),
             (deep.as_bytes(), "recursion limit"),
         ];
         for (body, expected) in table {

@@ -107,20 +107,13 @@ mod tests {
 
     #[test]
     fn reads_all_line_ends() {
-        for text in [
-            "data: a\n\ndata:b\n\n",
-            "data: a\r\n\r\ndata:b\r\n\r\n",
-            "data: a\r\rdata:b\r\r",
-        ] {
+        for text in ["data: a\n\ndata:b\n\n", "data: a\r\n\r\ndata:b\r\n\r\n", "data: a\r\rdata:b\r\r"] {
             let events = split(&[text.as_bytes()]);
             let seen: Vec<_> = events.iter().filter_map(|event| data(event)).collect();
             assert_eq!(seen, [b"a".as_slice(), b"b"], "{text:?}");
         }
         assert_eq!(data(b": keep-alive\n\n"), None);
-        assert_eq!(
-            data(b"event: x\ndata: 1\ndata: 2\n\n").as_deref(),
-            Some(b"1\n2".as_slice())
-        );
+        assert_eq!(data(b"event: x\ndata: 1\ndata: 2\n\n").as_deref(), Some(b"1\n2".as_slice()));
     }
 
     proptest! {

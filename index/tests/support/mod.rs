@@ -59,14 +59,7 @@ impl Sentences {
     pub fn new(width: usize, seed: u64) -> Sentences {
         let mut dice = Dice(seed);
         let basis = (0..(width / 3).max(4)).map(|_| dice.direction(width)).collect();
-        let mut sentences = Sentences {
-            width,
-            dice,
-            basis,
-            topics: Vec::new(),
-            shares: (0.7, 0.3),
-            decay: true,
-        };
+        let mut sentences = Sentences { width, dice, basis, topics: Vec::new(), shares: (0.7, 0.3), decay: true };
         sentences.topics = (0..2000).map(|_| unit(sentences.mix(vec![0.0; width], 1.0))).collect();
         sentences
     }
@@ -77,25 +70,14 @@ impl Sentences {
         let topics = (0..60).map(|_| dice.direction(width)).collect();
         let basis: Vec<Vec<f32>> = (0..(width / 8).max(4)).map(|_| dice.direction(width)).collect();
         let own = 0.8 / (basis.len() as f32).sqrt();
-        Sentences {
-            width,
-            dice,
-            basis,
-            topics,
-            shares: (0.55, own),
-            decay: false,
-        }
+        Sentences { width, dice, basis, topics, shares: (0.55, own), decay: false }
     }
 
     /// A sentence on one of the topics.
     pub fn sentence(&mut self) -> Vec<f32> {
         let topic = self.dice.below(self.topics.len());
         // The product of two draws makes low numbers common.
-        let topic = if self.decay {
-            topic * self.dice.below(self.topics.len()) / self.topics.len()
-        } else {
-            topic
-        };
+        let topic = if self.decay { topic * self.dice.below(self.topics.len()) / self.topics.len() } else { topic };
         let vector = self.topics[topic].iter().map(|x| x * self.shares.0).collect();
         let vector = self.mix(vector, self.shares.1);
         self.jitter(vector, 0.2)

@@ -20,10 +20,8 @@ pub(super) async fn fill(
     let candidates = candidates(folder, manifest);
     let found = candidates.iter().find(|dir| store::missing(dir, manifest).is_empty());
     let Some(dir) = found else {
-        let nearest = candidates
-            .iter()
-            .min_by_key(|dir| store::missing(dir, manifest).len())
-            .map_or(folder, PathBuf::as_path);
+        let nearest =
+            candidates.iter().min_by_key(|dir| store::missing(dir, manifest).len()).map_or(folder, PathBuf::as_path);
         return Err(format!(
             "the model is not there; {} lacks {}",
             nearest.display(),

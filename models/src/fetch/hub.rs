@@ -107,10 +107,8 @@ async fn attempt(
     if have > 0 {
         request = request.header(RANGE, format!("bytes={have}-"));
     }
-    let response = request
-        .send()
-        .await
-        .map_err(|error| Failure::Broken(format!("{}: {}", entry.path, whole(&error))))?;
+    let response =
+        request.send().await.map_err(|error| Failure::Broken(format!("{}: {}", entry.path, whole(&error))))?;
     let begin = match response.status() {
         StatusCode::OK => 0,
         StatusCode::PARTIAL_CONTENT if starts_at(&response, have) => have,
@@ -134,11 +132,7 @@ async fn receive(
     let disk = |error| Failure::Final(format!("cannot write {}: {error}", part.display()));
     let mut options = tokio::fs::OpenOptions::new();
     options.create(true).write(true);
-    let options = if begin > 0 {
-        options.append(true)
-    } else {
-        options.truncate(true)
-    };
+    let options = if begin > 0 { options.append(true) } else { options.truncate(true) };
     let mut file = options.open(part).await.map_err(disk)?;
     progress.advance(begin);
     let mut length = begin;
@@ -164,19 +158,14 @@ async fn receive(
     }
     file.flush().await.map_err(disk)?;
     if length < entry.bytes {
-        return Err(Failure::Broken(format!(
-            "{}: {length} bytes came instead of {}",
-            entry.path, entry.bytes
-        )));
+        return Err(Failure::Broken(format!("{}: {length} bytes came instead of {}", entry.path, entry.bytes)));
     }
     Ok(())
 }
 
 fn starts_at(response: &Response, offset: u64) -> bool {
     let range = response.headers().get(CONTENT_RANGE);
-    range
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with(&format!("bytes {offset}-")))
+    range.and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with(&format!("bytes {offset}-")))
 }
 
 fn length(path: &Path) -> u64 {

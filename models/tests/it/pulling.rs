@@ -40,12 +40,7 @@ impl Setting {
     fn hub(&mut self, manner: Manner) -> Hub {
         let files = self.manifest.source.files.iter();
         let files: HashMap<_, _> = files
-            .map(|entry| {
-                (
-                    entry.path.clone(),
-                    std::fs::read(self.source.path().join(&entry.path)).unwrap(),
-                )
-            })
+            .map(|entry| (entry.path.clone(), std::fs::read(self.source.path().join(&entry.path)).unwrap()))
             .collect();
         let hub = Hub::start(files, manner);
         self.sources.hub = Some(hub.endpoint.clone());
@@ -61,10 +56,7 @@ impl Setting {
     }
 
     fn pull_with(&self, from: Option<&Path>, progress: &dyn PullProgress) -> Result<Pulled, ModelError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(self.store().pull_from(&self.manifest, from, progress, &self.sources))
     }
 
@@ -156,11 +148,7 @@ fn a_later_run_goes_on_where_an_earlier_one_broke_off() {
     let pulled = setting.pull(None).unwrap();
     setting.assert_pulled(&pulled);
     assert!(first > 3 && good.requests().len() == 1, "{:?}", good.requests());
-    assert!(
-        good.requests()[0].contains("model.safetensors from "),
-        "{:?}",
-        good.requests()
-    );
+    assert!(good.requests()[0].contains("model.safetensors from "), "{:?}", good.requests());
 }
 
 #[test]
@@ -169,12 +157,7 @@ fn a_foreign_part_of_an_earlier_run_is_thrown_away() {
     let _bad = setting.hub(Manner::BreaksOffAfter(2000));
     setting.assert_refused("model.safetensors");
     let id = format!("tiny-{}", setting.manifest.short_revision());
-    let part = setting
-        .store()
-        .root()
-        .join(".pulling")
-        .join(id)
-        .join("model.safetensors.part");
+    let part = setting.store().root().join(".pulling").join(id).join("model.safetensors.part");
     let length = std::fs::metadata(&part).unwrap().len() as usize;
     std::fs::write(&part, vec![7; length]).unwrap();
     let good = setting.hub(Manner::Good);
@@ -198,11 +181,7 @@ fn bad_hubs_are_refused_by_what_they_did() {
         let _hub = setting.hub(manner);
         let begin = Instant::now();
         setting.assert_refused(word);
-        assert!(
-            begin.elapsed() < Duration::from_secs(5),
-            "{manner:?}: {:?}",
-            begin.elapsed()
-        );
+        assert!(begin.elapsed() < Duration::from_secs(5), "{manner:?}: {:?}", begin.elapsed());
     }
 }
 
@@ -228,10 +207,7 @@ fn with_from_only_that_folder_is_asked() {
     let hub = setting.hub(Manner::Good);
     let empty = tempfile::tempdir().unwrap();
     let error = setting.pull(Some(empty.path())).unwrap_err().to_string();
-    assert!(
-        error.contains("lacks config.json, tokenizer.json, model.safetensors"),
-        "{error}"
-    );
+    assert!(error.contains("lacks config.json, tokenizer.json, model.safetensors"), "{error}");
     let pulled = setting.pull(Some(setting.source.path())).unwrap();
     setting.assert_pulled(&pulled);
     assert!(hub.requests().is_empty());
@@ -241,10 +217,7 @@ fn with_from_only_that_folder_is_asked() {
 fn a_hugging_face_cache_is_understood_and_a_wrong_file_in_it_refused() {
     let mut setting = setting();
     let cache = tempfile::tempdir().unwrap();
-    let snapshot = cache
-        .path()
-        .join("models--test--tiny/snapshots")
-        .join(&setting.manifest.source.revision);
+    let snapshot = cache.path().join("models--test--tiny/snapshots").join(&setting.manifest.source.revision);
     std::fs::create_dir_all(&snapshot).unwrap();
     for entry in &setting.manifest.source.files {
         std::fs::copy(setting.source.path().join(&entry.path), snapshot.join(&entry.path)).unwrap();
@@ -270,10 +243,7 @@ fn a_store_that_cannot_be_written_is_named() {
     let _hub = setting.hub(Manner::Good);
     std::fs::write(setting.root.path().join("models"), "a file").unwrap();
     let error = setting.pull(None).unwrap_err().to_string();
-    assert!(
-        error.starts_with("cannot create ") && error.contains("models"),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot create ") && error.contains("models"), "{error}");
 }
 
 #[test]
@@ -293,9 +263,7 @@ fn two_at_once_share_one_download() {
 #[cfg(unix)]
 fn python(folder: &Path) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
-    let pip = std::process::Command::new("python3")
-        .args(["-m", "pip", "--version"])
-        .output();
+    let pip = std::process::Command::new("python3").args(["-m", "pip", "--version"]).output();
     if !pip.is_ok_and(|output| output.status.success()) {
         return None;
     }
@@ -323,10 +291,7 @@ with zipfile.ZipFile(out / "carrier-1.0-py3-none-any.whl", "w") as wheel:
     wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     wheel.writestr(info + "RECORD", "")
 "#;
-    let made = std::process::Command::new("python3")
-        .args(["-c", script])
-        .args([folder, source])
-        .status();
+    let made = std::process::Command::new("python3").args(["-c", script]).args([folder, source]).status();
     assert!(made.unwrap().success());
 }
 
@@ -361,11 +326,8 @@ fn a_python_package_gives_the_model() {
 #[test]
 fn a_python_that_is_not_there_or_hangs_is_an_error_in_words() {
     let mut setting = setting();
-    setting.manifest.python_packages = vec![PythonPackage {
-        name: "carrier".into(),
-        version: "1.0".into(),
-        folder: "model".into(),
-    }];
+    setting.manifest.python_packages =
+        vec![PythonPackage { name: "carrier".into(), version: "1.0".into(), folder: "model".into() }];
     setting.sources.python = Some(PathBuf::from("/nonexistent/python3"));
     setting.assert_refused("cannot run /nonexistent/python3");
     #[cfg(unix)]

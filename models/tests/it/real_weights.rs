@@ -38,28 +38,10 @@ fn vectors_are_those_of_an_independent_forward_pass() {
     let long = "The quick brown fox jumps over the lazy dog. ".repeat(40);
     // Text, its tokens, the first six components and the last, computed in 64-bit floats in NumPy.
     let cases: [(&str, usize, [f32; 7]); 4] = [
-        (
-            "How do I reset my password?",
-            9,
-            [
-                0.006903, -0.063023, -0.072044, -0.032496, -0.042709, 0.070429, -0.076237,
-            ],
-        ),
-        (
-            "",
-            2,
-            [-0.118838, 0.048299, -0.002548, -0.011011, 0.051951, 0.010292, -0.015717],
-        ),
-        (
-            "Grüße aus Köln! 🦀 東京",
-            11,
-            [0.072, 0.100249, 0.071748, -0.025158, -0.042703, 0.058419, 0.028877],
-        ),
-        (
-            &long,
-            256,
-            [0.062278, -0.057863, 0.072326, -0.005959, -0.045387, 0.005761, 0.089246],
-        ),
+        ("How do I reset my password?", 9, [0.006903, -0.063023, -0.072044, -0.032496, -0.042709, 0.070429, -0.076237]),
+        ("", 2, [-0.118838, 0.048299, -0.002548, -0.011011, 0.051951, 0.010292, -0.015717]),
+        ("Grüße aus Köln! 🦀 東京", 11, [0.072, 0.100249, 0.071748, -0.025158, -0.042703, 0.058419, 0.028877]),
+        (&long, 256, [0.062278, -0.057863, 0.072326, -0.005959, -0.045387, 0.005761, 0.089246]),
     ];
     let Some(all) = embed(&cases.map(|case| case.0)) else {
         return;
@@ -95,10 +77,7 @@ fn the_default_model_can_be_pulled() {
     let root = tempfile::tempdir().unwrap();
     let store = ModelStore::new(root.path().to_owned());
     let model = manifest("all-MiniLM-L6-v2").unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let pulled = runtime.block_on(store.pull(model, None, &Aloud)).unwrap();
     assert_eq!(store.locate(model), Some(pulled.dir));
     assert_eq!(store.verify(model).unwrap().bytes, model.total_bytes());

@@ -38,13 +38,8 @@ fn base() -> Value {
 /// Every leaf of a document, as a JSON pointer.
 fn leaves(value: &Value, at: String, out: &mut Vec<String>) {
     match value {
-        Value::Object(fields) => fields
-            .iter()
-            .for_each(|(key, value)| leaves(value, format!("{at}/{key}"), out)),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(i, value)| leaves(value, format!("{at}/{i}"), out)),
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| leaves(value, format!("{at}/{key}"), out)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, value)| leaves(value, format!("{at}/{i}"), out)),
         _ => out.push(at),
     }
 }
@@ -70,35 +65,18 @@ fn every_leaf_counts_in_its_place() {
         let keys = keys_of(&changed.to_string(), "t", None).unwrap();
         let harmless = pointer == "/stream" || pointer == "/user";
         assert_eq!(keys.exact == original.exact, harmless, "{pointer}");
-        assert_eq!(
-            keys.scope == original.scope,
-            harmless || pointer == QUESTION,
-            "{pointer}"
-        );
-        assert_eq!(
-            keys.normalised == original.normalised,
-            harmless || pointer == QUESTION,
-            "{pointer}"
-        );
+        assert_eq!(keys.scope == original.scope, harmless || pointer == QUESTION, "{pointer}");
+        assert_eq!(keys.normalised == original.normalised, harmless || pointer == QUESTION, "{pointer}");
     }
 }
 
 #[test]
 fn tenants_and_sub_scopes_are_apart() {
     let body = base().to_string();
-    let all = [
-        ("t", None),
-        ("u", None),
-        ("t", Some("")),
-        ("t", Some("a")),
-        ("tu", None),
-    ];
+    let all = [("t", None), ("u", None), ("t", Some("")), ("t", Some("a")), ("tu", None)];
     for (i, one) in all.iter().enumerate() {
         for other in &all[i + 1..] {
-            let (one, other) = (
-                keys_of(&body, one.0, one.1).unwrap(),
-                keys_of(&body, other.0, other.1).unwrap(),
-            );
+            let (one, other) = (keys_of(&body, one.0, one.1).unwrap(), keys_of(&body, other.0, other.1).unwrap());
             assert!(one.scope != other.scope && one.exact != other.exact && one.normalised != other.normalised);
         }
     }
@@ -114,11 +92,7 @@ fn the_same_request_written_otherwise_is_the_same() {
 #[test]
 fn numbers_that_doubles_cannot_tell_apart_are_not_cached() {
     let of = |seed: &str| {
-        keys_of(
-            &format!(r#"{{"model":"m","seed":{seed},"messages":[{{"role":"user","content":"x"}}]}}"#),
-            "t",
-            None,
-        )
+        keys_of(&format!(r#"{{"model":"m","seed":{seed},"messages":[{{"role":"user","content":"x"}}]}}"#), "t", None)
     };
     assert_eq!(of("123456789012345678901234567890"), None);
     assert_eq!(of("1e300"), None);

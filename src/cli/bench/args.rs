@@ -193,12 +193,7 @@ impl BenchArgs {
             ScenarioChoice::SemanticHit => vec![Scenario::SemanticHit],
             ScenarioChoice::Streaming => vec![Scenario::Streaming],
             ScenarioChoice::All => {
-                vec![
-                    Scenario::Passthrough,
-                    Scenario::ExactHit,
-                    Scenario::SemanticHit,
-                    Scenario::Streaming,
-                ]
+                vec![Scenario::Passthrough, Scenario::ExactHit, Scenario::SemanticHit, Scenario::Streaming]
             }
         }
     }
@@ -260,10 +255,9 @@ impl BenchArgs {
         if !(1..=600_000).contains(&self.timeout_ms) {
             return refuse("timeout-ms", "1 to 600000", &self.timeout_ms);
         }
-        for (option, got) in [
-            ("upstream-latency-ms", self.upstream_latency_ms),
-            ("chunk-latency-ms", self.chunk_latency_ms),
-        ] {
+        for (option, got) in
+            [("upstream-latency-ms", self.upstream_latency_ms), ("chunk-latency-ms", self.chunk_latency_ms)]
+        {
             if got >= self.timeout_ms {
                 return refuse(option, &format!("below --timeout-ms ({})", self.timeout_ms), &got);
             }
@@ -283,9 +277,7 @@ impl BenchArgs {
             }
         }
         if self.entries > 0 && !self.scenarios().iter().any(|scenario| scenario.is_hit()) {
-            return Err(BenchError::Usage(
-                "--entries needs --scenario exact_hit, semantic_hit or all".into(),
-            ));
+            return Err(BenchError::Usage("--entries needs --scenario exact_hit, semantic_hit or all".into()));
         }
         Ok(())
     }

@@ -22,12 +22,7 @@ impl Endpoint {
     /// An endpoint on loopback.
     pub fn local(port: u16) -> Endpoint {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Endpoint {
-            address,
-            host: address.to_string(),
-            prefix: String::new(),
-            api_key: None,
-        }
+        Endpoint { address, host: address.to_string(), prefix: String::new(), api_key: None }
     }
 
     /// The endpoint that `url` names; a path of `/v1` at its end may be there or not.
@@ -45,10 +40,7 @@ impl Endpoint {
         }
         let path = path.trim_end_matches('/');
         let path = path.strip_suffix("v1").unwrap_or(path).trim_end_matches('/');
-        let with_port = if authority
-            .rsplit(':')
-            .next()
-            .is_some_and(|port| port.parse::<u16>().is_ok())
+        let with_port = if authority.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok())
             && !authority.ends_with(']')
         {
             authority.to_owned()
@@ -62,21 +54,10 @@ impl Endpoint {
             .ok_or_else(|| refuse("the host or port is unknown"))?;
         let bad_key = |key: &String| !key.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
         if api_key.as_ref().is_some_and(bad_key) {
-            return Err(BenchError::Usage(
-                "--api-key must be printable ASCII without spaces".into(),
-            ));
+            return Err(BenchError::Usage("--api-key must be printable ASCII without spaces".into()));
         }
-        let prefix = if path.is_empty() {
-            String::new()
-        } else {
-            format!("/{path}")
-        };
-        Ok(Endpoint {
-            address,
-            host: authority.to_owned(),
-            prefix,
-            api_key,
-        })
+        let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
+        Ok(Endpoint { address, host: authority.to_owned(), prefix, api_key })
     }
 
     /// `host:port` as it was given.
@@ -136,9 +117,7 @@ impl Connection {
             Ok(stream)
         };
         match connect() {
-            Ok(stream) => Ok(Connection {
-                inbound: Inbound::new(stream),
-            }),
+            Ok(stream) => Ok(Connection { inbound: Inbound::new(stream) }),
             Err(error) => Err(Fault::from_io(FaultKind::Connect, &error)),
         }
     }
@@ -153,30 +132,17 @@ impl Connection {
         let head = match self.inbound.read_head().map_err(failed)? {
             Some(head) => head,
             None => {
-                return Err(Fault::new(
-                    FaultKind::Broken,
-                    "the connection was closed instead of an answer",
-                ));
+                return Err(Fault::new(FaultKind::Broken, "the connection was closed instead of an answer"));
             }
         };
         let Some(status) = head.status() else {
-            return Err(Fault::new(
-                FaultKind::Garbled,
-                format!("not a status line: {:?}", head.start_line()),
-            ));
+            return Err(Fault::new(FaultKind::Garbled, format!("not a status line: {:?}", head.start_line())));
         };
         let framing = head.framing(Framing::ToClose).map_err(failed)?;
         let mut first_byte = None;
-        self.inbound
-            .read_body(framing, body, || _ = first_byte.get_or_insert_with(Instant::now))
-            .map_err(failed)?;
+        self.inbound.read_body(framing, body, || _ = first_byte.get_or_insert_with(Instant::now)).map_err(failed)?;
         let ended = Instant::now();
-        Ok(Reply {
-            head,
-            status,
-            first_byte: first_byte.unwrap_or(ended),
-            ended,
-        })
+        Ok(Reply { head, status, first_byte: first_byte.unwrap_or(ended), ended })
     }
 }
 
@@ -189,22 +155,10 @@ mod tests {
         let endpoint = Endpoint::parse("http://127.0.0.1:8080/gate/v1/", Some("k".into())).unwrap();
         assert_eq!((endpoint.address.port(), endpoint.prefix.as_str()), (8080, "/gate"));
         let wire = String::from_utf8(endpoint.post_chat("x-a: b\r\n", "{}")).unwrap();
-        assert!(
-            wire.starts_with("POST /gate/v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n"),
-            "{wire}"
-        );
+        assert!(wire.starts_with("POST /gate/v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n"), "{wire}");
         assert!(wire.contains("authorization: Bearer k\r\nx-a: b\r\n"), "{wire}");
-        assert_eq!(
-            Endpoint::parse("http://[::1]", None).unwrap().address.to_string(),
-            "[::1]:80"
-        );
-        for url in [
-            "127.0.0.1:80",
-            "https://localhost",
-            "http://",
-            "http://a@127.0.0.1",
-            "http://127.0.0.1:8080/?a",
-        ] {
+        assert_eq!(Endpoint::parse("http://[::1]", None).unwrap().address.to_string(), "[::1]:80");
+        for url in ["127.0.0.1:80", "https://localhost", "http://", "http://a@127.0.0.1", "http://127.0.0.1:8080/?a"] {
             let error = Endpoint::parse(url, None).unwrap_err().to_string();
             assert!(error.contains("expected something like"), "{url}: {error}");
         }

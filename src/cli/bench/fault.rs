@@ -38,10 +38,7 @@ pub struct Fault {
 impl Fault {
     /// A fault with its particulars.
     pub fn new(kind: FaultKind, detail: impl Into<String>) -> Fault {
-        Fault {
-            kind,
-            detail: detail.into(),
-        }
+        Fault { kind, detail: detail.into() }
     }
 
     /// The fault for an I/O error: a timeout, or else `kind`.
@@ -71,20 +68,14 @@ struct FaultCount {
 impl Faults {
     /// Counts `fault`.
     pub fn add(&mut self, fault: Fault) {
-        let entry = self.0.entry(fault.kind).or_insert_with(|| FaultCount {
-            count: 0,
-            example: fault.detail,
-        });
+        let entry = self.0.entry(fault.kind).or_insert_with(|| FaultCount { count: 0, example: fault.detail });
         entry.count += 1;
     }
 
     /// Counts all of `others`.
     pub fn merge(&mut self, others: &Faults) {
         for (&kind, other) in &others.0 {
-            let entry = self.0.entry(kind).or_insert_with(|| FaultCount {
-                count: 0,
-                example: other.example.clone(),
-            });
+            let entry = self.0.entry(kind).or_insert_with(|| FaultCount { count: 0, example: other.example.clone() });
             entry.count += other.count;
         }
     }
@@ -103,9 +94,7 @@ impl Faults {
     /// One line for each kind.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(kind, entry)| {
-            let name = serde_json::to_value(kind)
-                .ok()
-                .and_then(|value| value.as_str().map(str::to_owned));
+            let name = serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(str::to_owned));
             format!("{} × {}: {}", entry.count, name.unwrap_or_default(), entry.example)
         })
     }

@@ -31,9 +31,7 @@ fn parse_cpu_s(stat: &str) -> Option<f64> {
 }
 
 fn parse_status_mb(status: &str, key: &str) -> Option<f64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0 / 1e6)
 }
@@ -57,16 +55,12 @@ impl Host {
     /// This host, now.
     pub fn this() -> Host {
         let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpu_info
-            .lines()
-            .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let cpu = cpu_info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Host {
             cpu: cpu.map(|(_, name)| name.trim().to_owned()),
             cores: std::thread::available_parallelism().ok().map(usize::from),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
-                .ok()
-                .map(|text| text.trim().to_owned()),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| text.trim().to_owned()),
             load_1m: fs::read_to_string("/proc/loadavg")
                 .ok()
                 .and_then(|text| text.split_ascii_whitespace().next()?.parse().ok()),

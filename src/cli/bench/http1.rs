@@ -39,8 +39,7 @@ impl Head {
 
     /// Whether the sender means to close the connection after this message.
     pub fn closes(&self) -> bool {
-        self.get("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// How long the body is. `to_close` is what a body without a length means: until the end for a response, none for
@@ -56,18 +55,14 @@ impl Head {
         match self.get("content-length") {
             Some(text) => match text.parse() {
                 Ok(length) if length <= BODY_BYTES_MAX => Ok(Framing::Length(length)),
-                _ => Err(garbled(format!(
-                    "content-length {text:?} is not a length up to {BODY_BYTES_MAX}"
-                ))),
+                _ => Err(garbled(format!("content-length {text:?} is not a length up to {BODY_BYTES_MAX}"))),
             },
             None => Ok(to_close),
         }
     }
 
     fn lines(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .split(|&byte| byte == b'\n')
-            .map(|line| str::from_utf8(line).unwrap_or_default().trim_end())
+        self.0.split(|&byte| byte == b'\n').map(|line| str::from_utf8(line).unwrap_or_default().trim_end())
     }
 }
 
@@ -94,12 +89,7 @@ pub struct Inbound<S> {
 impl<S: Read> Inbound<S> {
     /// Reads messages from `stream`.
     pub fn new(stream: S) -> Inbound<S> {
-        Inbound {
-            stream,
-            buffer: vec![0; BUFFER_BYTES].into(),
-            start: 0,
-            end: 0,
-        }
+        Inbound { stream, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 }
     }
 
     /// The stream, to write to.
@@ -116,11 +106,7 @@ impl<S: Read> Inbound<S> {
                 return Ok(Some(Head(head)));
             }
             if self.fill()? == 0 {
-                return if self.start == self.end {
-                    Ok(None)
-                } else {
-                    Err(cut_off("a message head"))
-                };
+                return if self.start == self.end { Ok(None) } else { Err(cut_off("a message head")) };
             }
         }
     }
@@ -167,9 +153,7 @@ impl<S: Read> Inbound<S> {
     fn read_line(&mut self) -> io::Result<String> {
         loop {
             if let Some(at) = memchr(b'\n', &self.buffer[self.start..self.end]) {
-                let line = String::from_utf8_lossy(&self.buffer[self.start..self.start + at])
-                    .trim_end()
-                    .to_owned();
+                let line = String::from_utf8_lossy(&self.buffer[self.start..self.start + at]).trim_end().to_owned();
                 self.start += at + 1;
                 return Ok(line);
             }
@@ -249,21 +233,14 @@ mod tests {
             let mut inbound = Inbound::new(Pieces(wire, size));
             let mut body = Vec::new();
             let head = inbound.read_head().unwrap().unwrap();
-            assert_eq!(
-                (head.status(), head.get("x-a"), head.closes()),
-                (Some(200), Some("b"), false)
-            );
+            assert_eq!((head.status(), head.get("x-a"), head.closes()), (Some(200), Some("b"), false));
             let mut arrivals = 0;
-            inbound
-                .read_body(head.framing(Framing::ToClose).unwrap(), &mut body, || arrivals += 1)
-                .unwrap();
+            inbound.read_body(head.framing(Framing::ToClose).unwrap(), &mut body, || arrivals += 1).unwrap();
             assert_eq!(body, b"hello!");
             assert!(arrivals >= 2, "{arrivals}");
             let head = inbound.read_head().unwrap().unwrap();
             assert_eq!((head.status(), head.closes()), (Some(503), true));
-            inbound
-                .read_body(head.framing(Framing::ToClose).unwrap(), &mut body, || ())
-                .unwrap();
+            inbound.read_body(head.framing(Framing::ToClose).unwrap(), &mut body, || ()).unwrap();
             assert_eq!(body, b"no");
             assert!(inbound.read_head().unwrap().is_none());
         }
@@ -273,23 +250,11 @@ mod tests {
     fn refuses_what_is_broken() {
         let cases: [(&[u8], ErrorKind); 6] = [
             (b"HTTP/1.1 200 OK\r\ncont", ErrorKind::UnexpectedEof),
-            (
-                b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc",
-                ErrorKind::UnexpectedEof,
-            ),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc", ErrorKind::UnexpectedEof),
             (b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", ErrorKind::InvalidData),
-            (
-                b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
-                ErrorKind::InvalidData,
-            ),
-            (
-                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-                ErrorKind::InvalidData,
-            ),
-            (
-                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcd\r\n",
-                ErrorKind::InvalidData,
-            ),
+            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", ErrorKind::InvalidData),
+            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", ErrorKind::InvalidData),
+            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcd\r\n", ErrorKind::InvalidData),
         ];
         for (wire, kind) in cases {
             let mut inbound = Inbound::new(Pieces(wire, 7));
@@ -300,10 +265,7 @@ mod tests {
             assert_eq!(read.unwrap_err().kind(), kind, "{}", String::from_utf8_lossy(wire));
         }
         let endless = vec![b'a'; BUFFER_BYTES + 1];
-        assert_eq!(
-            Inbound::new(Pieces(&endless, 4096)).read_head().unwrap_err().kind(),
-            ErrorKind::InvalidData
-        );
+        assert_eq!(Inbound::new(Pieces(&endless, 4096)).read_head().unwrap_err().kind(), ErrorKind::InvalidData);
     }
 
     #[test]
@@ -311,9 +273,7 @@ mod tests {
         let mut inbound = Inbound::new(Pieces(b"HTTP/1.0 200 OK\r\n\r\nall of it", 4));
         let head = inbound.read_head().unwrap().unwrap();
         let mut body = Vec::new();
-        inbound
-            .read_body(head.framing(Framing::ToClose).unwrap(), &mut body, || ())
-            .unwrap();
+        inbound.read_body(head.framing(Framing::ToClose).unwrap(), &mut body, || ()).unwrap();
         assert_eq!(body, b"all of it");
     }
 }

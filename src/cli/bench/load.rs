@@ -118,10 +118,7 @@ impl<'a> Load<'a> {
                 let sent = Instant::now();
                 let since_start = sent.saturating_duration_since(start);
                 let outcome = if since_start > last + self.timeout {
-                    Err(Fault::new(
-                        FaultKind::Unsent,
-                        "no connection became free before the phase was given up",
-                    ))
+                    Err(Fault::new(FaultKind::Unsent, "no connection became free before the phase was given up"))
                 } else {
                     worker.ask(index)
                 };
@@ -216,10 +213,7 @@ impl<'a> Load<'a> {
                 seen = Instant::now();
             }
             // A thread could only fail to return by a panic; it then has measured nothing.
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_default())
-                .collect()
+            threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
         })
     }
 }
@@ -258,11 +252,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(load: &'a Load<'a>) -> Worker<'a> {
-        Worker {
-            load,
-            connection: None,
-            body: Vec::new(),
-        }
+        Worker { load, connection: None, body: Vec::new() }
     }
 
     /// Connects ahead of the first request. A failure shows when that is sent.
@@ -289,30 +279,23 @@ impl<'a> Worker<'a> {
 fn check(reply: &Reply, body: &[u8], request: &Request, expected: Expected) -> Result<(), Fault> {
     let excerpt = || String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
     if reply.status != 200 {
-        return Err(Fault::new(
-            FaultKind::Status,
-            format!("{}: {}", reply.status, excerpt()),
-        ));
+        return Err(Fault::new(FaultKind::Status, format!("{}: {}", reply.status, excerpt())));
     }
     for (name, wanted) in [("x-askonce-cache", expected.cache), ("x-askonce-tier", expected.tier)] {
         if let Some(wanted) = wanted
             && reply.head.get(name) != Some(wanted)
         {
             let got = reply.head.get(name).unwrap_or("nothing");
-            return Err(Fault::new(
-                FaultKind::WrongOutcome,
-                format!("{name}: expected {wanted}, got {got}"),
-            ));
+            return Err(Fault::new(FaultKind::WrongOutcome, format!("{name}: expected {wanted}, got {got}")));
         }
     }
     if expected.stream && !body.trim_ascii_end().ends_with(b"data: [DONE]") {
         return Err(Fault::new(FaultKind::Broken, "the stream ended without data: [DONE]"));
     }
     match &request.mark {
-        Some(mark) if memmem::find(body, mark.as_bytes()).is_none() => Err(Fault::new(
-            FaultKind::WrongAnswer,
-            format!("expected {mark} in: {}", excerpt()),
-        )),
+        Some(mark) if memmem::find(body, mark.as_bytes()).is_none() => {
+            Err(Fault::new(FaultKind::WrongAnswer, format!("expected {mark} in: {}", excerpt())))
+        }
         _ => Ok(()),
     }
 }

@@ -16,10 +16,7 @@ use std::time::Duration;
 pub fn measure(args: BenchArgs) -> Result<Report, BenchError> {
     args.validate()?;
     let mut report = Report::empty(&args);
-    let setup = Setup {
-        args,
-        stop: Stop::on_signals(),
-    };
+    let setup = Setup { args, stop: Stop::on_signals() };
     let progress = Progress::start(setup.planned(), setup.args.json);
     let outcome = match &setup.args.target {
         Some(url) => measure_running(&setup, url, &progress, &mut report),
@@ -33,26 +30,15 @@ pub fn measure(args: BenchArgs) -> Result<Report, BenchError> {
 fn measure_own(setup: &Setup, progress: &Progress, report: &mut Report) -> Result<(), BenchError> {
     let args = &setup.args;
     let scenarios = args.scenarios();
-    let model_dir = if scenarios.contains(&Scenario::SemanticHit) {
-        setup.model_dir()
-    } else {
-        Err(String::new())
-    };
+    let model_dir = if scenarios.contains(&Scenario::SemanticHit) { setup.model_dir() } else { Err(String::new()) };
     let semantic = model_dir.is_ok();
-    let filled = if semantic {
-        Scenario::SemanticHit
-    } else {
-        Scenario::ExactHit
-    };
+    let filled = if semantic { Scenario::SemanticHit } else { Scenario::ExactHit };
     let mut upstream = Upstream::start(args)?;
     for &scenario in &scenarios {
         let model_dir = match (scenario, &model_dir) {
             (Scenario::SemanticHit, Ok(folder)) => Some(folder.as_path()),
             (Scenario::SemanticHit, Err(reason)) if scenarios.len() > 1 => {
-                report.skipped.push(Skipped {
-                    scenario,
-                    reason: reason.clone(),
-                });
+                report.skipped.push(Skipped { scenario, reason: reason.clone() });
                 continue;
             }
             (Scenario::SemanticHit, Err(reason)) => return Err(BenchError::Unfit(reason.clone())),
@@ -62,14 +48,7 @@ fn measure_own(setup: &Setup, progress: &Progress, report: &mut Report) -> Resul
         let mut askonce = Askonce::start(args, scenario, &upstream, model_dir, &setup.stop)?;
         let endpoint = askonce.endpoint().clone();
         let direct = Some(upstream.endpoint());
-        let run = Run {
-            setup,
-            scenario,
-            askonce: &endpoint,
-            direct,
-            process: Some(askonce.id()),
-            progress,
-        };
+        let run = Run { setup, scenario, askonce: &endpoint, direct, process: Some(askonce.id()), progress };
         let fill = args.entries > 0 && scenario == filled;
         let measured = run.measure_filled(if fill { args.entries } else { 0 }, report);
         setup.check_stop()?;
@@ -84,46 +63,24 @@ fn measure_own(setup: &Setup, progress: &Progress, report: &mut Report) -> Resul
 /// Measures an askonce that somebody else started.
 fn measure_running(setup: &Setup, url: &str, progress: &Progress, report: &mut Report) -> Result<(), BenchError> {
     let askonce = Endpoint::parse(url, setup.args.api_key.clone())?;
-    let direct = setup
-        .args
-        .direct
-        .as_deref()
-        .map(|url| Endpoint::parse(url, setup.args.api_key.clone()))
-        .transpose()?;
+    let direct =
+        setup.args.direct.as_deref().map(|url| Endpoint::parse(url, setup.args.api_key.clone())).transpose()?;
     let asked = Connection::open(&askonce, Duration::from_secs(5))
         .and_then(|mut connection| connection.exchange(&askonce.get("/readyz"), &mut Vec::new()));
     match asked {
         Ok(reply) if reply.status == 200 => {}
         Ok(reply) => {
-            return Err(BenchError::Unfit(format!(
-                "{}/readyz says {}; expected 200",
-                askonce.host(),
-                reply.status
-            )));
+            return Err(BenchError::Unfit(format!("{}/readyz says {}; expected 200", askonce.host(), reply.status)));
         }
         Err(fault) => {
             let why = fault.detail;
-            return Err(BenchError::Unfit(format!(
-                "no askonce answers at {}: {why}; is it running?",
-                askonce.host()
-            )));
+            return Err(BenchError::Unfit(format!("no askonce answers at {}: {why}; is it running?", askonce.host())));
         }
     }
     let scenarios = setup.args.scenarios();
-    let filled = if scenarios.contains(&Scenario::SemanticHit) {
-        Scenario::SemanticHit
-    } else {
-        Scenario::ExactHit
-    };
+    let filled = if scenarios.contains(&Scenario::SemanticHit) { Scenario::SemanticHit } else { Scenario::ExactHit };
     for &scenario in &scenarios {
-        let run = Run {
-            setup,
-            scenario,
-            askonce: &askonce,
-            direct: direct.as_ref(),
-            process: None,
-            progress,
-        };
+        let run = Run { setup, scenario, askonce: &askonce, direct: direct.as_ref(), process: None, progress };
         let fill = if scenario == filled { setup.args.entries } else { 0 };
         match run.measure_filled(fill, report) {
             Ok(measured) => report.scenarios.push(measured),
@@ -145,10 +102,7 @@ impl Run<'_> {
             report.fill_rps = rounded(Some(rate), 1);
             report.rss_entries_mb = rounded(self.process.and_then(figures::rss_mb), 1);
         }
-        Ok(ScenarioReport {
-            rss_idle_mb: rounded(rss_idle_mb, 1),
-            ..self.measure()?
-        })
+        Ok(ScenarioReport { rss_idle_mb: rounded(rss_idle_mb, 1), ..self.measure()? })
     }
 }
 
@@ -156,11 +110,7 @@ impl Setup {
     /// How long the load of all scenarios takes, without starting, warming and filling.
     fn planned(&self) -> Duration {
         let side = self.args.warmup() + self.args.duration() * 2;
-        let sides = if self.args.target.is_some() && self.args.direct.is_none() {
-            1
-        } else {
-            2
-        };
+        let sides = if self.args.target.is_some() && self.args.direct.is_none() { 1 } else { 2 };
         side * (sides * self.args.rounds * self.args.scenarios().len()) as u32
     }
 }

@@ -44,16 +44,11 @@ pub fn run_upstream(args: UpstreamArgs) -> Result<ExitCode, BenchError> {
         chunks: args.chunks.max(1),
     };
     let listener = TcpListener::bind(args.listen).map_err(|error| {
-        BenchError::Start(format!(
-            "the mock upstream cannot listen on {}: {error}; give another --listen",
-            args.listen
-        ))
+        BenchError::Start(format!("the mock upstream cannot listen on {}: {error}; give another --listen", args.listen))
     })?;
     let unusable = |error: io::Error| BenchError::Start(format!("the mock upstream: {error}"));
     let port = listener.local_addr().map_err(unusable)?.port();
-    writeln!(io::stdout(), "{port}")
-        .and_then(|()| io::stdout().flush())
-        .map_err(unusable)?;
+    writeln!(io::stdout(), "{port}").and_then(|()| io::stdout().flush()).map_err(unusable)?;
     let _fine = FineTimers::hold();
     if !args.until_stdin_closes {
         serve(&listener, settings);
@@ -147,17 +142,14 @@ struct StreamOptions {
 fn route(head: &Head, body: &[u8]) -> Result<Answer, (&'static str, String)> {
     let mut words = head.start_line().split(' ');
     match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
-        ("POST", "/v1/chat/completions") => read_chat(body)
-            .map(Answer::Chat)
-            .map_err(|why| ("400 Bad Request", why)),
+        ("POST", "/v1/chat/completions") => read_chat(body).map(Answer::Chat).map_err(|why| ("400 Bad Request", why)),
         ("GET", "/v1/models") => Ok(Answer::Body(json!({
             "object": "list",
             "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "askonce-bench"}],
         }))),
-        (method, path) => Err((
-            "404 Not Found",
-            format!("the mock upstream has POST /v1/chat/completions, not {method} {path}"),
-        )),
+        (method, path) => {
+            Err(("404 Not Found", format!("the mock upstream has POST /v1/chat/completions, not {method} {path}")))
+        }
     }
 }
 
@@ -170,12 +162,7 @@ fn read_chat(body: &[u8]) -> Result<Chat, String> {
         _ => return Err("expected a user message with text".into()),
     };
     let usage_wanted = chat.stream_options.is_some_and(|options| options.include_usage);
-    Ok(Chat {
-        model: chat.model,
-        question,
-        stream: chat.stream,
-        usage_wanted,
-    })
+    Ok(Chat { model: chat.model, question, stream: chat.stream, usage_wanted })
 }
 
 /// What every answer to `question`, and to no other, begins with: 16 hex digits.
@@ -201,9 +188,7 @@ fn next_id() -> String {
 }
 
 fn created() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn completion(chat: &Chat, chunks: usize) -> Value {
@@ -238,15 +223,8 @@ fn stream_chat(out: &mut TcpStream, chat: &Chat, settings: MockSettings, arrived
         .to_vec();
     let mut due = arrived + settings.latency;
     for (index, piece) in pieces(&chat.question, settings.chunks).enumerate() {
-        let delta = if index == 0 {
-            json!({"role": "assistant", "content": piece})
-        } else {
-            json!({"content": piece})
-        };
-        write_chunk(
-            &mut wire,
-            &chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}]), None),
-        );
+        let delta = if index == 0 { json!({"role": "assistant", "content": piece}) } else { json!({"content": piece}) };
+        write_chunk(&mut wire, &chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}]), None));
         sleep_until(due, &Stop::default());
         out.write_all(&wire)?;
         wire.clear();
@@ -270,10 +248,7 @@ fn write_chunk(wire: &mut Vec<u8>, text: &str) {
 
 fn write_json(out: &mut Vec<u8>, status: &str, value: &Value) {
     let body = value.to_string();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(body.as_bytes());
 }

@@ -53,9 +53,5 @@ pub fn run(args: BenchArgs) -> Result<ExitCode, BenchError> {
     } else {
         print!("{report}");
     }
-    Ok(if report.clean() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if report.clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -24,18 +24,10 @@ impl Process {
         let program = PathBuf::from(command.get_program());
         let failed = |what: String| BenchError::Start(format!("cannot start {name}: {what}"));
         let stderr = File::create(&log).map_err(|error| failed(format!("{}: {error}", log.display())))?;
-        let stdout = stderr
-            .try_clone()
-            .map_err(|error| failed(format!("{}: {error}", log.display())))?;
-        command
-            .stderr(stderr)
-            .stdout(if pipe_stdout { Stdio::piped() } else { stdout.into() });
+        let stdout = stderr.try_clone().map_err(|error| failed(format!("{}: {error}", log.display())))?;
+        command.stderr(stderr).stdout(if pipe_stdout { Stdio::piped() } else { stdout.into() });
         match command.spawn() {
-            Ok(child) => Ok(Process {
-                name: name.to_owned(),
-                child,
-                log,
-            }),
+            Ok(child) => Ok(Process { name: name.to_owned(), child, log }),
             Err(error) => Err(failed(format!(
                 "{}: {error}; build it first (cargo build --release) or name it by --binary",
                 program.display()
@@ -140,13 +132,8 @@ mod tests {
     fn a_missing_program_is_named() {
         let folder = Folder::create().unwrap();
         let command = Command::new("/nowhere/askonce");
-        let error = Process::start("askonce", command, false, folder.path().join("log"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("/nowhere/askonce") && error.contains("--binary"),
-            "{error}"
-        );
+        let error = Process::start("askonce", command, false, folder.path().join("log")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/askonce") && error.contains("--binary"), "{error}");
     }
 
     #[cfg(unix)]
@@ -158,10 +145,7 @@ mod tests {
         let mut process = Process::start("askonce", command, false, folder.path().join("log")).unwrap();
         process.child().wait().unwrap();
         let error = process.check_alive("while starting").unwrap_err().to_string();
-        assert!(
-            error.contains("exit status: 3") && error.contains("while starting"),
-            "{error}"
-        );
+        assert!(error.contains("exit status: 3") && error.contains("while starting"), "{error}");
         assert!(error.contains("port 80 is taken"), "{error}");
     }
 

@@ -82,10 +82,7 @@ pub struct Spread {
 
 /// One scenario. Times are medians over the rounds, in microseconds.
 #[derive(Clone, Default, Debug, Serialize)]
-#[allow(
-    missing_docs,
-    reason = "each key is explained in docs/bench.md, which a test holds against this list"
-)]
+#[allow(missing_docs, reason = "each key is explained in docs/bench.md, which a test holds against this list")]
 pub struct ScenarioReport {
     pub scenario: Scenario,
     pub rate: f64,
@@ -129,9 +126,7 @@ pub struct ScenarioReport {
 impl Report {
     /// Whether every request of every scenario came back right.
     pub fn clean(&self) -> bool {
-        self.scenarios
-            .iter()
-            .all(|scenario| scenario.errors == 0 && scenario.direct_errors == 0)
+        self.scenarios.iter().all(|scenario| scenario.errors == 0 && scenario.direct_errors == 0)
     }
 }
 
@@ -145,40 +140,18 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = &self.host;
         let cores = host.cores.map_or("?".into(), |cores| cores.to_string());
-        writeln!(
-            out,
-            "{} · {cores} cores · {}",
-            host.cpu.as_deref().unwrap_or("unknown processor"),
-            host.system
-        )?;
+        writeln!(out, "{} · {cores} cores · {}", host.cpu.as_deref().unwrap_or("unknown processor"), host.system)?;
         if self.build == "debug" {
-            writeln!(
-                out,
-                "This is a debug build: its figures say little. Use cargo build --release."
-            )?;
+            writeln!(out, "This is a debug build: its figures say little. Use cargo build --release.")?;
         }
         if let (Some(ready), Some(answer)) = (self.cold_start_ms, self.first_answer_ms) {
-            let model = if self.cold_start_with_model == Some(true) {
-                ", the model loaded"
-            } else {
-                ""
-            };
-            writeln!(
-                out,
-                "Started in {ready:.0} ms, first answer after {answer:.0} ms{model}."
-            )?;
+            let model = if self.cold_start_with_model == Some(true) { ", the model loaded" } else { "" };
+            writeln!(out, "Started in {ready:.0} ms, first answer after {answer:.0} ms{model}.")?;
         }
         if let Some(entries) = self.entries {
-            let vectors = if self.entries_with_vectors == Some(true) {
-                "with"
-            } else {
-                "without"
-            };
+            let vectors = if self.entries_with_vectors == Some(true) { "with" } else { "without" };
             let (rate, memory) = (shown(self.fill_rps, 0), shown(self.rss_entries_mb, 0));
-            writeln!(
-                out,
-                "{entries} entries stored ({vectors} vectors) at {rate} a second; then {memory} MB in use."
-            )?;
+            writeln!(out, "{entries} entries stored ({vectors} vectors) at {rate} a second; then {memory} MB in use.")?;
         }
         writeln!(out)?;
         table(out, &self.scenarios)?;
@@ -226,13 +199,7 @@ fn table(out: &mut fmt::Formatter<'_>, scenarios: &[ScenarioReport]) -> fmt::Res
         .collect();
     let heads = HEAD.map(str::to_owned);
     let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| {
-            rows.iter()
-                .chain([&heads])
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
+        .map(|column| rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or(0))
         .collect();
     for row in std::iter::once(&heads).chain(&rows) {
         let mut line = format!("{:<width$}", row[0], width = widths[0]);
@@ -248,10 +215,7 @@ fn notes(out: &mut fmt::Formatter<'_>, scenario: &ScenarioReport) -> fmt::Result
     let name = scenario.scenario.as_str();
     if scenario.ttft_p50_us.is_some() {
         let (whole, added) = (shown(scenario.ttft_p50_us, 0), shown(scenario.ttft_added_p50_us, 0));
-        writeln!(
-            out,
-            "{name}: first byte after {whole} µs at the median, {added} µs of it added."
-        )?;
+        writeln!(out, "{name}: first byte after {whole} µs at the median, {added} µs of it added.")?;
     }
     if let Some(share) = scenario.semantic_share {
         writeln!(
@@ -261,10 +225,7 @@ fn notes(out: &mut fmt::Formatter<'_>, scenario: &ScenarioReport) -> fmt::Result
         )?;
     }
     if let Some(wrong @ 1..) = scenario.semantic_wrong {
-        writeln!(
-            out,
-            "{name}: {wrong} rewordings were served the answer to another question; they were left out."
-        )?;
+        writeln!(out, "{name}: {wrong} rewordings were served the answer to another question; they were left out.")?;
     }
     let slack_us = 1e6 / scenario.rate;
     if scenario.late_p50_us.is_some_and(|late| late > slack_us.max(1000.0)) {

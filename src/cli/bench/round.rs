@@ -68,24 +68,14 @@ impl Phases<'_> {
         let mut done = Vec::with_capacity(rounds);
         for round in 0..rounds {
             let label = format!("{}: round {} of {rounds}", self.scenario.as_str(), round + 1);
-            let ask_direct = || {
-                direct
-                    .map(|load| self.side(load, round, None, &label, "direct"))
-                    .transpose()
-            };
+            let ask_direct = || direct.map(|load| self.side(load, round, None, &label, "direct")).transpose();
             let ask_through = || self.side(through, round, process, &label, "through askonce");
             done.push(if round % 2 == 0 {
                 let direct = ask_direct()?;
-                Round {
-                    direct,
-                    through: ask_through()?,
-                }
+                Round { direct, through: ask_through()? }
             } else {
                 let through = ask_through()?;
-                Round {
-                    direct: ask_direct()?,
-                    through,
-                }
+                Round { direct: ask_direct()?, through }
             });
         }
         Ok(done)
@@ -105,16 +95,9 @@ impl Phases<'_> {
         // Both sides of a round get the same random arrivals, every round others.
         let seed = args.poisson.then_some(round as u64 + 1);
         let due = arrivals(rate, args.warmup() + args.duration(), seed);
-        let mut watch = PhaseWatch {
-            progress: self.progress,
-            process,
-            cpu_s_at_warm: None,
-        };
+        let mut watch = PhaseWatch { progress: self.progress, process, cpu_s_at_warm: None };
         let open = load.open(&due, args.warmup(), &mut watch);
-        let cpu_s = process
-            .and_then(figures::cpu_s)
-            .zip(watch.cpu_s_at_warm)
-            .map(|(after, before)| after - before);
+        let cpu_s = process.and_then(figures::cpu_s).zip(watch.cpu_s_at_warm).map(|(after, before)| after - before);
         self.setup.check_stop()?;
         self.progress.say(format!("{label}, {whereto}, flat out"));
         let flat_out = load.with_connections(args.saturation_connections);
@@ -158,12 +141,7 @@ impl Spread {
     /// The quantiles that reports give.
     fn of(times: &Quantiles) -> Spread {
         let at = |per_mille| times.at_us(per_mille);
-        Spread {
-            p50: at(500),
-            p90: at(900),
-            p99: at(990),
-            p999: at(999),
-        }
+        Spread { p50: at(500), p90: at(900), p99: at(990), p999: at(999) }
     }
 
     /// Quantile by quantile.

@@ -40,24 +40,12 @@ impl Run<'_> {
         };
         let requests = self.requests(self.askonce, traffic.headers, &traffic.questions);
         let through = self.load(self.askonce, &requests, traffic.expected);
-        let direct_requests = self
-            .direct
-            .map(|direct| self.requests(direct, "", &self.direct_questions(&traffic.questions)));
+        let direct_requests =
+            self.direct.map(|direct| self.requests(direct, "", &self.direct_questions(&traffic.questions)));
         let direct = self.direct.zip(direct_requests.as_deref()).map(|(endpoint, requests)| {
-            self.load(
-                endpoint,
-                requests,
-                Expected {
-                    stream: traffic.expected.stream,
-                    ..Expected::default()
-                },
-            )
+            self.load(endpoint, requests, Expected { stream: traffic.expected.stream, ..Expected::default() })
         });
-        let phases = Phases {
-            setup: self.setup,
-            scenario: self.scenario,
-            progress: self.progress,
-        };
+        let phases = Phases { setup: self.setup, scenario: self.scenario, progress: self.progress };
         let rounds = phases.run(through, direct, self.process)?;
         Ok(self.report(&rounds, &traffic))
     }
@@ -68,11 +56,7 @@ impl Run<'_> {
         let us = |value: &dyn Fn(&Round) -> Option<f64>| rounded(over(value), 1);
         let through = spread(rounds, &|round| Some(&round.through));
         let direct = spread(rounds, &|round| round.direct.as_ref());
-        let added = if self.scenario.is_hit() {
-            through
-        } else {
-            added_spread(rounds, &|side| side.latency)
-        };
+        let added = if self.scenario.is_hit() { through } else { added_spread(rounds, &|side| side.latency) };
         let streams = self.scenario == Scenario::Streaming;
         let ttft = |quantile: &dyn Fn(&Spread) -> Option<f64>| {
             us(&|round| quantile(&round.through.first_byte)).filter(|_| streams)
@@ -99,10 +83,7 @@ impl Run<'_> {
             p90_us: through.p90,
             p99_us: through.p99,
             p999_us: through.p999,
-            max_us: rounded(
-                rounds.iter().filter_map(|round| round.through.max_us).reduce(f64::max),
-                1,
-            ),
+            max_us: rounded(rounds.iter().filter_map(|round| round.through.max_us).reduce(f64::max), 1),
             direct_p50_us: direct.p50,
             direct_p90_us: direct.p90,
             direct_p99_us: direct.p99,
@@ -117,11 +98,7 @@ impl Run<'_> {
             ttft_added_p99_us: ttft_added.p99.filter(|_| streams),
             late_p50_us: us(&|round| round.through.late.p50),
             late_p99_us: us(&|round| round.through.late.p99),
-            backlog_max: rounds
-                .iter()
-                .map(|round| round.through.backlog_max as u64)
-                .max()
-                .unwrap_or(0),
+            backlog_max: rounds.iter().map(|round| round.through.backlog_max as u64).max().unwrap_or(0),
             rps: us(&|round| Some(round.through.rps)),
             direct_rps: us(&|round| round.direct.as_ref().map(|direct| direct.rps)),
             direct_errors: direct_faults.total(),

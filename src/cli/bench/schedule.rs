@@ -17,9 +17,7 @@ pub fn arrivals(rate: f64, span: Duration, poisson_seed: Option<u64>) -> Vec<u64
     let span_ns = span.as_secs_f64() * 1e9;
     let gap_ns = 1e9 / rate;
     match poisson_seed {
-        None => (0..(span_ns / gap_ns).round() as u64)
-            .map(|index| (index as f64 * gap_ns) as u64)
-            .collect(),
+        None => (0..(span_ns / gap_ns).round() as u64).map(|index| (index as f64 * gap_ns) as u64).collect(),
         Some(seed) => {
             let mut random = StdRng::seed_from_u64(seed);
             let mut at = 0.0;
@@ -73,10 +71,7 @@ mod tests {
 
     #[test]
     fn even_arrivals_are_evenly_spaced() {
-        assert_eq!(
-            arrivals(4.0, Duration::from_secs(1), None),
-            [0, 250_000_000, 500_000_000, 750_000_000]
-        );
+        assert_eq!(arrivals(4.0, Duration::from_secs(1), None), [0, 250_000_000, 500_000_000, 750_000_000]);
         assert_eq!(arrivals(1000.0, Duration::from_millis(1500), None).len(), 1500);
     }
 
@@ -89,11 +84,7 @@ mod tests {
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         // Of exponential gaps the standard deviation equals the mean.
-        assert!(
-            (variance.sqrt() / mean - 1.0).abs() < 0.05,
-            "{} {mean}",
-            variance.sqrt()
-        );
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.05, "{} {mean}", variance.sqrt());
         assert_ne!(times, arrivals(1000.0, Duration::from_secs(50), Some(8)));
     }
 }

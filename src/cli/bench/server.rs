@@ -43,12 +43,7 @@ impl Upstream {
             let _ = BufReader::new(stdout).read_line(&mut line);
         }
         match line.trim().parse() {
-            Ok(port) => Ok(Upstream {
-                process,
-                endpoint: Endpoint::local(port),
-                port,
-                _folder: folder,
-            }),
+            Ok(port) => Ok(Upstream { process, endpoint: Endpoint::local(port), port, _folder: folder }),
             Err(_) => Err(BenchError::Start(format!(
                 "the mock upstream said {:?} instead of its port; {}",
                 line.trim(),
@@ -202,9 +197,7 @@ fn literal(path: &Path) -> String {
 
 fn this_program() -> Result<PathBuf, BenchError> {
     std::env::current_exe().map_err(|error| {
-        BenchError::Start(format!(
-            "this program does not know where it is: {error}; name it by --binary"
-        ))
+        BenchError::Start(format!("this program does not know where it is: {error}; name it by --binary"))
     })
 }
 
@@ -230,10 +223,7 @@ mod tests {
             assert_eq!(config.data_dir, Path::new("/tmp/x ${y} #z/data"));
             assert_eq!(config.providers[0].base_url, "http://127.0.0.1:9091/v1");
             assert_eq!(config.default_provider.as_deref(), Some("mock"));
-            assert_eq!(
-                (config.cache.enabled, config.cache.semantic.enabled),
-                (true, model_dir.is_some())
-            );
+            assert_eq!((config.cache.enabled, config.cache.semantic.enabled), (true, model_dir.is_some()));
             assert_eq!(config.embedding.model_dir.as_deref(), model_dir);
         }
     }

@@ -58,20 +58,12 @@ impl Run<'_> {
         let mut faults = Faults::default();
         // Not all at once: the wire form of a million requests is half a gigabyte.
         for from in (0..count).step_by(5000) {
-            self.progress
-                .say(format!("filling the cache: {from} of {count} entries"));
-            let questions: Vec<_> = (from..count.min(from + 5000))
-                .map(|index| self.marked(numbered(index)))
-                .collect();
+            self.progress.say(format!("filling the cache: {from} of {count} entries"));
+            let questions: Vec<_> = (from..count.min(from + 5000)).map(|index| self.marked(numbered(index))).collect();
             let requests = self.requests(self.askonce, "", &questions);
-            let expected = Expected {
-                cache: Some("miss"),
-                ..Expected::default()
-            };
-            let run = self
-                .load(self.askonce, &requests, expected)
-                .with_connections(16)
-                .each_once(&mut (), &|_, _, _| ());
+            let expected = Expected { cache: Some("miss"), ..Expected::default() };
+            let run =
+                self.load(self.askonce, &requests, expected).with_connections(16).each_once(&mut (), &|_, _, _| ());
             self.setup.check_stop()?;
             stored += run.answered;
             faults.merge(&run.faults);
@@ -99,11 +91,7 @@ impl Run<'_> {
         Traffic {
             questions: (0..QUESTIONS).map(|index| self.marked(numbered(index))).collect(),
             headers: FRESH,
-            expected: Expected {
-                cache,
-                tier: None,
-                stream: self.scenario == Scenario::Streaming,
-            },
+            expected: Expected { cache, tier: None, stream: self.scenario == Scenario::Streaming },
             semantic_share: None,
             semantic_wrong: None,
         }
@@ -111,18 +99,12 @@ impl Run<'_> {
 
     /// Questions that are stored already.
     pub fn exact_traffic(&self) -> Result<Traffic, BenchError> {
-        let questions: Vec<_> = (0..QUESTIONS)
-            .map(|index| self.marked(numbered(1_000_000_000 + index)))
-            .collect();
+        let questions: Vec<_> = (0..QUESTIONS).map(|index| self.marked(numbered(1_000_000_000 + index))).collect();
         self.warm(&questions)?;
         Ok(Traffic {
             questions,
             headers: "",
-            expected: Expected {
-                cache: Some("hit"),
-                tier: Some("exact"),
-                stream: false,
-            },
+            expected: Expected { cache: Some("hit"), tier: Some("exact"), stream: false },
             semantic_share: None,
             semantic_wrong: None,
         })
@@ -135,12 +117,7 @@ impl Run<'_> {
         let rewordings: Vec<_> = REWORDED
             .iter()
             .zip(&stored)
-            .flat_map(|(pair, stored)| {
-                pair.rewordings.map(|text| Question {
-                    text: text.into(),
-                    ..stored.clone()
-                })
-            })
+            .flat_map(|(pair, stored)| pair.rewordings.map(|text| Question { text: text.into(), ..stored.clone() }))
             .collect();
         let started = Instant::now();
         let mut before = 0;
@@ -154,11 +131,7 @@ impl Run<'_> {
                     semantic_share: Some(served.len() as f64 / rewordings.len() as f64),
                     questions: served,
                     headers: KEEP_NONE,
-                    expected: Expected {
-                        cache: Some("hit"),
-                        tier: Some("semantic"),
-                        stream: false,
-                    },
+                    expected: Expected { cache: Some("hit"), tier: Some("semantic"), stream: false },
                     semantic_wrong: Some(wrong),
                 });
             }
@@ -178,52 +151,32 @@ impl Run<'_> {
     /// with a wrong one, and what failed.
     fn served_by_meaning(&self, rewordings: &[Question]) -> Result<(Vec<Question>, u64, Faults), BenchError> {
         // A miss brings the rewording's own answer, which is no fault: hence no marks to check.
-        let unmarked: Vec<_> = rewordings
-            .iter()
-            .map(|asked| Question {
-                mark: None,
-                ..asked.clone()
-            })
-            .collect();
+        let unmarked: Vec<_> = rewordings.iter().map(|asked| Question { mark: None, ..asked.clone() }).collect();
         let requests = self.requests(self.askonce, KEEP_NONE, &unmarked);
         let right: Vec<AtomicBool> = rewordings.iter().map(|_| AtomicBool::new(false)).collect();
         let wrong = AtomicU64::new(0);
-        let run = self
-            .quiet(&requests, Expected::default())
-            .each_once(&mut (), &|index, reply, body| {
-                if reply.head.get("x-askonce-tier") == Some("semantic") {
-                    let mark = rewordings[index].mark.as_ref();
-                    if mark.is_none_or(|mark| memmem::find(body, mark.as_bytes()).is_some()) {
-                        right[index].store(true, Ordering::Relaxed);
-                    } else {
-                        wrong.fetch_add(1, Ordering::Relaxed);
-                    }
+        let run = self.quiet(&requests, Expected::default()).each_once(&mut (), &|index, reply, body| {
+            if reply.head.get("x-askonce-tier") == Some("semantic") {
+                let mark = rewordings[index].mark.as_ref();
+                if mark.is_none_or(|mark| memmem::find(body, mark.as_bytes()).is_some()) {
+                    right[index].store(true, Ordering::Relaxed);
+                } else {
+                    wrong.fetch_add(1, Ordering::Relaxed);
                 }
-            });
+            }
+        });
         self.setup.check_stop()?;
-        let served = rewordings
-            .iter()
-            .zip(right)
-            .filter(|(_, right)| right.load(Ordering::Relaxed));
-        Ok((
-            served.map(|(asked, _)| asked.clone()).collect(),
-            wrong.into_inner(),
-            run.faults,
-        ))
+        let served = rewordings.iter().zip(right).filter(|(_, right)| right.load(Ordering::Relaxed));
+        Ok((served.map(|(asked, _)| asked.clone()).collect(), wrong.into_inner(), run.faults))
     }
 
     /// Asks each question until all are exact hits.
     fn warm(&self, questions: &[Question]) -> Result<(), BenchError> {
-        self.progress
-            .say(format!("{}: warming the cache", self.scenario.as_str()));
+        self.progress.say(format!("{}: warming the cache", self.scenario.as_str()));
         let requests = self.requests(self.askonce, "", questions);
         let started = Instant::now();
         loop {
-            let expected = Expected {
-                cache: Some("hit"),
-                tier: Some("exact"),
-                stream: false,
-            };
+            let expected = Expected { cache: Some("hit"), tier: Some("exact"), stream: false };
             let run = self.quiet(&requests, expected).each_once(&mut (), &|_, _, _| ());
             self.setup.check_stop()?;
             if run.faults.total() == 0 {
@@ -254,13 +207,7 @@ impl Run<'_> {
     pub fn requests(&self, endpoint: &Endpoint, headers: &str, questions: &[Question]) -> Vec<Request> {
         let stream = self.scenario == Scenario::Streaming;
         let wire = |text: &str| endpoint.post_chat(headers, &chat_body(self.setup.model(), text, stream));
-        questions
-            .iter()
-            .map(|asked| Request {
-                wire: wire(&asked.text),
-                mark: asked.mark.clone(),
-            })
-            .collect()
+        questions.iter().map(|asked| Request { wire: wire(&asked.text), mark: asked.mark.clone() }).collect()
     }
 
     /// The load of the fixed-rate phases.
@@ -276,7 +223,6 @@ impl Run<'_> {
     }
 
     fn quiet<'a>(&'a self, requests: &'a [Request], expected: Expected) -> Load<'a> {
-        self.load(self.askonce, requests, expected)
-            .with_connections(QUIET_CONNECTIONS)
+        self.load(self.askonce, requests, expected).with_connections(QUIET_CONNECTIONS)
     }
 }

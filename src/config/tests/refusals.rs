@@ -9,18 +9,9 @@ const REFUSED: &[(&str, &str)] = &[
         "log: {level: info\n",
         "this is not valid YAML: unclosed bracket '{' at line 1, column 6; check the indentation, and put text that holds any of `: # { } [ ] * &` in quotes",
     ),
-    (
-        "log:\n\tlevel: info\n",
-        "a tab in the indentation at line 2, column 1; YAML is indented with spaces only",
-    ),
-    (
-        "log: {}\n\nlog: {}\n",
-        "the key `log` is there twice at line 3, column 1; keep one of them",
-    ),
-    (
-        "log: {1: a, '1': b}\n",
-        "the key `1` is there twice at line 1, column 13; keep one of them",
-    ),
+    ("log:\n\tlevel: info\n", "a tab in the indentation at line 2, column 1; YAML is indented with spaces only"),
+    ("log: {}\n\nlog: {}\n", "the key `log` is there twice at line 3, column 1; keep one of them"),
+    ("log: {1: a, '1': b}\n", "the key `1` is there twice at line 1, column 13; keep one of them"),
     (
         "log: {}\n---\nlog: {}\n",
         "a second YAML document at line 3, column 1; keep one document: remove the `---` line between them",
@@ -29,10 +20,7 @@ const REFUSED: &[(&str, &str)] = &[
         "log: *a\n",
         "an alias (`*name`) of an anchor (`&name`) that is not there at line 1, column 6; put text that begins with `*` in quotes",
     ),
-    (
-        "log: &a [*a]\n",
-        "an anchor (`&name`) that holds its own alias at line 1, column 10",
-    ),
+    ("log: &a [*a]\n", "an anchor (`&name`) that holds its own alias at line 1, column 10"),
     (
         "log: !x {}\n",
         "a tag (`!name`), which settings have no use for at line 1, column 9; remove it, or put text that begins with `!` in quotes",
@@ -55,19 +43,10 @@ const REFUSED: &[(&str, &str)] = &[
         "providers: {a: b}\n",
         "providers: expected a list, found a map at line 1, column 12; begin each element with `- `",
     ),
-    (
-        "providers:\n  - kind: demo\n",
-        "providers[0]: the key `name` is missing at line 2, column 5; add it",
-    ),
+    ("providers:\n  - kind: demo\n", "providers[0]: the key `name` is missing at line 2, column 5; add it"),
     // Types and ranges.
-    (
-        "listen: 1\n",
-        "listen: expected text, found `1` at line 1, column 9; put it in quotes if it is meant as text",
-    ),
-    (
-        "log: {prompts: yes}\n",
-        "log.prompts: expected `true` or `false`, found the text `yes` at line 1, column 16",
-    ),
+    ("listen: 1\n", "listen: expected text, found `1` at line 1, column 9; put it in quotes if it is meant as text"),
+    ("log: {prompts: yes}\n", "log.prompts: expected `true` or `false`, found the text `yes` at line 1, column 16"),
     (
         "limits: {in_flight: 0}\n",
         "limits.in_flight: expected a whole number from 1 to 1000000, found `0` at line 1, column 21",

@@ -15,16 +15,11 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
     }
     let (ending, tool_calls) = match surface {
         Surface::Embeddings => {
-            json.get("data")
-                .and_then(Json::as_array)
-                .ok_or("expected a `data` array")?;
+            json.get("data").and_then(Json::as_array).ok_or("expected a `data` array")?;
             (Ending::Whole, false)
         }
         Surface::ChatCompletions | Surface::Completions => {
-            let choices = json
-                .get("choices")
-                .and_then(Json::as_array)
-                .ok_or("expected a `choices` array")?;
+            let choices = json.get("choices").and_then(Json::as_array).ok_or("expected a `choices` array")?;
             (ending_of(choices), choices.iter().any(has_tool_calls))
         }
     };
@@ -32,41 +27,25 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
     drop(json);
     let id_span = span_of(&body, "id").filter(|span| body.get(span.start) == Some(&b'"'));
     let created_span = span_of(&body, "created");
-    Ok(Answer {
-        id_span,
-        created_span,
-        usage,
-        ending,
-        tool_calls,
-        body,
-    })
+    Ok(Answer { id_span, created_span, usage, ending, tool_calls, body })
 }
 
 /// Token counts of a `usage` object.
 pub fn usage_of(json: &Json<'_>) -> Option<Usage> {
     let input_tokens = json.get("prompt_tokens")?.as_u64()?;
     let output_tokens = json.get("completion_tokens").and_then(Json::as_u64).unwrap_or(0);
-    Some(Usage {
-        input_tokens,
-        output_tokens,
-    })
+    Some(Usage { input_tokens, output_tokens })
 }
 
 fn ending_of(choices: &[Json<'_>]) -> Ending {
     if choices.is_empty() {
         return Ending::Unfinished;
     }
-    choices
-        .iter()
-        .map(choice_ending)
-        .fold(Ending::Whole, |all, one| if all == Ending::Whole { one } else { all })
+    choices.iter().map(choice_ending).fold(Ending::Whole, |all, one| if all == Ending::Whole { one } else { all })
 }
 
 fn choice_ending(choice: &Json<'_>) -> Ending {
-    let refused = choice
-        .get("message")
-        .and_then(|message| message.get("refusal"))
-        .and_then(Json::as_str);
+    let refused = choice.get("message").and_then(|message| message.get("refusal")).and_then(Json::as_str);
     if refused.is_some_and(|text| !text.is_empty()) {
         return Ending::Filtered;
     }
@@ -82,10 +61,7 @@ fn has_tool_calls(choice: &Json<'_>) -> bool {
     let Some(message) = choice.get("message") else {
         return false;
     };
-    let some_calls = message
-        .get("tool_calls")
-        .and_then(Json::as_array)
-        .is_some_and(|calls| !calls.is_empty());
+    let some_calls = message.get("tool_calls").and_then(Json::as_array).is_some_and(|calls| !calls.is_empty());
     some_calls || matches!(message.get("function_call"), Some(Json::Object(_)))
 }
 
@@ -96,31 +72,11 @@ mod tests {
     #[test]
     fn endings() {
         let table = [
-            (
-                r#"{"choices":[{"finish_reason":"stop","message":{"content":"x"}}]}"#,
-                Ending::Whole,
-                false,
-            ),
-            (
-                r#"{"choices":[{"finish_reason":"tool_calls","message":{"tool_calls":[{}]}}]}"#,
-                Ending::Whole,
-                true,
-            ),
-            (
-                r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]}"#,
-                Ending::Length,
-                false,
-            ),
-            (
-                r#"{"choices":[{"finish_reason":"content_filter"}]}"#,
-                Ending::Filtered,
-                false,
-            ),
-            (
-                r#"{"choices":[{"finish_reason":"stop","message":{"refusal":"no"}}]}"#,
-                Ending::Filtered,
-                false,
-            ),
+            (r#"{"choices":[{"finish_reason":"stop","message":{"content":"x"}}]}"#, Ending::Whole, false),
+            (r#"{"choices":[{"finish_reason":"tool_calls","message":{"tool_calls":[{}]}}]}"#, Ending::Whole, true),
+            (r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]}"#, Ending::Length, false),
+            (r#"{"choices":[{"finish_reason":"content_filter"}]}"#, Ending::Filtered, false),
+            (r#"{"choices":[{"finish_reason":"stop","message":{"refusal":"no"}}]}"#, Ending::Filtered, false),
             (r#"{"choices":[{"finish_reason":null}]}"#, Ending::Unfinished, false),
             (r#"{"choices":[]}"#, Ending::Unfinished, false),
         ];
@@ -129,10 +85,7 @@ mod tests {
             assert_eq!((answer.ending, answer.tool_calls), (ending, tool_calls), "{body}");
         }
         for garbage in ["", "oops", "[]", "{}", r#"{"choices":3}"#] {
-            assert!(
-                read(Surface::ChatCompletions, Bytes::from_static(garbage.as_bytes())).is_err(),
-                "{garbage}"
-            );
+            assert!(read(Surface::ChatCompletions, Bytes::from_static(garbage.as_bytes())).is_err(), "{garbage}");
         }
     }
 }

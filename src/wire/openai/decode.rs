@@ -51,10 +51,9 @@ pub fn decode(surface: Surface, json: &Json<'_>, body: &Bytes) -> Result<Request
 fn model<'j>(json: &'j Json<'_>) -> Result<&'j str, Error> {
     match json.get("model") {
         Some(Json::String(name)) if !name.is_empty() => Ok(name),
-        Some(Json::String(_)) => Err(Error::invalid(
-            "model",
-            "`model` is empty. Name a model; GET /v1/models lists them.",
-        )),
+        Some(Json::String(_)) => {
+            Err(Error::invalid("model", "`model` is empty. Name a model; GET /v1/models lists them."))
+        }
         Some(other) => Err(wrong_type("model", "a string", other)),
         None => Err(Error::invalid(
             "model",
@@ -78,15 +77,12 @@ fn check_messages(json: &Json<'_>) -> Result<(), Error> {
         Some(Json::Array(messages)) => messages,
         Some(other) => return Err(wrong_type("messages", "an array", other)),
         None => {
-            return Err(Error::invalid(
-                "messages",
-                "`messages` is missing. Send an array of messages.",
-            ));
+            return Err(Error::invalid("messages", "`messages` is missing. Send an array of messages."));
         }
     };
     if messages.is_empty() {
         return Err(
-            Error::invalid("messages", "`messages` is empty. Send at least one message.").with_code("empty_array"),
+            Error::invalid("messages", "`messages` is empty. Send at least one message.").with_code("empty_array")
         );
     }
     for (at, message) in messages.iter().enumerate() {
@@ -106,11 +102,7 @@ fn check_messages(json: &Json<'_>) -> Result<(), Error> {
         match message.get("content") {
             None | Some(Json::Null | Json::String(_) | Json::Array(_)) => {}
             Some(other) => {
-                return Err(wrong_type(
-                    format!("messages.[{at}].content"),
-                    "a string or an array of parts",
-                    other,
-                ));
+                return Err(wrong_type(format!("messages.[{at}].content"), "a string or an array of parts", other));
             }
         }
     }
@@ -141,10 +133,7 @@ fn flag(json: &Json<'_>, name: &'static str) -> Result<bool, Error> {
 
 fn wrong_type(param: impl Into<String>, expected: &str, got: &Json<'_>) -> Error {
     let param = param.into();
-    let message = format!(
-        "Invalid type for `{param}`: expected {expected}, but got {} instead.",
-        got.kind()
-    );
+    let message = format!("Invalid type for `{param}`: expected {expected}, but got {} instead.", got.kind());
     Error::invalid(param, message).with_code("invalid_type")
 }
 
@@ -166,10 +155,7 @@ fn question_at(json: &Json<'_>) -> Option<QuestionAt> {
                     && part.get("text").and_then(Json::as_str).is_some()
             };
             let part = parts.iter().rposition(is_text)?;
-            Some(QuestionAt {
-                message,
-                part: Some(part),
-            })
+            Some(QuestionAt { message, part: Some(part) })
         }
         _ => None,
     }
@@ -198,14 +184,8 @@ mod tests {
     #[test]
     fn finds_the_question() {
         let table = [
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#,
-                Some("hi"),
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#,
-                None,
-            ),
+            (r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#, Some("hi")),
+            (r#"{"model":"m","messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#, None),
             (
                 r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"x"}},{"type":"text","text":"b"}]}]}"#,
                 Some("b"),
@@ -227,44 +207,16 @@ mod tests {
             ("[]", None, "must be a JSON object"),
             (r#"{"messages":[]}"#, Some("model"), "missing"),
             (r#"{"model":"","messages":[]}"#, Some("model"), "empty"),
-            (
-                r#"{"model":7,"messages":[]}"#,
-                Some("model"),
-                "expected a string, but got a number",
-            ),
+            (r#"{"model":7,"messages":[]}"#, Some("model"), "expected a string, but got a number"),
             (r#"{"model":"m"}"#, Some("messages"), "missing"),
             (r#"{"model":"m","messages":{}}"#, Some("messages"), "expected an array"),
             (r#"{"model":"m","messages":[]}"#, Some("messages"), "empty"),
-            (
-                r#"{"model":"m","messages":["x"]}"#,
-                Some("messages.[0]"),
-                "expected an object",
-            ),
-            (
-                r#"{"model":"m","messages":[{"content":"x"}]}"#,
-                Some("messages.[0].role"),
-                "missing",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":1}]}"#,
-                Some("messages.[0].role"),
-                "string",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user","content":3}]}"#,
-                Some("messages.[0].content"),
-                "string",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#,
-                Some("stream"),
-                "a boolean",
-            ),
-            (
-                r#"{"model":"m","messages":[{"role":"user"}],"stream_options":1}"#,
-                Some("stream_options"),
-                "an object",
-            ),
+            (r#"{"model":"m","messages":["x"]}"#, Some("messages.[0]"), "expected an object"),
+            (r#"{"model":"m","messages":[{"content":"x"}]}"#, Some("messages.[0].role"), "missing"),
+            (r#"{"model":"m","messages":[{"role":1}]}"#, Some("messages.[0].role"), "string"),
+            (r#"{"model":"m","messages":[{"role":"user","content":3}]}"#, Some("messages.[0].content"), "string"),
+            (r#"{"model":"m","messages":[{"role":"user"}],"stream":"yes"}"#, Some("stream"), "a boolean"),
+            (r#"{"model":"m","messages":[{"role":"user"}],"stream_options":1}"#, Some("stream_options"), "an object"),
         ];
         for (body, param, expected) in table {
             let error = chat(body).unwrap_err();
@@ -279,10 +231,7 @@ mod tests {
             chat(r#"{"messages":[{"role":"user","content":"model"}],"model" : "gpt\u002d4" , "x":1}"#).unwrap();
         assert_eq!(request.model, "gpt-4");
         let sent = request.body_for("a\"b");
-        assert_eq!(
-            sent,
-            r#"{"messages":[{"role":"user","content":"model"}],"model" : "a\"b" , "x":1}"#.as_bytes()
-        );
+        assert_eq!(sent, r#"{"messages":[{"role":"user","content":"model"}],"model" : "a\"b" , "x":1}"#.as_bytes());
     }
 
     proptest! {

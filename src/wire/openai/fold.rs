@@ -30,6 +30,8 @@ pub struct Fold {
 pub enum Step {
     /// Role, usage, keep-alive: nothing the reader sees.
     Quiet,
+    /// Usage, and no choices.
+    Usage,
     /// Words, or a piece of a tool call.
     Content,
     /// `[DONE]`: the stream ended well.
@@ -93,10 +95,11 @@ impl Fold {
             self.usage = usage_of(usage).or(self.usage);
         }
         let choices = chunk.remove("choices");
-        let step = if choices.as_ref().is_some_and(has_words) {
-            Step::Content
-        } else {
-            Step::Quiet
+        let bare = choices.as_ref().and_then(Value::as_array).is_some_and(Vec::is_empty);
+        let step = match &choices {
+            Some(choices) if has_words(choices) => Step::Content,
+            _ if bare && chunk.get("usage").is_some_and(Value::is_object) => Step::Usage,
+            _ => Step::Quiet,
         };
         self.keep(data.len(), chunk, choices);
         step
@@ -132,11 +135,8 @@ impl Fold {
         if self.is_too_large() {
             return Err("the answer is larger than the limit for stored answers".to_owned());
         }
-        let ended = self.done
-            || self
-                .choices
-                .values()
-                .all(|choice| choice.get("finish_reason").is_some_and(Value::is_string));
+        let ended =
+            self.done || self.choices.values().all(|choice| choice.get("finish_reason").is_some_and(Value::is_string));
         if !ended || self.choices.is_empty() {
             return Err("the stream ended without [DONE] and without a finish reason".to_owned());
         }
@@ -147,22 +147,11 @@ impl Fold {
 
     fn into_body(mut self) -> Value {
         let chat = self.surface == Surface::ChatCompletions;
-        self.top.insert(
-            "object".to_owned(),
-            if chat {
-                "chat.completion".into()
-            } else {
-                "text_completion".into()
-            },
-        );
+        self.top.insert("object".to_owned(), if chat { "chat.completion".into() } else { "text_completion".into() });
         if self.top.get("usage").is_some_and(Value::is_null) {
             self.top.remove("usage");
         }
-        let choices = self
-            .choices
-            .into_iter()
-            .map(|(index, choice)| whole_choice(index, choice, chat))
-            .collect();
+        let choices = self.choices.into_iter().map(|(index, choice)| whole_choice(index, choice, chat)).collect();
         self.top.insert("choices".to_owned(), Value::Array(choices));
         Value::Object(self.top)
     }
@@ -227,9 +216,7 @@ fn merge_field(kept: &mut Map<String, Value>, key: String, value: Value) {
 fn merge_list(kept: &mut Vec<Value>, items: Vec<Value>) {
     for item in items {
         let index = item.get("index").and_then(Value::as_u64);
-        let same = kept
-            .iter_mut()
-            .find(|old| index.is_some() && old.get("index").and_then(Value::as_u64) == index);
+        let same = kept.iter_mut().find(|old| index.is_some() && old.get("index").and_then(Value::as_u64) == index);
         match (same, item) {
             (Some(Value::Object(old)), Value::Object(new)) => {
                 for (key, value) in new {
@@ -280,8 +267,7 @@ mod tests {
                 return Err(why);
             }
         }
-        fold.finish()
-            .map(|answer| serde_json::from_slice(&answer.body).unwrap())
+        fold.finish().map(|answer| serde_json::from_slice(&answer.body).unwrap())
     }
 
     #[test]
@@ -320,11 +306,7 @@ mod tests {
         assert!(fold(&[]).is_err());
         assert!(fold(&["[DONE]"]).is_err());
         assert!(fold(&["garbage"]).unwrap_err().contains("not JSON"));
-        assert!(
-            fold(&[open, r#"{"error":{"message":"boom"}}"#])
-                .unwrap_err()
-                .contains("boom")
-        );
+        assert!(fold(&[open, r#"{"error":{"message":"boom"}}"#]).unwrap_err().contains("boom"));
     }
 
     #[test]
@@ -338,20 +320,11 @@ mod tests {
     #[test]
     fn beyond_the_limit_only_usage_is_kept() {
         let mut fold = Fold::new(Surface::ChatCompletions, 100);
-        let chunk = format!(
-            r#"{{"id":"c","choices":[{{"index":0,"delta":{{"content":"{}"}}}}]}}"#,
-            "x".repeat(200)
-        );
+        let chunk = format!(r#"{{"id":"c","choices":[{{"index":0,"delta":{{"content":"{}"}}}}]}}"#, "x".repeat(200));
         assert_eq!(fold.push(chunk.as_bytes()), Step::Content);
         fold.push(br#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#);
         assert!(fold.is_too_large());
-        assert_eq!(
-            fold.usage(),
-            Some(Usage {
-                input_tokens: 3,
-                output_tokens: 2
-            })
-        );
+        assert_eq!(fold.usage(), Some(Usage { input_tokens: 3, output_tokens: 2 }));
         assert!(fold.finish().is_err());
     }
 }

@@ -56,14 +56,7 @@ pub fn as_stream(surface: Surface, answer: &Answer, id: &str, created_s: u64, in
     let chat = surface == Surface::ChatCompletions;
     body.insert("id".to_owned(), id.into());
     body.insert("created".to_owned(), created_s.into());
-    body.insert(
-        "object".to_owned(),
-        if chat {
-            "chat.completion.chunk".into()
-        } else {
-            "text_completion".into()
-        },
-    );
+    body.insert("object".to_owned(), if chat { "chat.completion.chunk".into() } else { "text_completion".into() });
     let mut events = Vec::new();
     let mut emit = |choices: Value, usage: Option<&Value>| {
         let mut chunk = body.clone();
@@ -77,11 +70,7 @@ pub fn as_stream(surface: Surface, answer: &Answer, id: &str, created_s: u64, in
     };
     for (position, choice) in choices.into_iter().enumerate() {
         let Value::Object(choice) = choice else { continue };
-        let pieces = if chat {
-            chat_pieces(choice, position)
-        } else {
-            text_pieces(choice, position)
-        };
+        let pieces = if chat { chat_pieces(choice, position) } else { text_pieces(choice, position) };
         for piece in pieces {
             emit(Value::Array(vec![piece]), None);
         }
@@ -110,11 +99,7 @@ fn chat_pieces(mut choice: Map<String, Value>, position: usize) -> Vec<Value> {
     let mut pieces = vec![piece(json!({"role": role, "content": opening}))];
     // Reasoning and other fields of the message come before its content, as providers stream them.
     for (key, value) in message.into_iter().filter(|(_, value)| !value.is_null()) {
-        pieces.extend(
-            cut(value)
-                .into_iter()
-                .map(|value| piece(json!({ key.as_str(): value }))),
-        );
+        pieces.extend(cut(value).into_iter().map(|value| piece(json!({ key.as_str(): value }))));
     }
     match (content, logprobs) {
         (Value::Null, None) => {}
@@ -219,11 +204,7 @@ mod tests {
         let events = as_stream(Surface::ChatCompletions, &answer, "n", 5, true);
         assert_eq!(refold(Surface::ChatCompletions, &events), body);
         let quiet = as_stream(Surface::ChatCompletions, &answer, "n", 5, false);
-        assert!(
-            quiet
-                .iter()
-                .all(|event| !event.windows(5).any(|bytes| bytes == b"usage"))
-        );
+        assert!(quiet.iter().all(|event| !event.windows(5).any(|bytes| bytes == b"usage")));
     }
 
     proptest! {

@@ -95,10 +95,7 @@ fn serve(
         }
     };
     let body = body.get(offset..)?;
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n{range}connection: close\r\n\r\n",
-        body.len()
-    );
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{range}connection: close\r\n\r\n", body.len());
     write(&mut stream, head.as_bytes())?;
     match manner {
         Manner::BreaksOffAfter(bytes) => write(&mut stream, &body[..bytes.min(body.len())]),

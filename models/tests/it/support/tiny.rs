@@ -115,11 +115,8 @@ fn vocabulary() -> Vec<String> {
 }
 
 fn tokenizer(vocabulary: &[String]) -> Value {
-    let ids: serde_json::Map<_, _> = vocabulary
-        .iter()
-        .enumerate()
-        .map(|(id, word)| (word.clone(), json!(id)))
-        .collect();
+    let ids: serde_json::Map<_, _> =
+        vocabulary.iter().enumerate().map(|(id, word)| (word.clone(), json!(id))).collect();
     let special = |id: usize| {
         json!({"id": id, "content": vocabulary[id], "special": true, "single_word": false,
                "lstrip": false, "rstrip": false, "normalized": false})
@@ -187,10 +184,7 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> f32 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1u32 << 23) as f32 - 1.0
     }
 }

@@ -25,14 +25,9 @@ fn start_stallable(gate: Arc<RwLock<()>>) -> Endpoint {
                 let mut inbound = Inbound::new(stream.unwrap());
                 let mut body = Vec::new();
                 while let Some(head) = inbound.read_head().unwrap() {
-                    inbound
-                        .read_body(head.framing(Framing::Length(0)).unwrap(), &mut body, || ())
-                        .unwrap();
+                    inbound.read_body(head.framing(Framing::Length(0)).unwrap(), &mut body, || ()).unwrap();
                     let _open = gate.read().unwrap();
-                    inbound
-                        .stream()
-                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                        .unwrap();
+                    inbound.stream().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
                 }
             });
         }
@@ -46,10 +41,7 @@ fn start_stallable(gate: Arc<RwLock<()>>) -> Endpoint {
 fn a_stall_is_charged_to_every_request_that_it_delays() {
     let gate = Arc::new(RwLock::new(()));
     let server = start_stallable(gate.clone());
-    let all = [Request {
-        wire: server.post_chat("", "{}"),
-        mark: None,
-    }];
+    let all = [Request { wire: server.post_chat("", "{}"), mark: None }];
     let stop = Stop::default();
     let due = arrivals(200.0, Duration::from_secs(2), None);
     let run = std::thread::scope(|scope| {
@@ -83,26 +75,15 @@ fn warm_up_is_sent_and_not_counted() {
 
 #[test]
 fn what_cannot_be_sent_in_time_is_counted_as_failed() {
-    let mock = start_mock(MockSettings {
-        latency: Duration::from_millis(200),
-        ..PROMPT
-    });
+    let mock = start_mock(MockSettings { latency: Duration::from_millis(200), ..PROMPT });
     let all = requests(&mock, 1, false);
     let stop = Stop::default();
-    let impatient = Load {
-        timeout: Duration::from_millis(400),
-        connections: 1,
-        ..load(&mock, &all, &stop)
-    };
+    let impatient = Load { timeout: Duration::from_millis(400), connections: 1, ..load(&mock, &all, &stop) };
     let due = arrivals(100.0, Duration::from_millis(500), None);
     let run = impatient.open(&due, Duration::ZERO, &mut ());
     assert_eq!(run.latency_ns.len(), 50);
     let unsent = run.faults.count(FaultKind::Unsent);
-    assert!(
-        (40..=47).contains(&unsent) && run.faults.total() == unsent,
-        "{:?}",
-        run.faults
-    );
+    assert!((40..=47).contains(&unsent) && run.faults.total() == unsent, "{:?}", run.faults);
 }
 
 #[test]
@@ -112,36 +93,12 @@ fn wrong_answers_and_outcomes_are_told_apart() {
     let mut all = requests(&mock, 2, false);
     all[1].mark = Some(mark("another question"));
     let run = load(&mock, &all, &stop).each_once(&mut (), &|_, _, _| ());
-    assert_eq!(
-        (run.answered, run.faults.count(FaultKind::WrongAnswer)),
-        (1, 1),
-        "{:?}",
-        run.faults
-    );
-    let hits = Expected {
-        cache: Some("hit"),
-        ..Expected::default()
-    };
-    let run = Load {
-        expected: hits,
-        ..load(&mock, &all, &stop)
-    }
-    .each_once(&mut (), &|_, _, _| ());
-    assert_eq!(
-        (run.answered, run.faults.count(FaultKind::WrongOutcome)),
-        (0, 2),
-        "{:?}",
-        run.faults
-    );
-    let streams = Expected {
-        stream: true,
-        ..Expected::default()
-    };
-    let run = Load {
-        expected: streams,
-        ..load(&mock, &all, &stop)
-    }
-    .each_once(&mut (), &|_, _, _| ());
+    assert_eq!((run.answered, run.faults.count(FaultKind::WrongAnswer)), (1, 1), "{:?}", run.faults);
+    let hits = Expected { cache: Some("hit"), ..Expected::default() };
+    let run = Load { expected: hits, ..load(&mock, &all, &stop) }.each_once(&mut (), &|_, _, _| ());
+    assert_eq!((run.answered, run.faults.count(FaultKind::WrongOutcome)), (0, 2), "{:?}", run.faults);
+    let streams = Expected { stream: true, ..Expected::default() };
+    let run = Load { expected: streams, ..load(&mock, &all, &stop) }.each_once(&mut (), &|_, _, _| ());
     assert_eq!(run.faults.count(FaultKind::Broken), 2, "{:?}", run.faults);
     let nowhere = Endpoint::parse("http://127.0.0.1:1", None).unwrap();
     let run = load(&nowhere, &all, &stop).each_once(&mut (), &|_, _, _| ());
@@ -153,15 +110,9 @@ fn silence_is_a_timeout() {
     let gate = Arc::new(RwLock::new(()));
     let server = start_stallable(gate.clone());
     let _closed = gate.write().unwrap();
-    let all = [Request {
-        wire: server.post_chat("", "{}"),
-        mark: None,
-    }];
+    let all = [Request { wire: server.post_chat("", "{}"), mark: None }];
     let stop = Stop::default();
-    let impatient = Load {
-        timeout: Duration::from_millis(100),
-        ..load(&server, &all, &stop)
-    };
+    let impatient = Load { timeout: Duration::from_millis(100), ..load(&server, &all, &stop) };
     let started = Instant::now();
     let run = impatient.each_once(&mut (), &|_, _, _| ());
     assert_eq!(run.faults.count(FaultKind::Timeout), 1, "{:?}", run.faults);
@@ -189,10 +140,7 @@ fn a_stop_ends_a_long_phase() {
 fn the_client_understands_hypers_server() {
     let (port_out, port_in) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             port_out.send(listener.local_addr().unwrap().port()).unwrap();
@@ -202,17 +150,9 @@ fn the_client_understands_hypers_server() {
                     let chunked = request.headers().contains_key("x-chunked");
                     let body = request.into_body().collect().await.unwrap().to_bytes();
                     let body = Full::new(body);
-                    let body = if chunked {
-                        body.map_frame(|frame| frame).boxed()
-                    } else {
-                        body.boxed()
-                    };
+                    let body = if chunked { body.map_frame(|frame| frame).boxed() } else { body.boxed() };
                     let response = hyper::Response::builder().header("X-Askonce-Cache", "hit");
-                    let response = if chunked {
-                        response.header("transfer-encoding", "chunked")
-                    } else {
-                        response
-                    };
+                    let response = if chunked { response.header("transfer-encoding", "chunked") } else { response };
                     Ok::<_, Infallible>(response.body(body).unwrap())
                 });
                 tokio::spawn(
@@ -223,26 +163,12 @@ fn the_client_understands_hypers_server() {
     });
     let server = Endpoint::local(port_in.recv().unwrap());
     let large = "x".repeat(300_000);
-    let echoed = |headers, text: &str| Request {
-        wire: server.post_chat(headers, text),
-        mark: Some(text.to_owned()),
-    };
-    let all = [
-        echoed("", "plain"),
-        echoed("x-chunked: 1\r\n", &large),
-        echoed("", &large),
-        echoed("x-chunked: 1\r\n", "y"),
-    ];
+    let echoed = |headers, text: &str| Request { wire: server.post_chat(headers, text), mark: Some(text.to_owned()) };
+    let all =
+        [echoed("", "plain"), echoed("x-chunked: 1\r\n", &large), echoed("", &large), echoed("x-chunked: 1\r\n", "y")];
     let stop = Stop::default();
-    let hits = Expected {
-        cache: Some("hit"),
-        ..Expected::default()
-    };
-    let one = Load {
-        expected: hits,
-        connections: 1,
-        ..load(&server, &all, &stop)
-    };
+    let hits = Expected { cache: Some("hit"), ..Expected::default() };
+    let one = Load { expected: hits, connections: 1, ..load(&server, &all, &stop) };
     let run = one.each_once(&mut (), &|_, _, _| ());
     assert_eq!((run.answered, run.faults.total()), (4, 0), "{:?}", run.faults);
 }

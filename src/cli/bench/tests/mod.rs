@@ -14,11 +14,7 @@ use super::stop::Stop;
 use std::net::TcpListener;
 use std::time::Duration;
 
-const PROMPT: MockSettings = MockSettings {
-    latency: Duration::ZERO,
-    chunk_latency: Duration::ZERO,
-    chunks: 6,
-};
+const PROMPT: MockSettings = MockSettings { latency: Duration::ZERO, chunk_latency: Duration::ZERO, chunks: 6 };
 
 fn start_mock(settings: MockSettings) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -36,12 +32,5 @@ fn requests(endpoint: &Endpoint, count: usize, stream: bool) -> Vec<Request> {
 }
 
 fn load<'a>(endpoint: &'a Endpoint, requests: &'a [Request], stop: &'a Stop) -> Load<'a> {
-    Load {
-        endpoint,
-        requests,
-        expected: Expected::default(),
-        connections: 4,
-        timeout: Duration::from_secs(10),
-        stop,
-    }
+    Load { endpoint, requests, expected: Expected::default(), connections: 4, timeout: Duration::from_secs(10), stop }
 }
