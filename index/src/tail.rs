@@ -35,7 +35,7 @@ impl Tail {
     /// since most scopes stay small and doubling would waste as much again as they hold.
     pub(crate) fn push(&mut self, id: u64, vector: &[f32], print: u32, most: usize) {
         if self.ids.len() == self.ids.capacity() {
-            let more = (self.ids.len() / 2).max(1).min(most.saturating_sub(self.ids.len()).max(1));
+            let more = (self.ids.len() / 4).max(1).min(most.saturating_sub(self.ids.len()).max(1));
             self.vectors.reserve_exact(more * self.width);
             self.ids.reserve_exact(more);
             self.prints.reserve_exact(more);

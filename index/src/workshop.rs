@@ -15,7 +15,10 @@ use crate::partition::Partition;
 use crate::{IndexConfig, IndexError};
 
 /// A graph that does not find this share of the rows that were looked at takes no more.
-const LOST_SHARE: f32 = 0.02;
+const LOST_SHARE: f32 = 0.04;
+
+/// One row in this many is looked at.
+const SAMPLE: usize = 4;
 
 /// What background work on a partition needs.
 pub(crate) struct Workshop {
@@ -63,13 +66,12 @@ impl Workshop {
         if !self.link(partition, &*segment.graph, &chunks[number], number) {
             return None;
         }
-        let mut lost = self.strays(&*segment.graph, &chunks[number], number);
-        let mut checked = chunks[number].len();
-        let older = segment.revisit(number);
-        if let Some(older) = older {
-            wider.strays.retain(|slot| *slot as usize / rows != older);
-            lost.extend(self.strays(&*segment.graph, &chunks[older], older));
-            checked += chunks[older].len();
+        // A sample is enough to see a graph come apart, and looking at every row would cost more than linking it.
+        let (mut lost, mut checked) = self.strays(&*segment.graph, &chunks[number], number, 0);
+        if let Some(older) = segment.revisit(number) {
+            let (more, also) = self.strays(&*segment.graph, &chunks[older], older, number);
+            lost.extend(more);
+            checked += also;
         }
         segment.chunks.end = number + 1;
         // Below the size at which a graph is worth having, a new one would only be one more to search.
@@ -77,6 +79,8 @@ impl Workshop {
         segment.full = large && lost.len() as f32 > LOST_SHARE * checked as f32;
         wider.segments.push(segment);
         wider.strays.extend(lost);
+        wider.strays.sort_unstable();
+        wider.strays.dedup();
         Some(wider)
     }
 
@@ -93,15 +97,16 @@ impl Workshop {
         !self.is_over(partition)
     }
 
-    /// Slots of `chunk` that a search for their own vector does not reach.
-    fn strays(&self, graph: &dyn Graph, chunk: &Chunk, number: usize) -> Vec<u32> {
+    /// Looks at one row in `SAMPLE` of `chunk`, others with another `turn`: which slots a search for their own vector
+    /// does not reach, and how many rows were looked at.
+    fn strays(&self, graph: &dyn Graph, chunk: &Chunk, number: usize, turn: usize) -> (Vec<u32>, usize) {
         let ef = self.config.ef_search;
-        let rows: Vec<usize> = chunk.live_rows().collect();
+        let rows: Vec<usize> = chunk.live_rows().filter(|row| row % SAMPLE == turn % SAMPLE).collect();
         let lost = |row: &usize| {
             let slot = self.slot(number, *row);
             (!graph.search(chunk.vector(*row), ef).iter().any(|f| f.slot == slot)).then_some(slot)
         };
-        self.pool.install(|| rows.par_iter().filter_map(lost).collect())
+        (self.pool.install(|| rows.par_iter().filter_map(lost).collect()), rows.len())
     }
 
     fn slot(&self, number: usize, row: usize) -> u32 {

@@ -76,6 +76,9 @@ impl App {
     /// Builds a gateway. Must be called within the async runtime.
     pub async fn build(settings: &Resolved, parts: Parts) -> Result<App, StartError> {
         let prometheus = metrics::start().map_err(StartError::Metrics)?;
+        if parts.persist {
+            private_dir(&settings.data_dir)?;
+        }
         let admin_key = match (&settings.admin.key, parts.persist) {
             (Some(key), _) => Some(key.clone()),
             (None, true) => Some(kept_admin_key(&settings.data_dir)?),
@@ -128,7 +131,7 @@ impl App {
         }
         let admin_key = settings.admin.key.as_ref().or(self.admin_key.as_ref());
         self.doors.keys.store(Arc::new(Keys::new(&settings.auth, admin_key)));
-        self.doors.pipeline.cache().reconfigure(settings.cache.clone());
+        self.doors.pipeline.cache().reconfigure(settings.cache.clone(), settings.embedding.deadline);
         self.doors.pipeline.reconfigure(setup);
         Ok(())
     }
@@ -146,6 +149,7 @@ fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>) -> Result<Setup, St
         retry: settings.retry.clone(),
         budget: RetryBudget::new(settings.retry.budget_percent),
         request_timeout: settings.limits.request_timeout,
+        shutdown_timeout: settings.limits.shutdown_timeout,
         log_prompts: settings.log.prompts,
     })
 }
@@ -184,10 +188,18 @@ fn is_loopback(listen: &str) -> bool {
     !addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback())
 }
 
+/// The data directory, for its owner only: questions and answers are in it.
+fn private_dir(dir: &Path) -> Result<(), StartError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|source| StartError::DataDir { dir: dir.to_owned(), source })
+}
+
 /// The admin key of the data directory, made on the first start and readable by its owner only.
 fn kept_admin_key(data_dir: &Path) -> Result<Secret, StartError> {
     let failed = |source| StartError::DataDir { dir: data_dir.to_owned(), source };
-    std::fs::create_dir_all(data_dir).map_err(failed)?;
     let path = data_dir.join("admin.key");
     match std::fs::read_to_string(&path) {
         Ok(key) if key.trim().len() >= config::MIN_KEY_CHARS => return Ok(Secret::new(key.trim())),

@@ -35,7 +35,7 @@ pub async fn load(settings: &Resolved, progress: Progress<'_>) -> Result<Option<
         queue: embedding.queue,
         device: match embedding.device {
             config::Device::Cpu => Device::Cpu,
-            config::Device::Cuda(number) => Device::Cuda(number as usize),
+            config::Device::Cuda(number) => Device::Cuda(number),
         },
         ..EmbedderSettings::default()
     };

@@ -134,10 +134,10 @@ impl Flights {
     /// Joins the flight of `key`, or opens one and takes its lead.
     pub fn join(self: &Arc<Flights>, key: Digest) -> Joined {
         let mut open = self.open.lock();
-        if let Some(flight) = open.get(&key) {
-            if let Some(reader) = Reader::join(flight) {
-                return Joined::Follow(reader);
-            }
+        if let Some(flight) = open.get(&key)
+            && let Some(reader) = Reader::join(flight)
+        {
+            return Joined::Follow(reader);
         }
         let flight = Flight::new();
         open.insert(key, flight.clone());

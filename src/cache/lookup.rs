@@ -85,6 +85,12 @@ pub struct Timing {
     pub search: Option<Duration>,
 }
 
+/// An answer to the very same request that is too old to be served.
+struct Stale {
+    /// The entry, if it may stand in when nobody can give a fresh one.
+    entry: Option<Arc<Entry>>,
+}
+
 /// What the semantic tier gave.
 struct Meaning {
     hit: Option<Hit>,
@@ -146,7 +152,15 @@ impl Cache {
             reason => reason,
         };
         let (similarity, nearest, timing) = (meaning.similarity, meaning.nearest, meaning.timing);
-        Lookup::Miss(Box::new(Miss { ticket, lead, reason, similarity, nearest, stale, timing }))
+        Lookup::Miss(Box::new(Miss {
+            ticket,
+            lead,
+            reason,
+            similarity,
+            nearest,
+            stale: stale.and_then(|stale| stale.entry),
+            timing,
+        }))
     }
 
     /// May a hit that another request's lookup found be served to this one too?
@@ -166,7 +180,7 @@ impl Cache {
     }
 
     /// The exact and the normalised tier. An expired find is put into `stale`.
-    fn exact(&self, ask: &Ask, stale: &mut Option<Arc<Entry>>) -> Option<Hit> {
+    fn exact(&self, ask: &Ask, stale: &mut Option<Stale>) -> Option<Hit> {
         if !ask.policy.read {
             return None;
         }
@@ -178,12 +192,15 @@ impl Cache {
         Some(Hit { entry, tier, similarity: None, timing: Timing::default() })
     }
 
-    fn find(&self, key: &Digest, ask: &Ask, stale: &mut Option<Arc<Entry>>) -> Option<Arc<Entry>> {
+    fn find(&self, key: &Digest, ask: &Ask, stale: &mut Option<Stale>) -> Option<Arc<Entry>> {
         let entry = self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope)?;
         if ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms()) {
             return Some(entry);
         }
-        stale.get_or_insert(entry);
+        let past = entry.expires_ms <= self.clock.now_ms();
+        // A caller who wants nothing older than so much does not want this, whatever the providers do.
+        let may_stand_in = past && ask.policy.max_age.is_none();
+        stale.get_or_insert(Stale { entry: may_stand_in.then_some(entry) });
         None
     }
 

@@ -82,7 +82,10 @@ impl Cache {
     }
 
     /// Puts new settings in force. Entries keep the expiry they were stored with.
-    pub fn reconfigure(&self, settings: config::Cache) {
+    pub fn reconfigure(&self, settings: config::Cache, embed_deadline: Duration) {
+        if let Some(semantic) = &self.semantic {
+            semantic.set_deadline(embed_deadline);
+        }
         let budget = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
         self.settings.store(Arc::new(settings));
         let evicted = self.entries.set_budget(budget);

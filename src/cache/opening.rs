@@ -155,10 +155,8 @@ fn reconcile(entries: &Entries, index: &Index) -> Vec<Arc<Entry>> {
     let indexed: HashSet<_> = index.ids().into_iter().collect();
     for (scope, id) in &indexed {
         let kept = entries.by_id(EntryId(*id)).is_some_and(|entry| entry.semantic && scope_key(entry.scope) == *scope);
-        if !kept {
-            if let Err(error) = index.remove(*scope, *id) {
-                tracing::warn!(%error, "a vector without an entry stays in the index's file");
-            }
+        if !kept && let Err(error) = index.remove(*scope, *id) {
+            tracing::warn!(%error, "a vector without an entry stays in the index's file");
         }
     }
     let lacks = |entry: &Arc<Entry>| entry.semantic && !indexed.contains(&(scope_key(entry.scope), entry.id.0));

@@ -6,13 +6,14 @@ use askonce_models::{EmbedError, Embedder};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The sentence model and the index of one cache.
 pub(super) struct Semantic {
     embedder: Embedder,
     index: Arc<Index>,
-    deadline: Duration,
+    deadline_us: AtomicU64,
     /// Vectors known before their questions are asked: replay embeds a whole trace in large batches.
     preloaded: RwLock<HashMap<Box<str>, Vector>>,
 }
@@ -28,11 +29,16 @@ pub(super) struct Vector {
 
 impl Semantic {
     pub(super) fn new(embedder: Embedder, index: Arc<Index>, deadline: Duration) -> Semantic {
-        Semantic { embedder, index, deadline, preloaded: RwLock::default() }
+        Semantic { embedder, index, deadline_us: AtomicU64::new(micros(deadline)), preloaded: RwLock::default() }
     }
 
     pub(super) fn index(&self) -> &Arc<Index> {
         &self.index
+    }
+
+    /// How long one question may take from now on.
+    pub(super) fn set_deadline(&self, deadline: Duration) {
+        self.deadline_us.store(micros(deadline), Ordering::Relaxed);
     }
 
     pub(super) fn embedder(&self) -> &Embedder {
@@ -45,7 +51,8 @@ impl Semantic {
         if let Some(vector) = self.preloaded.read().get(question) {
             return Some(vector.clone());
         }
-        match tokio::time::timeout(self.deadline, self.embedder.embed(question)).await {
+        let deadline = Duration::from_micros(self.deadline_us.load(Ordering::Relaxed));
+        match tokio::time::timeout(deadline, self.embedder.embed(question)).await {
             Ok(Ok(embedding)) => {
                 Some(Vector { values: embedding.vector, embed: started.elapsed(), truncated: embedding.truncated })
             }
@@ -55,7 +62,7 @@ impl Semantic {
             }
             Err(_) => {
                 tracing::warn!(
-                    deadline_ms = self.deadline.as_millis() as u64,
+                    deadline_ms = deadline.as_millis() as u64,
                     "the question was not embedded in time; going on without the semantic tier"
                 );
                 None
@@ -84,6 +91,10 @@ impl Semantic {
             }
         }
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The index's partition of a scope: half of the digest. The full one is compared on a hit.

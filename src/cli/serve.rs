@@ -103,13 +103,13 @@ async fn serve(mut settings: Resolved, reloader: Option<Reloader>, demo: bool) -
         tracing::info!("stopping: requests under way may finish; a second Ctrl-C ends at once");
         tokio::spawn(async {
             if tokio::signal::ctrl_c().await.is_ok() {
-                #[allow(clippy::disallowed_methods)] // The user asked twice; nothing is to be waited for any more.
+                #[expect(clippy::disallowed_methods, reason = "asked twice: nothing is to be waited for any more")]
                 std::process::exit(130);
             }
         });
     };
-    let grace = settings.limits.shutdown_timeout;
-    let cut_off = app::run(&app, listener, settings.limits.header_timeout, stop, || grace).await;
+    let grace = || app.doors.pipeline.setup().shutdown_timeout;
+    let cut_off = app::run(&app, listener, settings.limits.header_timeout, stop, grace).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "requests were still under way when the time was up (`limits.shutdown_timeout_ms`)");
     }

@@ -56,7 +56,18 @@ fn caller_key(item: &Item<'_>) -> Result<CallerKey, ConfigError> {
             .with_suggestion("choose another"));
     }
     let key = long_secret(&fields.require("key")?)?;
-    let tenant = fields.get("tenant").map_or_else(|| Ok(name.clone()), |item| name::read(&item))?;
+    let tenant = match fields.get("tenant") {
+        Some(item) => {
+            let tenant = name::read(&item)?;
+            if tenant == ANONYMOUS {
+                return Err(item
+                    .error("the tenant `anonymous` is that of callers without a key")
+                    .with_suggestion("choose another"));
+            }
+            tenant
+        }
+        None => name.clone(),
+    };
     Ok(CallerKey { name, key, tenant })
 }
 

@@ -26,7 +26,6 @@ impl Resolved {
             "embedding.batch_tokens": embedding.batch_tokens,
             "embedding.batch_wait_us": embedding.batch_wait,
             "embedding.queue": embedding.queue,
-            "cache.memory_bytes": cache.memory_bytes,
             "cache.sync.interval_ms": cache.sync.interval,
         };
         differing.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

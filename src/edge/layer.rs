@@ -45,7 +45,7 @@ pub fn around(routes: Router, doors: Arc<Doors>) -> Router {
 async fn pass(State(doors): State<Arc<Doors>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = match Admitted::take(&doors, request.headers()) {
+    let mut response = match Admitted::take(&doors, &request) {
         Ok(admitted) => {
             let response = next.run(request).await;
             // Held until the last byte is out.
@@ -63,15 +63,17 @@ async fn pass(State(doors): State<Arc<Doors>>, mut request: Request, next: Next)
 struct Admitted(Arc<Doors>);
 
 impl Admitted {
-    fn take(doors: &Arc<Doors>, headers: &HeaderMap) -> Result<Admitted, Error> {
-        if doors.edge.loopback_only && !is_loopback(headers) {
+    fn take(doors: &Arc<Doors>, request: &Request) -> Result<Admitted, Error> {
+        if doors.edge.loopback_only && !is_loopback(request.headers()) {
             let message = "This gateway is open and listens on loopback only, so it takes no requests for other hosts. \
                            Use 127.0.0.1 or localhost, or configure keys.";
             return Err(Error::new(ErrorKind::Forbidden, message).with_code("wrong_host"));
         }
         let before = doors.in_flight.fetch_add(1, Ordering::Relaxed);
         let admitted = Admitted(doors.clone());
-        if before >= doors.edge.in_flight {
+        // Whoever watches over the process must not take a full gateway for a dead one.
+        let watching = matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics");
+        if before >= doors.edge.in_flight && !watching {
             let message = format!("{before} requests are in flight, the most this gateway takes (`limits.in_flight`).");
             let error = Error::new(ErrorKind::Overloaded, message).with_code("overloaded");
             return Err(Error { retry_after: Some(Duration::from_secs(1)), ..error });

@@ -33,6 +33,8 @@ pub struct Setup {
     pub budget: RetryBudget,
     /// How long one request may take as a whole.
     pub request_timeout: Duration,
+    /// How long requests under way get to finish at the end.
+    pub shutdown_timeout: Duration,
     /// Questions may be logged.
     pub log_prompts: bool,
 }

@@ -74,13 +74,14 @@ impl Router {
         if let Some(provider) = having(model) {
             return to(provider, model);
         }
-        if let Some((provider, rest)) = model.split_once('/') {
-            if !rest.is_empty() && self.providers.iter().any(|name| name == provider) {
-                return match self.models.get(rest) {
-                    Some(plan) => Ok(Plan { price: plan.price, ..to(provider, rest)? }),
-                    None => to(provider, rest),
-                };
-            }
+        if let Some((provider, rest)) = model.split_once('/')
+            && !rest.is_empty()
+            && self.providers.iter().any(|name| name == provider)
+        {
+            return match self.models.get(rest) {
+                Some(plan) => Ok(Plan { price: plan.price, ..to(provider, rest)? }),
+                None => to(provider, rest),
+            };
         }
         match &self.default_provider {
             Some(provider) => to(provider, model),

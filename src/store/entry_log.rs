@@ -185,7 +185,12 @@ impl EntryLog {
 }
 
 fn open_locked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // Questions and answers are for the owner only.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
     file.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => io::Error::new(
             io::ErrorKind::WouldBlock,
@@ -306,7 +311,7 @@ mod tests {
             provider: "p".to_owned(),
             scope: Digest([1; 32]),
             exact: Digest([id as u8; 32]),
-            normalised: (id % 2 == 0).then_some(Digest([9; 32])),
+            normalised: id.is_multiple_of(2).then_some(Digest([9; 32])),
             question: Some(format!("question {id} é")),
             semantic: true,
             answer: Answer {

@@ -115,7 +115,7 @@ impl Error {
 
     /// Another *target* may succeed, although this one will not: a key, quota or model problem of its own.
     pub fn is_target_fault(&self) -> bool {
-        self.is_transient() || matches!(self.kind, ErrorKind::UpstreamStatus(401 | 402 | 403 | 404))
+        self.is_transient() || matches!(self.kind, ErrorKind::UpstreamStatus(401..=404))
     }
 
     /// The word for logs and metrics (`error.type`).
