@@ -112,7 +112,7 @@ fn many_copies_of_one_vector_hide_nobody() {
 /// A graph with few links on vectors in separate crowds falls apart: the rows go on into another.
 #[test]
 fn a_graph_that_loses_rows_takes_no_more() {
-    let weak = IndexConfig { m: 4, ef_construction: 8, ef_search: 8, ..config() };
+    let weak = IndexConfig { m: 4, ef_construction: 10, ef_search: 12, ..config() };
     let (index, vectors, mut sentences) = fill(weak, Sentences::crowded(WIDTH, 11));
     index.settle();
     let stats = index.stats();

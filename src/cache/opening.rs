@@ -80,10 +80,12 @@ impl Cache {
         let budget = usize::try_from(parts.settings.memory_bytes).unwrap_or(usize::MAX);
         let entries = Arc::new(Entries::new(budget, vector_bytes));
         let next_id = stored.iter().map(|entry| entry.id.0).max().unwrap_or(0) + 1;
+        // As with the sweep: what may still stand in for a failing provider stays.
+        let grace_ms = u64::try_from(parts.settings.stale_if_error.as_millis()).unwrap_or(u64::MAX);
         let now_ms = parts.clock.now_ms();
         let mut gone = Vec::new();
         for entry in stored {
-            if entry.expires_ms > now_ms {
+            if entry.expires_ms.saturating_add(grace_ms) > now_ms {
                 gone.extend(entries.insert(Arc::new(entry)))
             } else {
                 gone.push(Arc::new(entry))

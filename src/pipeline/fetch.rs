@@ -21,10 +21,12 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One event of a stream may be this large.
 const EVENT_BYTES: usize = 32 << 20;
+/// How long the end of a body may come after the end of its stream.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// One fetch.
 pub(super) struct Fetch {
@@ -161,6 +163,7 @@ impl Fetch {
                 return (End::Failed(self.broke(about.provider, &why)), relay.fold.usage());
             }
             if relay.done {
+                tokio::spawn(drain(rest));
                 return self.close(lead, relay, out, about).await;
             }
             if !out.is_empty() {
@@ -236,6 +239,14 @@ impl Fetch {
         );
         Error::new(ErrorKind::UpstreamTimeout, message)
     }
+}
+
+/// Reads what follows `[DONE]`, which is the end of the body and nothing else: a connection is used again only when its
+/// last reply was read to the end.
+async fn drain(mut rest: BoxStream<'static, Result<Bytes, Error>>) {
+    let read = async { while let Some(Ok(_)) = rest.next().await {} };
+    // A provider that says more is left alone, and its connection closed.
+    let _ = tokio::time::timeout(DRAIN, read).await;
 }
 
 /// The state of one stream on its way.

@@ -1,0 +1,16 @@
+//! Stories against the real gateway over HTTP: one binary, a file per behaviour.
+
+mod support;
+
+mod admission;
+mod bad_input;
+mod binary;
+mod cache;
+mod doors;
+mod embeddings;
+mod fallback;
+mod flight;
+mod passthrough;
+mod persistence;
+mod streaming;
+mod tenants;
