@@ -90,7 +90,7 @@ fn one_scope(vectors: &[Vec<f32>], queries: &[Vec<f32>]) {
     println!(
         "  {} bytes a vector by stats, {} by the growth of the process",
         stats.bytes / count as u64,
-        (resident_bytes() - before) / count as u64
+        resident_bytes().saturating_sub(before) / count as u64
     );
     println!("  lookup, at least {HIT}: {}", quantiles(look(&index, queries, HIT)));
     println!("  lookup, no bound: {}", quantiles(look(&index, queries, -1.0)));
@@ -171,7 +171,7 @@ fn many_scopes(mut sentences: Sentences) {
         inserts.push(start.elapsed());
     }
     println!("  insert: {}", quantiles(inserts));
-    let resident = (resident_bytes() - before) / COUNT as u64;
+    let resident = resident_bytes().saturating_sub(before) / COUNT as u64;
     println!("  {} bytes an entry by stats, {resident} by growth", index.stats().bytes / COUNT as u64);
     let mut dice = Dice(3);
     let lookups = (0..100_000).map(|_| {

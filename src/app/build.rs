@@ -70,6 +70,8 @@ pub struct App {
     pub opened: Opened,
     embed: Option<Arc<dyn Embed>>,
     admin_key: Option<Secret>,
+    /// Where it listens until a restart, whatever a reload says.
+    listen: String,
 }
 
 impl App {
@@ -108,13 +110,13 @@ impl App {
                 body_bytes: settings.limits.body_bytes,
                 in_flight: settings.limits.in_flight,
                 body_timeout: settings.limits.header_timeout,
-                loopback_only: settings.auth.open && settings.auth.keys.is_empty() && is_loopback(&settings.listen),
             },
+            loopback_only: AtomicBool::new(is_open(&settings.auth) && is_loopback(&settings.listen)),
             in_flight: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
         });
         tokio::spawn(sweep(Arc::downgrade(&cache)));
-        Ok(App { doors, opened, embed, admin_key })
+        Ok(App { doors, opened, embed, admin_key, listen: settings.listen.clone() })
     }
 
     /// All routes, with the edge around them.
@@ -125,11 +127,17 @@ impl App {
 
     /// Puts new settings in force, but for those that take a restart. The error says why they cannot be.
     pub async fn reconfigure(&self, settings: &Resolved) -> Result<(), String> {
+        let open = is_open(&settings.auth);
+        if open && is_loopback(&settings.listen) && !is_loopback(&self.listen) {
+            let (new, old) = (&settings.listen, &self.listen);
+            return Err(format!("they let everybody in on {new}, but the gateway listens on {old} until a restart"));
+        }
         let setup = setup(settings, self.embed.clone())?;
         for (provider, why) in setup.registry.refresh().await {
             tracing::warn!(provider, why, "its models are not known");
         }
         let admin_key = settings.admin.key.as_ref().or(self.admin_key.as_ref());
+        self.doors.loopback_only.store(open && is_loopback(&self.listen), Ordering::Relaxed);
         self.doors.keys.store(Arc::new(Keys::new(&settings.auth, admin_key)));
         self.doors.pipeline.cache().reconfigure(settings.cache.clone(), settings.embedding.deadline);
         self.doors.pipeline.reconfigure(setup);
@@ -180,6 +188,11 @@ async fn sweep(cache: std::sync::Weak<Cache>) {
             tracing::debug!(swept, "expired entries went");
         }
     }
+}
+
+/// Is everybody let in?
+fn is_open(auth: &config::Auth) -> bool {
+    auth.open && auth.keys.is_empty()
 }
 
 /// Does `host:port` name loopback only?

@@ -1,6 +1,7 @@
 //! Connections in, and an orderly end: requests under way finish, the cache is flushed.
 
 use super::build::{App, StartError};
+use super::patience::Patience;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -49,7 +50,8 @@ pub async fn run(
             },
             () = &mut stop => break,
         };
-        serve(stream, &builder, &router, &connections);
+        let limit = app.doors.pipeline.setup().request_timeout;
+        serve(stream, limit, &builder, &router, &connections);
     }
     drop(listener);
     app.close();
@@ -63,6 +65,7 @@ pub async fn run(
 
 fn serve(
     stream: TcpStream,
+    write_limit: Duration,
     builder: &auto::Builder<TokioExecutor>,
     router: &axum::Router,
     connections: &GracefulShutdown,
@@ -72,7 +75,7 @@ fn serve(
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let service = TowerToHyperService::new(router.clone());
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(Patience::new(stream, write_limit)), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

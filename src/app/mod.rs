@@ -4,12 +4,14 @@
 //! - `embedder`: the sentence model, fetched if need be, loaded, and as `types::embed::Embed`
 //! - `discover`: providers where the settings name none
 //! - `listen`: connections in, an orderly end
+//! - `patience`: a connection is given up when its other side takes nothing for too long
 //! - `reload`: new settings put in force, or refused
 
 mod build;
 mod discover;
 mod embedder;
 mod listen;
+mod patience;
 mod reload;
 
 pub use build::{App, Parts, StartError, cache_in_memory};

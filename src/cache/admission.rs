@@ -134,6 +134,7 @@ mod tests {
             id_span: None,
             created_span: None,
             usage: None,
+            usage_unasked: false,
             ending,
             tool_calls: false,
         };

@@ -196,6 +196,7 @@ mod tests {
                 id_span: None,
                 created_span: None,
                 usage: None,
+                usage_unasked: false,
                 ending: Ending::Whole,
                 tool_calls: false,
             },

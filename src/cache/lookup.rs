@@ -6,6 +6,7 @@ use super::flight::{End, Joined, Lead, Reader};
 use super::judgement::{Candidate, Judgement, StaticThreshold, Verdict};
 use super::policy::Policy;
 use super::scope::Keys;
+use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
 use crate::types::entry::Entry;
 use crate::types::ids::{Digest, EntryId};
@@ -31,6 +32,15 @@ pub struct Ask {
     pub model: String,
     /// Labels for the entry.
     pub tags: Vec<String>,
+    /// The reply has to say its usage: all but a stream that was not asked to.
+    pub needs_usage: bool,
+}
+
+impl Ask {
+    /// Does `answer` hold all that the reply has to say?
+    pub fn is_met_by(&self, answer: &Answer) -> bool {
+        !(self.needs_usage && answer.usage_unasked)
+    }
 }
 
 /// What the cache says.
@@ -193,7 +203,7 @@ impl Cache {
     }
 
     fn find(&self, key: &Digest, ask: &Ask, stale: &mut Option<Stale>) -> Option<Arc<Entry>> {
-        let entry = self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope)?;
+        let entry = self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope && ask.is_met_by(&entry.answer))?;
         if ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms()) {
             return Some(entry);
         }
@@ -255,7 +265,7 @@ impl Cache {
     fn candidate(&self, neighbour: &askonce_index::Neighbor, ask: &Ask) -> Option<Candidate> {
         let entry = self.entries.by_id(EntryId(neighbour.id))?;
         let fresh = ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms());
-        (entry.semantic && fresh && entry.scope == ask.keys.scope)
+        (entry.semantic && fresh && entry.scope == ask.keys.scope && ask.is_met_by(&entry.answer))
             .then_some(Candidate { entry, similarity: neighbour.similarity })
     }
 }

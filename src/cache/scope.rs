@@ -22,17 +22,35 @@ pub struct Keys {
     pub normalised: Option<Digest>,
 }
 
+/// What counts beside the request's own body.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'c> {
+    /// Whose request it is.
+    pub tenant: &'c Tenant,
+    /// The caller's own partition.
+    pub sub_scope: Option<&'c str>,
+    /// Who may answer it, in order, each as provider and model: another provider's answer is another answer.
+    pub targets: &'c [(&'c str, &'c str)],
+    /// Headers that go on to the provider and change what it does.
+    pub headers: &'c [(&'c str, &'c [u8])],
+}
+
 /// Digests `request`, whose parsed body is `json`. `None` when a number in it has no exact canonical form.
-pub fn keys(
-    json: &Json<'_>,
-    request: &Request,
-    tenant: &Tenant,
-    sub_scope: Option<&str>,
-    harmless: &[String],
-) -> Option<Keys> {
+pub fn keys(json: &Json<'_>, request: &Request, around: &Circumstances<'_>, harmless: &[String]) -> Option<Keys> {
     let mut canonical = Canonical { hasher: Hasher::new_derive_key("askonce 2026 scope v1"), exact: true };
-    canonical.text(&tenant.0);
-    canonical.optional(sub_scope);
+    canonical.text(&around.tenant.0);
+    canonical.optional(around.sub_scope);
+    canonical.tag(b't', around.targets.len());
+    for (provider, model) in around.targets {
+        canonical.text(provider);
+        canonical.text(model);
+    }
+    canonical.tag(b'h', around.headers.len());
+    for (name, value) in around.headers {
+        canonical.text(name);
+        canonical.tag(b's', value.len());
+        canonical.hasher.update(value);
+    }
     canonical.text(request.surface.as_str());
     canonical.request(json, request.question_at, harmless);
     if !canonical.exact {

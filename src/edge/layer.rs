@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use std::net::IpAddr;
@@ -64,7 +64,9 @@ struct Admitted(Arc<Doors>);
 
 impl Admitted {
     fn take(doors: &Arc<Doors>, request: &Request) -> Result<Admitted, Error> {
-        if doors.edge.loopback_only && !is_loopback(request.headers()) {
+        if doors.loopback_only.load(Ordering::Relaxed)
+            && !(is_loopback(request.headers()) && is_loopback_target(request.uri()))
+        {
             let message = "This gateway is open and listens on loopback only, so it takes no requests for other hosts. \
                            Use 127.0.0.1 or localhost, or configure keys.";
             return Err(Error::new(ErrorKind::Forbidden, message).with_code("wrong_host"));
@@ -135,6 +137,15 @@ fn is_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST).and_then(|value| value.to_str().ok()) else {
         return true;
     };
+    is_loopback_name(host)
+}
+
+/// In HTTP/2 the name stands in the target, as it may in HTTP/1.
+fn is_loopback_target(uri: &Uri) -> bool {
+    uri.authority().is_none_or(|authority| is_loopback_name(authority.as_str()))
+}
+
+fn is_loopback_name(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

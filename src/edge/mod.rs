@@ -34,6 +34,8 @@ pub struct Doors {
     pub in_flight: AtomicUsize,
     /// False while starting, and again while shutting down.
     pub ready: AtomicBool,
+    /// Only loopback names are taken as `Host`; changes with the keys on a reload.
+    pub loopback_only: AtomicBool,
 }
 
 /// Limits of the edge.
@@ -45,6 +47,4 @@ pub struct Edge {
     pub in_flight: usize,
     /// How long a body may pause while it arrives.
     pub body_timeout: Duration,
-    /// Only loopback names are taken as `Host`.
-    pub loopback_only: bool,
 }

@@ -3,7 +3,8 @@
 use super::Inbound;
 use super::serve::{Pipeline, Setup};
 use crate::cache::policy::Policy;
-use crate::cache::{Ask, scope};
+use crate::cache::scope::{self, Circumstances};
+use crate::cache::Ask;
 use crate::routing::Plan;
 use crate::types::error::Error;
 use crate::types::outcome::BypassReason;
@@ -37,8 +38,18 @@ impl Pipeline {
             Policy::decide(&settings, tenant.name(), &request.model, &inbound.directives)
         };
         let ask = policy.and_then(|policy| {
+            let targets: Vec<(&str, &str)> =
+                plan.targets.iter().map(|target| (target.provider.as_str(), target.model.as_str())).collect();
+            // Trace headers only follow a request; all others change it.
+            let headers: Vec<(&str, &[u8])> = inbound
+                .headers
+                .iter()
+                .filter(|(name, _)| name.as_str().starts_with("openai-"))
+                .map(|(name, value)| (name.as_str(), value.as_bytes()))
+                .collect();
             let sub_scope = inbound.directives.scope.as_deref();
-            let keys = scope::keys(&json, &request, tenant, sub_scope, &settings.harmless_fields);
+            let around = Circumstances { tenant, sub_scope, targets: &targets, headers: &headers };
+            let keys = scope::keys(&json, &request, &around, &settings.harmless_fields);
             let keys = keys.ok_or(BypassReason::InexactNumber)?;
             Ok(Ask {
                 keys,
@@ -48,6 +59,7 @@ impl Pipeline {
                 surface: request.surface,
                 model: request.model.clone(),
                 tags: inbound.directives.tags.clone(),
+                needs_usage: !request.stream || request.include_usage,
             })
         });
         Ok(Decoded { request: Arc::new(request), ask, plan, hash: started.elapsed() })

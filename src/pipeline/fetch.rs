@@ -193,7 +193,8 @@ impl Fetch {
         let too_large = relay.fold.is_too_large();
         let done = relay.done;
         let end = match relay.fold.finish() {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                answer.usage_unasked = answer.usage.is_none() && !self.outbound.request.include_usage;
                 self.store(&answer, about.provider).await;
                 End::Whole(Arc::new(answer))
             }

@@ -12,7 +12,8 @@ use crate::types::outcome::{BypassReason, MissReason, Tier};
 use crate::types::request::Request;
 use crate::types::usage::Usage;
 use crate::wire::openai::{error, playback};
-use crate::wire::sse::write_event;
+use crate::wire::json::span_of;
+use crate::wire::sse::{self, write_event};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use std::sync::Arc;
@@ -74,8 +75,8 @@ impl<'d> Responder<'d> {
         headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
         headers.extend(head.headers.iter().cloned());
         if self.can_read_live(&head) {
-            let ids = follower.and(head.id.clone()).map(|old| (old, playback::new_id(request.surface)));
-            let body = ReplyBody::Stream(live(reader, ids).boxed());
+            let id = follower.map(|_| playback::new_id(request.surface));
+            let body = ReplyBody::Stream(live(reader, id).boxed());
             return Ok(Reply { content_type: head.content_type.clone(), headers, body });
         }
         if !head.stream && !request.stream {
@@ -222,15 +223,15 @@ async fn whole(reader: &Reader) -> Bytes {
 }
 
 /// The flight's pieces as they come; a failure in the middle becomes the dialect's error event.
-fn live(reader: Reader, ids: Option<(String, String)>) -> impl futures_util::Stream<Item = Result<Bytes, Error>> {
-    stream::unfold((Some(reader), ids), |(reader, ids)| async move {
+fn live(reader: Reader, id: Option<String>) -> impl futures_util::Stream<Item = Result<Bytes, Error>> {
+    stream::unfold((Some(reader), id), |(reader, id)| async move {
         let reader = reader?;
         if let Some(piece) = reader.next().await {
-            let piece = match &ids {
-                Some((old, new)) => renamed(&piece, old, new),
+            let piece = match &id {
+                Some(id) => renamed(&piece, id),
                 None => piece,
             };
-            return Some((Ok(piece), (Some(reader), ids)));
+            return Some((Ok(piece), (Some(reader), id)));
         }
         match reader.end().await {
             End::Whole(_) | End::Opaque | End::Found(_) => None,
@@ -243,25 +244,32 @@ fn live(reader: Reader, ids: Option<(String, String)>) -> impl futures_util::Str
                     content_type: None,
                     body: event.into(),
                 });
-                Some((Err(failure), (None, ids)))
+                Some((Err(failure), (None, id)))
             }
         }
     })
 }
 
-/// `piece` with the answer's id replaced. Pieces hold whole events, so an id is never cut.
-fn renamed(piece: &Bytes, old: &str, new: &str) -> Bytes {
-    let old = format!("\"{old}\"");
+/// `piece` with the id of every event replaced. Pieces hold whole events.
+fn renamed(piece: &Bytes, id: &str) -> Bytes {
+    let mut splitter = sse::Splitter::default();
+    splitter.push(piece);
     let mut out = Vec::with_capacity(piece.len() + 64);
-    let mut rest = &piece[..];
-    while let Some(at) = memchr::memmem::find(rest, old.as_bytes()) {
-        out.extend_from_slice(&rest[..at]);
-        out.push(b'"');
-        out.extend_from_slice(new.as_bytes());
-        out.push(b'"');
-        rest = &rest[at + old.len()..];
+    while let Some(event) = splitter.next_event() {
+        let data = sse::data(&event);
+        let at = data.as_deref().and_then(|data| span_of(data, "id").map(|span| (data, span)));
+        match at {
+            Some((data, span)) => {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(&data[..span.start]);
+                out.extend_from_slice(format!("\"{id}\"").as_bytes());
+                out.extend_from_slice(&data[span.end..]);
+                out.extend_from_slice(b"\n\n");
+            }
+            None => out.extend_from_slice(&event),
+        }
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&splitter.rest());
     out.into()
 }
 
@@ -303,8 +311,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_replaced_as_whole_values_only() {
-        let piece = Bytes::from_static(br#"data: {"id":"c1","x":"c12 c1"} data: {"id":"c1"}"#);
-        assert_eq!(renamed(&piece, "c1", "new"), br#"data: {"id":"new","x":"c12 c1"} data: {"id":"new"}"#.as_slice());
+    fn the_id_of_each_event_is_replaced_and_nothing_else() {
+        let piece = concat!(
+            "data: {\"id\":\"\",\"model\":\"\",\"x\":{\"id\":\"keep\"}}\n\n",
+            ": ping\n\n",
+            "data:{\"x\":\"c1\",\"id\" : \"c1\"}\r\n\r\ndata: [DONE]\n\n",
+        );
+        let expected = concat!(
+            "data: {\"id\":\"new\",\"model\":\"\",\"x\":{\"id\":\"keep\"}}\n\n",
+            ": ping\n\n",
+            "data: {\"x\":\"c1\",\"id\" : \"new\"}\n\ndata: [DONE]\n\n",
+        );
+        assert_eq!(renamed(&Bytes::from_static(piece.as_bytes()), "new"), expected.as_bytes());
     }
 }

@@ -220,13 +220,13 @@ impl Pipeline {
                 metrics::hit(hit.tier, hit.similarity);
                 Followed::Reply(self.found(Found::entry(hit), decoded, settlement))
             }
-            Ok(Err(End::Whole(answer))) => {
+            Ok(Err(End::Whole(answer))) if ask.is_met_by(&answer) => {
                 metrics::hit(Tier::Flight, None);
                 Followed::Reply(self.found(Found::flight(answer), decoded, settlement))
             }
             Ok(Err(End::Failed(error))) => Followed::Failed(error),
             Ok(Err(End::Lost)) => Followed::Failed(Error::new(ErrorKind::UpstreamBroken, "The fetch was lost.")),
-            Ok(Err(End::Found(_) | End::Opaque)) => Followed::Alone,
+            Ok(Err(End::Found(_) | End::Opaque | End::Whole(_))) => Followed::Alone,
         };
         metrics::flight_wait(followed.word());
         followed

@@ -84,7 +84,7 @@ pub async fn local(own: &str) -> Vec<config::Provider> {
     else {
         return Vec::new();
     };
-    let asked = LOCAL.iter().filter(|local| local.address != own).map(|local| {
+    let asked = LOCAL.iter().filter(|local| port(local.address) != port(own)).map(|local| {
         let client = client.clone();
         async move {
             let reply = client.get(format!("http://{}/v1/models", local.address)).send().await.ok()?;
@@ -103,6 +103,12 @@ pub fn demo() -> config::Provider {
         models: vec![super::demo::MODEL.to_owned()],
         ..provider("demo", ProviderKind::Demo, String::new(), None)
     }
+}
+
+/// The port of `host:port`. Whoever listens on a port of a local server is not asked on it, under whatever host name: it
+/// may be ourselves.
+fn port(address: &str) -> Option<&str> {
+    address.rsplit_once(':').map(|(_, port)| port)
 }
 
 fn provider(name: &str, kind: ProviderKind, base_url: String, api_key: Option<Secret>) -> config::Provider {

@@ -24,7 +24,12 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(settings: &config::Provider) -> Result<Http, String> {
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if is_loopback(&settings.base_url) {
+            // A proxy for the outside is none for this machine.
+            builder = builder.no_proxy();
+        }
+        let client = builder
             .connect_timeout(settings.connect_timeout)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(256)
@@ -131,6 +136,13 @@ impl Http {
         let message = format!("Provider `{}` {what} within {} ms.", self.name, after.as_millis());
         Error::new(ErrorKind::UpstreamTimeout, message)
     }
+}
+
+/// Is the provider on this machine?
+fn is_loopback(base_url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(base_url) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The innermost reason; the URL is left out, since it may hold what callers should not see.

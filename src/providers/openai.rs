@@ -55,6 +55,11 @@ impl OpenAi {
     async fn post(&self, call: Call) -> Result<Reply, Error> {
         let mut headers = HeaderMap::with_capacity(8);
         headers.extend(call.headers);
+        if self.api_key.is_some() {
+            // Who is billed under the gateway's key is the operator's word, in `headers`.
+            headers.remove("openai-organization");
+            headers.remove("openai-project");
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let accept = if call.stream { "text/event-stream" } else { "application/json" };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));

@@ -4,7 +4,8 @@ use super::report::{Latency, Report, Savings};
 use super::tally::{Tally, Verdict, intervals, ratio};
 use super::trace::Request;
 use crate::cache::policy::Policy;
-use crate::cache::{Ask, Cache, Lookup, Ticket, scope};
+use crate::cache::scope::{self, Circumstances};
+use crate::cache::{Ask, Cache, Lookup, Ticket};
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
 use crate::types::clock::Clock;
@@ -102,8 +103,9 @@ fn ask(cache: &Cache, request: &Request) -> Result<Ask, String> {
     let tenant = Tenant::configured("replay");
     let policy = Policy::decide(&settings, tenant.name(), &decoded.model, &Directives::default())
         .map_err(|reason| format!("the cache is not used: {}", reason.as_str()))?;
-    let keys = scope::keys(&json, &decoded, &tenant, request.scope.as_deref(), &settings.harmless_fields)
-        .ok_or("a number in it has no exact form")?;
+    let around =
+        Circumstances { tenant: &tenant, sub_scope: request.scope.as_deref(), targets: &[], headers: &[] };
+    let keys = scope::keys(&json, &decoded, &around, &settings.harmless_fields).ok_or("a number in it has no exact form")?;
     Ok(Ask {
         keys,
         policy,
@@ -112,6 +114,7 @@ fn ask(cache: &Cache, request: &Request) -> Result<Ask, String> {
         surface: decoded.surface,
         model: decoded.model.clone(),
         tags: Vec::new(),
+        needs_usage: false,
     })
 }
 

@@ -19,7 +19,6 @@ const MARK: [u8; 4] = [0xa5, b'E', b'N', 0x5a];
 const RECORD_HEADER: usize = 12;
 const KIND_ENTRY: u8 = 1;
 const KIND_REMOVE: u8 = 2;
-const KIND_CLEAR: u8 = 3;
 /// Below this size a log is not worth rewriting.
 const COMPACT_FROM_BYTES: u64 = 16 << 20;
 
@@ -114,9 +113,13 @@ impl EntryLog {
         Ok(())
     }
 
-    /// Notes that all entries are gone.
+    /// Takes all entries out of the file.
     pub fn clear(&mut self) -> io::Result<()> {
-        self.write(&[KIND_CLEAR])?;
+        let length = HEADER.len() as u64;
+        self.file.set_len(length)?;
+        self.file.seek(SeekFrom::Start(length))?;
+        self.length = length;
+        self.unsynced = true;
         self.live.clear();
         self.live_bytes = 0;
         Ok(())
@@ -146,7 +149,7 @@ impl EntryLog {
         let beside = self.path.with_extension("log.new");
         let mut fresh = EntryLog {
             path: self.path.clone(),
-            file: File::create(&beside)?,
+            file: private().create(true).truncate(true).open(&beside)?,
             length: HEADER.len() as u64,
             live: HashMap::with_capacity(entries.len()),
             live_bytes: 0,
@@ -159,6 +162,10 @@ impl EntryLog {
         }
         fresh.sync()?;
         fs::rename(&beside, &self.path)?;
+        if let Some(folder) = self.path.parent() {
+            // Without it a power cut may bring the old file back.
+            File::open(folder)?.sync_all()?;
+        }
         *self = fresh;
         Ok(())
     }
@@ -184,13 +191,17 @@ impl EntryLog {
     }
 }
 
-fn open_locked(path: &Path) -> io::Result<File> {
+/// Questions and answers are for the owner of the files only.
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    // Questions and answers are for the owner only.
+    options.write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    options
+}
+
+fn open_locked(path: &Path) -> io::Result<File> {
+    let file = private().read(true).create(true).truncate(false).open(path)?;
     file.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => io::Error::new(
             io::ErrorKind::WouldBlock,
@@ -205,7 +216,7 @@ fn open_locked(path: &Path) -> io::Result<File> {
 fn set_aside(path: &Path, bytes: &[u8], why: &str) -> io::Result<PathBuf> {
     for number in 1.. {
         let aside = path.with_extension(format!("log.{why}-{number}"));
-        match OpenOptions::new().write(true).create_new(true).open(&aside) {
+        match private().create_new(true).open(&aside) {
             Ok(mut file) => return file.write_all(bytes).map(|()| aside),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -275,7 +286,6 @@ fn apply(
                 live.remove(&EntryId(u64::from_le_bytes(bytes)));
             }
         }
-        Some((&KIND_CLEAR, _)) => live.clear(),
         _ => notes.push(format!("{}: a record of unknown kind at offset {at}; skipped", path.display())),
     }
 }
@@ -319,6 +329,7 @@ mod tests {
                 id_span: Some(6..9),
                 created_span: None,
                 usage: Some(Usage { input_tokens: 3, output_tokens: id }),
+                usage_unasked: id == 3,
                 ending: Ending::Whole,
                 tool_calls: false,
             },

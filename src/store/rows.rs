@@ -37,6 +37,8 @@ struct Row {
     created_span: Option<(usize, usize)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     usage: Option<(u64, u64)>,
+    #[serde(default)]
+    usage_unasked: bool,
     tool_calls: bool,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         id_span: entry.answer.id_span.as_ref().map(|span| (span.start, span.end)),
         created_span: entry.answer.created_span.as_ref().map(|span| (span.start, span.end)),
         usage: entry.answer.usage.map(|usage| (usage.input_tokens, usage.output_tokens)),
+        usage_unasked: entry.answer.usage_unasked,
         tool_calls: entry.answer.tool_calls,
     };
     let at = out.len();
@@ -98,6 +101,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
             created_span: span(row.created_span)?,
             body: Bytes::copy_from_slice(body),
             usage: row.usage.map(|(input_tokens, output_tokens)| Usage { input_tokens, output_tokens }),
+            usage_unasked: row.usage_unasked,
             ending: Ending::Whole,
             tool_calls: row.tool_calls,
         },

@@ -11,7 +11,9 @@ use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use std::sync::OnceLock;
+use parking_lot::RwLock;
+use std::collections::HashSet;
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 const REQUEST_DURATION: &str = "gen_ai_server_request_duration_seconds";
@@ -122,11 +124,28 @@ pub struct About<'a> {
     pub provider: &'a str,
 }
 
+/// Models that are told apart. A default provider takes any name, so callers could fill the registry with names.
+const MOST_MODELS: usize = 1_000;
+
+/// The label for `model`: its name, or `other` once too many have been seen.
+fn model_label(model: &str) -> String {
+    static SEEN: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(RwLock::default);
+    if SEEN.read().contains(model) {
+        return model.to_owned();
+    }
+    let mut seen = SEEN.write();
+    if seen.len() < MOST_MODELS || seen.contains(model) {
+        seen.insert(model.to_owned());
+        return model.to_owned();
+    }
+    "other".to_owned()
+}
+
 /// A request's reply has ended.
 pub fn request_ended(about: About<'_>, took: Duration, cache: &'static str, error: Option<&Error>) {
     let error = error.map_or(std::borrow::Cow::Borrowed(""), Error::word);
     histogram!(REQUEST_DURATION,
-        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => model_label(about.model),
         "gen_ai_provider_name" => about.provider.to_owned(), "cache" => cache, "error_type" => error)
     .record(took.as_secs_f64());
 }
@@ -134,7 +153,7 @@ pub fn request_ended(about: About<'_>, took: Duration, cache: &'static str, erro
 /// The first words of a streamed reply went out.
 pub fn first_token(about: About<'_>, took: Duration, cache: &'static str) {
     histogram!(FIRST_TOKEN,
-        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => model_label(about.model),
         "gen_ai_provider_name" => about.provider.to_owned(), "cache" => cache)
     .record(took.as_secs_f64());
 }
@@ -143,7 +162,7 @@ pub fn first_token(about: About<'_>, took: Duration, cache: &'static str) {
 pub fn per_token(about: About<'_>, took: Duration, tokens: u64) {
     if tokens > 1 {
         histogram!(PER_TOKEN,
-            "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+            "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => model_label(about.model),
             "gen_ai_provider_name" => about.provider.to_owned())
         .record(took.as_secs_f64() / (tokens - 1) as f64);
     }
@@ -153,7 +172,7 @@ pub fn per_token(about: About<'_>, took: Duration, tokens: u64) {
 pub fn token_usage(about: About<'_>, usage: Usage) {
     for (kind, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
         histogram!(TOKEN_USAGE,
-            "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+            "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => model_label(about.model),
             "gen_ai_provider_name" => about.provider.to_owned(), "gen_ai_token_type" => kind)
         .record(tokens as f64);
     }
@@ -163,7 +182,7 @@ pub fn token_usage(about: About<'_>, usage: Usage) {
 pub fn upstream_ended(about: About<'_>, took: Duration, error: Option<&Error>) {
     let error = error.map_or(std::borrow::Cow::Borrowed(""), Error::word);
     histogram!(UPSTREAM_DURATION,
-        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => about.model.to_owned(),
+        "gen_ai_operation_name" => about.surface.operation(), "gen_ai_request_model" => model_label(about.model),
         "gen_ai_provider_name" => about.provider.to_owned(), "error_type" => error.clone())
     .record(took.as_secs_f64());
     counter!(UPSTREAM_ATTEMPTS, "gen_ai_provider_name" => about.provider.to_owned(), "error_type" => error)
@@ -239,4 +258,16 @@ pub fn in_flight(change: i64) {
 /// Sets a gauge that is read off when `/metrics` is asked.
 pub fn set(name: &'static str, value: f64) {
     gauge!(name).set(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_cannot_fill_the_registry_with_models() {
+        let labels: HashSet<String> = (0..3 * MOST_MODELS).map(|number| model_label(&format!("m{number}"))).collect();
+        // Other tests in this process may have taken some places.
+        assert!(labels.len() <= MOST_MODELS + 1 && labels.contains("other"), "{}", labels.len());
+    }
 }

@@ -15,6 +15,8 @@ pub struct Answer {
     pub created_span: Option<Range<usize>>,
     /// Tokens, when the provider said.
     pub usage: Option<Usage>,
+    /// It was folded from a stream whose caller had not asked for usage: a fresh answer would have some.
+    pub usage_unasked: bool,
     /// How it ended.
     pub ending: Ending,
     /// Carries tool calls, whose arguments are drawn from the very words of the question.

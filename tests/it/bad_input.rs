@@ -1,7 +1,7 @@
 //! Bad input of every kind gets a clear error, in OpenAI's shape, and the gateway lives on.
 
 use crate::support::raw::{exchange, status};
-use crate::support::{Gate, Gateway, Given, Reply, Step, Upstream, ask, script, until};
+use crate::support::{Gate, Gateway, Given, Reply, Step, Upstream, ask, script, streamed, until};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -253,6 +253,11 @@ async fn other_peoples_web_pages_are_kept_out() {
         assert_eq!(told.error(), (403, "wrong_host".to_owned()), "{host}");
     }
     assert_eq!(gateway.chat_with(&ask("x"), &[("host", "localhost:99")]).await.status, 200);
+    // In HTTP/2 the name stands elsewhere.
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
+    let client = client.resolve("evil.example", gateway.address).build().unwrap();
+    let url = format!("http://evil.example:{}/v1/chat/completions", gateway.address.port());
+    assert_eq!(Reply::of(client.post(url).json(&ask("x"))).await.error().0, 403);
     // With keys, a page elsewhere has none: any name will do.
     let keys = "auth:\n  keys:\n    - {name: a, key: key-a-0123456789ab}\n";
     let closed = Given::one(&upstream, keys).start().await;
@@ -285,4 +290,27 @@ async fn more_requests_than_the_gateway_takes() {
         assert_eq!(reply.await.unwrap().words(), "a");
     }
     alive(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_caller_who_never_reads_is_given_up() {
+    let text = "z ".repeat(4_000);
+    let mut steps = vec![script::stream_head()];
+    steps.extend((0..4_000).map(|_| script::piece(script::words(&text))));
+    steps.extend([script::piece(script::last_events()), script::stream_end()]);
+    let upstream = Upstream::start(move |_| steps.clone()).await;
+    let gateway = Given::one(&upstream, "limits: {request_timeout_ms: 300}").start().await;
+    let body = streamed(ask("x")).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        gateway.address,
+        body.len()
+    );
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(gateway.address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+    upstream.called(1).await;
+    until("the place is free again", || async { gateway.in_flight() == 0 }).await;
+    drop(stream);
 }

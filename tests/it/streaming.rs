@@ -6,8 +6,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Sixty events one at a time, each sent only when the one before it was read: enough that the kernel's quick
-/// acknowledgements of a young connection are used up, and Nagle's algorithm would show as 40 ms an event.
+/// Sixty events one at a time, each sent only when the one before it was read.
 #[tokio::test]
 async fn each_event_arrives_as_it_was_sent() {
     const EVENTS: usize = 60;
@@ -16,7 +15,7 @@ async fn each_event_arrives_as_it_was_sent() {
     let upstream = Upstream::start(move |_| {
         let mut steps = vec![stream_head()];
         for number in 0..EVENTS {
-            // Two small writes in a row: the second must not wait for the first one's acknowledgement.
+            // In two pieces: an event goes on when it is whole.
             let text = words(&format!("w{number} "));
             let (one, two) = text.split_at(20);
             steps.extend([Step::Gate(held.clone()), piece(one), piece(two)]);
@@ -46,6 +45,8 @@ async fn each_event_arrives_as_it_was_sent() {
     assert!(late < Duration::from_millis(20), "an event takes {late:?}");
 }
 
+/// Many replies over one connection, each in two small writes: without TCP_NODELAY the second one waits for the
+/// acknowledgement of the first, which the other side delays by 40 ms.
 #[tokio::test]
 async fn a_streamed_reply_ends_within_5_ms_of_the_upstreams_end() {
     let upstream = Upstream::start(|_| {

@@ -155,3 +155,32 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_gateway_that_is_opened_later_is_open_on_loopback_only() {
+    let upstream = Upstream::counting().await;
+    let keys = "auth:\n  keys:\n    - {name: a, key: key-a-0123456789ab}\n";
+    let (open, closed) = (Given::one(&upstream, ""), Given::one(&upstream, keys));
+    let gateway = closed.start().await;
+    let elsewhere = [("host", "elsewhere.example"), ("authorization", "Bearer key-a-0123456789ab")];
+    assert_eq!(gateway.chat_with(&ask("x"), &elsewhere).await.status, 200);
+    gateway.app.reconfigure(&open.settings().0).await.unwrap();
+    assert_eq!(gateway.chat(&ask("x")).await.status, 200);
+    assert_eq!(gateway.chat_with(&ask("x"), &elsewhere).await.error(), (403, "wrong_host".to_owned()));
+    gateway.app.reconfigure(&closed.settings().0).await.unwrap();
+    assert_eq!(gateway.chat_with(&ask("x"), &elsewhere).await.status, 200);
+    assert_eq!(gateway.chat(&ask("x")).await.error().0, 401);
+}
+
+#[tokio::test]
+async fn a_reload_opens_no_gateway_to_the_network() {
+    let upstream = Upstream::counting().await;
+    let closed = Given::one(&upstream, "auth:\n  keys:\n    - {name: a, key: key-a-0123456789ab}\n");
+    let (mut settings, _dir) = closed.settings();
+    settings.listen = "0.0.0.0:0".to_owned();
+    let app = closed.app(&settings).await.unwrap();
+    // The new file says loopback, where being open is no danger; but the old address is in use until a restart.
+    let refused = app.reconfigure(&Given::one(&upstream, "").settings().0).await.unwrap_err();
+    assert!(refused.contains("0.0.0.0:0") && refused.contains("restart"), "{refused}");
+    assert!(app.doors.keys.load().caller(None).is_err(), "the keys stay in force");
+}

@@ -13,7 +13,13 @@ fn keys_of(body: &str, tenant: &str, sub_scope: Option<&str>) -> Option<Keys> {
     let json = parse(&body).unwrap();
     let request = decode(Surface::ChatCompletions, &json, &body).unwrap();
     let harmless = ["stream".to_owned(), "user".to_owned()];
-    keys(&json, &request, &Tenant(tenant.to_owned()), sub_scope, &harmless)
+    let around = Circumstances {
+        tenant: &Tenant(tenant.to_owned()),
+        sub_scope,
+        targets: &[("p", "m")],
+        headers: &[],
+    };
+    keys(&json, &request, &around, &harmless)
 }
 
 /// A request with something in every place that counts.
@@ -80,6 +86,31 @@ fn tenants_and_sub_scopes_are_apart() {
             assert!(one.scope != other.scope && one.exact != other.exact && one.normalised != other.normalised);
         }
     }
+}
+
+#[test]
+fn who_answers_and_what_goes_along_count() {
+    let body = Bytes::from(base().to_string());
+    let json = parse(&body).unwrap();
+    let request = decode(Surface::ChatCompletions, &json, &body).unwrap();
+    let tenant = Tenant("t".to_owned());
+    type Around<'a> = (&'a [(&'a str, &'a str)], &'a [(&'a str, &'a [u8])]);
+    let all: [Around<'_>; 6] = [
+        (&[("p", "m")], &[]),
+        (&[("q", "m")], &[]),
+        (&[("p", "n")], &[]),
+        (&[("p", "m"), ("q", "m")], &[]),
+        (&[("p", "m")], &[("openai-beta", b"x")]),
+        (&[("p", "m")], &[("openai-beta", b"y")]),
+    ];
+    let scopes: std::collections::BTreeSet<_> = all
+        .iter()
+        .map(|(targets, headers)| {
+            let around = Circumstances { tenant: &tenant, sub_scope: None, targets, headers };
+            keys(&json, &request, &around, &[]).unwrap().scope
+        })
+        .collect();
+    assert_eq!(scopes.len(), all.len());
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
     drop(json);
     let id_span = span_of(&body, "id").filter(|span| body.get(span.start) == Some(&b'"'));
     let created_span = span_of(&body, "created");
-    Ok(Answer { id_span, created_span, usage, ending, tool_calls, body })
+    Ok(Answer { id_span, created_span, usage, usage_unasked: false, ending, tool_calls, body })
 }
 
 /// Token counts of a `usage` object.

@@ -7,6 +7,9 @@ use crate::types::surface::Surface;
 use crate::wire::json::span_of;
 use bytes::Bytes;
 
+/// A model's name may be this long.
+const MODEL_BYTES: usize = 512;
+
 /// Reads a request of `surface` from its parsed body; `body` is what `json` was parsed from.
 pub fn decode(surface: Surface, json: &Json<'_>, body: &Bytes) -> Result<Request, Error> {
     if !matches!(json, Json::Object(_)) {
@@ -50,7 +53,10 @@ pub fn decode(surface: Surface, json: &Json<'_>, body: &Bytes) -> Result<Request
 
 fn model<'j>(json: &'j Json<'_>) -> Result<&'j str, Error> {
     match json.get("model") {
-        Some(Json::String(name)) if !name.is_empty() => Ok(name),
+        Some(Json::String(name)) if (1..=MODEL_BYTES).contains(&name.len()) => Ok(name),
+        Some(Json::String(name)) if !name.is_empty() => {
+            Err(Error::invalid("model", format!("`model` is longer than {MODEL_BYTES} bytes.")))
+        }
         Some(Json::String(_)) => {
             Err(Error::invalid("model", "`model` is empty. Name a model; GET /v1/models lists them."))
         }

@@ -71,7 +71,7 @@ impl Given {
     }
 
     /// The settings, and a folder if one had to be made.
-    fn settings(&self) -> (Resolved, Option<TempDir>) {
+    pub fn settings(&self) -> (Resolved, Option<TempDir>) {
         let own = self.dir.is_none().then(|| tempfile::tempdir().unwrap());
         let dir = self.dir.clone().or(own.as_ref().map(|own| own.path().to_owned()));
         let overrides = Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: dir, ..Overrides::default() };
@@ -87,7 +87,8 @@ impl Given {
         self.app(&settings).await
     }
 
-    async fn app(&self, settings: &Resolved) -> Result<App, StartError> {
+    /// Builds the app from settings made of these.
+    pub async fn app(&self, settings: &Resolved) -> Result<App, StartError> {
         let parts = Parts { embedder: self.embedder.clone(), clock: self.clock.clone(), persist: true };
         App::build(settings, parts).await
     }
