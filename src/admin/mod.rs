@@ -4,7 +4,7 @@
 //! - `POST /admin/cache/purge`: forget by entry, tag, tenant, model, or everything
 //! - `GET` and `DELETE /admin/cache/entries/{id}`: one entry
 
-use crate::cache::Purge;
+use crate::cache::{Purge, Purged};
 use crate::edge::{Doors, caller, reject};
 use crate::types::entry::Entry;
 use crate::types::error::{Error, ErrorKind};
@@ -63,8 +63,8 @@ async fn purge(State(doors): State<Arc<Doors>>, headers: HeaderMap, body: Bytes)
     match purge {
         Ok(purge) => {
             let purged = doors.pipeline.cache().purge(&purge).await;
-            tracing::info!(purged, ?purge, "purged");
-            reply(Ok(serde_json::json!({"purged": purged})))
+            tracing::info!(?purged, ?purge, "purged");
+            reply(told(purged))
         }
         Err(error) => reject::reply(&error),
     }
@@ -98,11 +98,23 @@ async fn forget(State(doors): State<Arc<Doors>>, headers: HeaderMap, Path(id): P
     let id = authorise(&doors, &headers).and_then(|()| id.parse::<EntryId>().map_err(|why| Error::invalid("id", why)));
     match id {
         Ok(id) => match doors.pipeline.cache().purge(&Purge::Entry(id)).await {
-            0 => reject::reply(&no_entry(id)),
-            purged => reply(Ok(serde_json::json!({"purged": purged}))),
+            Purged { entries: 0, .. } => reject::reply(&no_entry(id)),
+            purged => reply(told(purged)),
         },
         Err(error) => reject::reply(&error),
     }
+}
+
+fn told(purged: Purged) -> Result<serde_json::Value, Error> {
+    if purged.on_disk {
+        return Ok(serde_json::json!({"purged": purged.entries}));
+    }
+    let message = format!(
+        "{} entries are gone from memory, but the disk could not be written: a restart brings them back. Make room, and \
+         purge again.",
+        purged.entries
+    );
+    Err(Error::new(ErrorKind::Internal, message).with_code("purge_not_written"))
 }
 
 fn shown(entry: &Entry) -> serde_json::Value {

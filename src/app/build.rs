@@ -110,6 +110,7 @@ impl App {
                 body_bytes: settings.limits.body_bytes,
                 in_flight: settings.limits.in_flight,
                 body_timeout: settings.limits.header_timeout,
+                body_total_timeout: settings.limits.request_timeout,
             },
             loopback_only: AtomicBool::new(is_open(&settings.auth) && is_loopback(&settings.listen)),
             in_flight: AtomicUsize::new(0),
@@ -158,6 +159,7 @@ fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>) -> Result<Setup, St
         budget: RetryBudget::new(settings.retry.budget_percent),
         request_timeout: settings.limits.request_timeout,
         shutdown_timeout: settings.limits.shutdown_timeout,
+        most_deserted: settings.limits.in_flight,
         log_prompts: settings.log.prompts,
     })
 }

@@ -9,7 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 /// Binds `listen`. The error says what to do about a taken port.
 pub async fn bind(listen: &str) -> Result<TcpListener, StartError> {
@@ -50,8 +50,13 @@ pub async fn run(
             },
             () = &mut stop => break,
         };
+        // Small pieces of a stream go out at once.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
         let limit = app.doors.pipeline.setup().request_timeout;
-        serve(stream, limit, &builder, &router, &connections);
+        let stream = Patience::new(stream, limit, header_timeout);
+        serve(stream, &builder, &router, &connections);
     }
     drop(listener);
     app.close();
@@ -64,18 +69,13 @@ pub async fn run(
 }
 
 fn serve(
-    stream: TcpStream,
-    write_limit: Duration,
+    stream: Patience,
     builder: &auto::Builder<TokioExecutor>,
     router: &axum::Router,
     connections: &GracefulShutdown,
 ) {
-    // Small pieces of a stream go out at once.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
-    }
     let service = TowerToHyperService::new(router.clone());
-    let connection = builder.serve_connection(TokioIo::new(Patience::new(stream, write_limit)), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

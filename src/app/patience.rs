@@ -16,11 +16,14 @@ pub(super) struct Patience {
     limit: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Runs until the first byte has come.
+    silent: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patience {
-    pub(super) fn new(stream: TcpStream, limit: Duration) -> Patience {
-        Patience { stream, limit, stalled: None }
+    /// Writes may wait for `limit`, and the first byte for `first`.
+    pub(super) fn new(stream: TcpStream, limit: Duration, first: Duration) -> Patience {
+        Patience { stream, limit, stalled: None, silent: Some(Box::pin(tokio::time::sleep(first))) }
     }
 
     /// Passes `polled` on, unless writing has waited for too long.
@@ -40,7 +43,14 @@ impl Patience {
 
 impl AsyncRead for Patience {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.silent = None;
+        } else if let Some(silent) = &mut self.silent {
+            let late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the caller sent nothing"));
+            return silent.as_mut().poll(cx).map(|()| late());
+        }
+        polled
     }
 }
 

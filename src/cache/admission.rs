@@ -10,6 +10,7 @@ use crate::types::money::MicroUsd;
 use crate::types::outcome::NotStored;
 use crate::types::surface::Surface;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What a miss carries along until its answer comes.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Ticket {
     pub(super) surface: Surface,
     pub(super) model: String,
     pub(super) tags: Vec<String>,
+    /// Purges before the answer was asked for.
+    pub(super) purges: u64,
 }
 
 impl Ticket {
@@ -92,8 +95,15 @@ impl Cache {
             tags: ticket.tags.clone(),
         });
         let gone = self.entries.insert(entry.clone());
-        self.writer.store(entry.clone(), ticket.vector.clone()).await;
+        // A purge that came while the answer was on its way means this answer too.
+        if self.purges.load(Ordering::SeqCst) != ticket.purges {
+            self.entries.remove(entry.id);
+            self.forget(&gone);
+            return Err(NotStored::Purged);
+        }
+        let stored = self.writer.store(entry.clone(), ticket.vector.clone());
         self.forget(&gone);
+        stored.acknowledged().await;
         if by_meaning && ticket.vector.is_none() {
             self.index_later(entry.clone());
         }

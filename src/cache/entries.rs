@@ -66,6 +66,11 @@ impl Entries {
         self.id_shard(id).read().get(&id).map(touch)
     }
 
+    /// Is `id` there? Does not count as use.
+    pub(super) fn holds(&self, id: EntryId) -> bool {
+        self.id_shard(id).read().contains_key(&id)
+    }
+
     /// Puts `entry` in, in place of one with the same exact key. Gives those that had to go: the replaced one, and
     /// those that made room.
     pub(super) fn insert(&self, entry: Arc<Entry>) -> Vec<Arc<Entry>> {

@@ -13,6 +13,7 @@ use crate::types::ids::{Digest, EntryId};
 use crate::types::outcome::{MissReason, Tier};
 use crate::types::surface::Surface;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One question to the cache.
@@ -32,7 +33,7 @@ pub struct Ask {
     pub model: String,
     /// Labels for the entry.
     pub tags: Vec<String>,
-    /// The reply has to say its usage: all but a stream that was not asked to.
+    /// The caller asked for usage by name, in a stream: an answer that was stored without will not do.
     pub needs_usage: bool,
 }
 
@@ -80,8 +81,6 @@ pub struct Miss {
     pub similarity: Option<f32>,
     /// The entry of that question.
     pub nearest: Option<EntryId>,
-    /// An expired answer to the very same request, in case nobody can give a fresh one.
-    pub stale: Option<Arc<Entry>>,
     /// What looking took.
     pub timing: Timing,
 }
@@ -123,12 +122,15 @@ impl Cache {
     /// Looks `ask` up in all tiers that its policy allows. With `join`, a miss joins or opens a flight.
     pub async fn lookup(&self, ask: &Ask, join: bool) -> Lookup {
         let mut stale = None;
+        let before = self.purges.load(Ordering::Relaxed);
         if let Some(hit) = self.exact(ask, &mut stale) {
             return Lookup::Hit(hit);
         }
         let policy = &ask.policy;
         let lead = if join && policy.read && policy.write && !policy.only_if_cached {
-            let key = ask.keys.normalised.filter(|_| policy.normalised).unwrap_or(ask.keys.exact);
+            let mut key = ask.keys.normalised.filter(|_| policy.normalised).unwrap_or(ask.keys.exact);
+            // An answer without usage is of no use to those who ask for it: they fly by themselves.
+            key.0[0] ^= u8::from(ask.needs_usage);
             match self.flights.join(key) {
                 Joined::Follow(reader) => return Lookup::Follow(reader),
                 Joined::Lead(lead) => lead,
@@ -156,21 +158,14 @@ impl Cache {
             surface: ask.surface,
             model: ask.model.clone(),
             tags: ask.tags.clone(),
+            purges: before,
         };
         let reason = match meaning.reason {
             MissReason::Absent | MissReason::BelowThreshold if stale.is_some() => MissReason::Expired,
             reason => reason,
         };
         let (similarity, nearest, timing) = (meaning.similarity, meaning.nearest, meaning.timing);
-        Lookup::Miss(Box::new(Miss {
-            ticket,
-            lead,
-            reason,
-            similarity,
-            nearest,
-            stale: stale.and_then(|stale| stale.entry),
-            timing,
-        }))
+        Lookup::Miss(Box::new(Miss { ticket, lead, reason, similarity, nearest, timing }))
     }
 
     /// May a hit that another request's lookup found be served to this one too?
@@ -185,8 +180,16 @@ impl Cache {
             Tier::Exact | Tier::Flight => true,
         };
         by_tier
+            && ask.is_met_by(&entry.answer)
             && entry.scope == ask.keys.scope
             && policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms())
+    }
+
+    /// An expired answer to the very same request that may stand in now that no provider answers.
+    pub fn stand_in(&self, ask: &Ask) -> Option<Arc<Entry>> {
+        let mut stale = None;
+        let _ = self.exact(ask, &mut stale);
+        stale.and_then(|stale| stale.entry).filter(|entry| self.may_serve_stale(entry))
     }
 
     /// The exact and the normalised tier. An expired find is put into `stale`.
@@ -203,7 +206,8 @@ impl Cache {
     }
 
     fn find(&self, key: &Digest, ask: &Ask, stale: &mut Option<Stale>) -> Option<Arc<Entry>> {
-        let entry = self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope && ask.is_met_by(&entry.answer))?;
+        let entry =
+            self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope && ask.is_met_by(&entry.answer))?;
         if ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms()) {
             return Some(entry);
         }

@@ -28,7 +28,7 @@ mod writer;
 pub use admission::Ticket;
 pub use lookup::{Ask, Hit, Lookup, Miss, Timing};
 pub use opening::{CacheError, Opened, Parts};
-pub use purge::Purge;
+pub use purge::{Purge, Purged};
 
 use crate::config;
 use crate::types::clock::Clock;
@@ -52,6 +52,8 @@ pub struct Cache {
     writer: Writer,
     clock: Clock,
     next_id: AtomicU64,
+    /// Counts purges: an answer that was asked for before one is not stored after it.
+    purges: AtomicU64,
 }
 
 /// What the cache holds, for `/metrics` and the admin API.

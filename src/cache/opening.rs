@@ -94,12 +94,13 @@ impl Cache {
         let unindexed = index.as_ref().map_or_else(Vec::new, |index| reconcile(&entries, index));
         opened.entries = entries.len();
         opened.unindexed = unindexed.len();
-        let live = entries.clone();
+        let (live, held) = (entries.clone(), entries.clone());
         let writer = Writer::start(Targets {
             index: index.clone(),
             log,
             sync_interval: parts.settings.sync.interval,
             live: Box::new(move || live.all()),
+            holds: Box::new(move |id| held.holds(id)),
         })
         .map_err(CacheError::Thread)?;
         let semantic =
@@ -112,6 +113,7 @@ impl Cache {
             writer,
             clock: parts.clock,
             next_id: AtomicU64::new(next_id),
+            purges: AtomicU64::new(0),
         });
         cache.forget(&gone);
         cache.embed_missing(unindexed);

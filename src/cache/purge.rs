@@ -3,6 +3,7 @@
 use super::Cache;
 use crate::types::entry::Entry;
 use crate::types::ids::EntryId;
+use std::sync::atomic::Ordering;
 
 /// What to forget.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,9 +32,21 @@ impl Purge {
     }
 }
 
+/// What a purge did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Purged {
+    /// Entries that are gone from memory.
+    pub entries: usize,
+    /// They are gone from the disk too; if not, a restart brings them back.
+    pub on_disk: bool,
+}
+
 impl Cache {
-    /// Forgets what `purge` names, in memory at once and on disk before the next flush. Gives how many entries.
-    pub async fn purge(&self, purge: &Purge) -> usize {
+    /// Forgets what `purge` names, in memory and on disk, and answers to requests that are under way.
+    pub async fn purge(&self, purge: &Purge) -> Purged {
+        let errors = self.writer.errors();
+        // Before the entries go, so that none comes in after them.
+        self.purges.fetch_add(1, Ordering::SeqCst);
         let gone = match purge {
             Purge::Entry(id) => self.entries.remove(*id).into_iter().collect(),
             other => self.entries.remove_where(|entry| other.matches(entry)),
@@ -42,8 +55,9 @@ impl Cache {
             self.writer.clear();
         } else {
             self.forget(&gone);
+            self.writer.compact();
         }
         self.writer.flush().await;
-        gone.len()
+        Purged { entries: gone.len(), on_disk: self.writer.errors() == errors }
     }
 }

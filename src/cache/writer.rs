@@ -20,10 +20,19 @@ const QUEUE: usize = 4096;
 const ACK_WAIT: Duration = Duration::from_millis(250);
 
 enum Change {
-    Store { entry: Arc<Entry>, vector: Option<Arc<[f32]>>, done: oneshot::Sender<()> },
-    Index { entry: Arc<Entry>, vector: Arc<[f32]> },
+    Store {
+        entry: Arc<Entry>,
+        vector: Option<Arc<[f32]>>,
+        done: oneshot::Sender<()>,
+    },
+    Index {
+        entry: Arc<Entry>,
+        vector: Arc<[f32]>,
+    },
     Remove(Vec<Arc<Entry>>),
     Clear,
+    /// Takes what is gone out of the log's file too.
+    Compact,
     Flush(oneshot::Sender<()>),
 }
 
@@ -39,6 +48,8 @@ pub(super) struct Targets {
     pub(super) sync_interval: Duration,
     /// Gives the live entries for a compaction of the log.
     pub(super) live: Box<dyn Fn() -> Vec<Arc<Entry>> + Send>,
+    /// Is an entry still in the table? What left it while its change was waiting is not written any more.
+    pub(super) holds: Box<dyn Fn(EntryId) -> bool + Send>,
 }
 
 impl Writer {
@@ -51,17 +62,14 @@ impl Writer {
         Ok(Writer { changes, errors })
     }
 
-    /// Stores `entry` and its vector. Returns when it is acknowledged as stored, or the disk is too slow to wait for.
-    pub(super) async fn store(&self, entry: Arc<Entry>, vector: Option<Arc<[f32]>>) {
+    /// Stores `entry` and its vector.
+    pub(super) fn store(&self, entry: Arc<Entry>, vector: Option<Arc<[f32]>>) -> Storing {
         let (done, acknowledged) = oneshot::channel();
         if self.changes.try_send(Change::Store { entry, vector, done }).is_err() {
             self.errors.fetch_add(1, Ordering::Relaxed);
             tracing::error!("the cache's writer is {QUEUE} changes behind; an entry stays in memory only");
-            return;
         }
-        if tokio::time::timeout(ACK_WAIT, acknowledged).await.is_err() {
-            tracing::warn!("the disk takes longer than {} ms to store an entry", ACK_WAIT.as_millis());
-        }
+        Storing(acknowledged)
     }
 
     pub(super) fn remove(&self, gone: &[Arc<Entry>]) {
@@ -71,6 +79,11 @@ impl Writer {
 
     pub(super) fn clear(&self) {
         self.send(Change::Clear);
+    }
+
+    /// Takes removed entries out of the file, where their words would stand until the next compaction.
+    pub(super) fn compact(&self) {
+        self.send(Change::Compact);
     }
 
     pub(super) async fn flush(&self) {
@@ -93,6 +106,18 @@ impl Writer {
     fn send(&self, change: Change) {
         if self.changes.send(change).is_err() {
             self.errors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An entry on its way to the disk.
+pub(super) struct Storing(oneshot::Receiver<()>);
+
+impl Storing {
+    /// Returns when the entry is acknowledged as stored, or the disk is too slow to wait for.
+    pub(super) async fn acknowledged(self) {
+        if tokio::time::timeout(ACK_WAIT, self.0).await.is_err() {
+            tracing::warn!("the disk takes longer than {} ms to store an entry", ACK_WAIT.as_millis());
         }
     }
 }
@@ -153,6 +178,7 @@ impl Worker {
                 self.note(cleared.unwrap_or(Ok(())));
                 self.compact();
             }
+            Change::Compact => self.compact_now(),
             Change::Flush(done) => {
                 self.sync();
                 let _ = done.send(());
@@ -161,6 +187,9 @@ impl Worker {
     }
 
     fn store(&mut self, entry: &Entry, vector: Option<&[f32]>) {
+        if !(self.targets.holds)(entry.id) {
+            return;
+        }
         if let (Some(vector), true) = (vector, entry.semantic) {
             self.index(entry, vector);
         }
@@ -174,6 +203,9 @@ impl Worker {
     }
 
     fn index(&mut self, entry: &Entry, vector: &[f32]) {
+        if !(self.targets.holds)(entry.id) {
+            return;
+        }
         let Some(index) = &self.targets.index else { return };
         let inserted = index.insert(scope_key(entry.scope), entry.id.0, vector).map_err(|error| error.to_string());
         self.note(inserted);
@@ -195,10 +227,15 @@ impl Worker {
     }
 
     fn compact(&mut self) {
-        let Some(log) = self.targets.log.as_mut().filter(|log| log.wants_compaction()) else {
-            return;
-        };
-        let live = (self.targets.live)();
+        if self.targets.log.as_ref().is_some_and(EntryLog::wants_compaction) {
+            self.compact_now();
+        }
+    }
+
+    fn compact_now(&mut self) {
+        let Some(log) = self.targets.log.as_mut() else { return };
+        let mut live = (self.targets.live)();
+        live.sort_unstable_by_key(|entry| entry.id);
         let compacted = log.compact(&live).map_err(|error| format!("compacting the entry log: {error}"));
         self.note(compacted);
     }

@@ -8,6 +8,15 @@ use http_body_util::BodyExt;
 
 /// Reads a request's body whole, within the limits.
 pub async fn read(edge: &Edge, request: Request) -> Result<Bytes, Error> {
+    // Pieces may come slowly, but not for ever.
+    tokio::time::timeout(edge.body_total_timeout, pieces(edge, request)).await.map_err(|_| too_slow())?
+}
+
+fn too_slow() -> Error {
+    Error::new(ErrorKind::RequestTimeout, "The body did not arrive in time.").with_code("request_timeout")
+}
+
+async fn pieces(edge: &Edge, request: Request) -> Result<Bytes, Error> {
     let too_large = || {
         let message = format!("The body is larger than {} bytes (`limits.body_bytes`).", edge.body_bytes);
         Error::new(ErrorKind::TooLarge, message).with_code("body_too_large")
@@ -19,9 +28,7 @@ pub async fn read(edge: &Edge, request: Request) -> Result<Bytes, Error> {
     let mut first = Bytes::new();
     let mut joined: Vec<u8> = Vec::new();
     loop {
-        let frame = tokio::time::timeout(edge.body_timeout, body.frame()).await.map_err(|_| {
-            Error::new(ErrorKind::RequestTimeout, "The body did not arrive in time.").with_code("request_timeout")
-        })?;
+        let frame = tokio::time::timeout(edge.body_timeout, body.frame()).await.map_err(|_| too_slow())?;
         let data = match frame {
             None => return Ok(if joined.is_empty() { first } else { joined.into() }),
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),

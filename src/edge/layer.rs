@@ -5,6 +5,7 @@
 
 use super::{Doors, reject};
 use crate::types::error::{Error, ErrorKind};
+use crate::types::ids::{INSTANCE_HEADER, instance};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -70,6 +71,10 @@ impl Admitted {
             let message = "This gateway is open and listens on loopback only, so it takes no requests for other hosts. \
                            Use 127.0.0.1 or localhost, or configure keys.";
             return Err(Error::new(ErrorKind::Forbidden, message).with_code("wrong_host"));
+        }
+        if request.headers().get(INSTANCE_HEADER).is_some_and(|value| value == instance()) {
+            let message = "This gateway is its own provider: a `base_url`, or what stands behind it, leads back here.";
+            return Err(Error::new(ErrorKind::LoopDetected, message).with_code("loop_detected"));
         }
         let before = doors.in_flight.fetch_add(1, Ordering::Relaxed);
         let admitted = Admitted(doors.clone());

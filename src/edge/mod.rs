@@ -47,4 +47,6 @@ pub struct Edge {
     pub in_flight: usize,
     /// How long a body may pause while it arrives.
     pub body_timeout: Duration,
+    /// How long a whole body may take.
+    pub body_total_timeout: Duration,
 }

@@ -2,9 +2,9 @@
 
 use super::Inbound;
 use super::serve::{Pipeline, Setup};
+use crate::cache::Ask;
 use crate::cache::policy::Policy;
 use crate::cache::scope::{self, Circumstances};
-use crate::cache::Ask;
 use crate::routing::Plan;
 use crate::types::error::Error;
 use crate::types::outcome::BypassReason;
@@ -59,7 +59,7 @@ impl Pipeline {
                 surface: request.surface,
                 model: request.model.clone(),
                 tags: inbound.directives.tags.clone(),
-                needs_usage: !request.stream || request.include_usage,
+                needs_usage: request.stream && request.include_usage,
             })
         });
         Ok(Decoded { request: Arc::new(request), ask, plan, hash: started.elapsed() })

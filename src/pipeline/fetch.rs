@@ -21,6 +21,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One event of a stream may be this large.
@@ -67,12 +68,11 @@ impl Fetch {
     }
 
     async fn run(self, lead: Lead) {
-        let finish = self.finishes_alone();
         let end = {
             let carried = tokio::time::timeout(self.setup.request_timeout, self.carry(&lead));
             tokio::select! {
                 end = carried => end.unwrap_or_else(|_| End::Failed(self.took_too_long())),
-                () = lead.deserted(), if !finish => {
+                () = self.given_up(&lead) => {
                     tracing::debug!(request_id = %self.request_id, "every caller hung up; the fetch is given up");
                     metrics::stored(Err(NotStored::Incomplete));
                     End::Lost
@@ -80,6 +80,17 @@ impl Fetch {
             }
         };
         lead.end(end);
+    }
+
+    /// Resolves when nobody is left who wants the answer. Until then a fetch whose callers have left holds a place, of
+    /// which there are only so many: asking and hanging up must not start more work than asking and waiting does.
+    async fn given_up(&self, lead: &Lead) {
+        lead.deserted().await;
+        if !self.finishes_alone() {
+            return;
+        }
+        let Some(_place) = Deserted::take(&self.pipeline, self.setup.most_deserted) else { return };
+        std::future::pending::<()>().await;
     }
 
     /// Is the answer wanted even when nobody reads it any more?
@@ -239,6 +250,22 @@ impl Fetch {
             self.setup.request_timeout.as_millis()
         );
         Error::new(ErrorKind::UpstreamTimeout, message)
+    }
+}
+
+/// A place among the fetches that go on for the cache alone.
+struct Deserted<'p>(&'p Pipeline);
+
+impl Deserted<'_> {
+    fn take(pipeline: &Pipeline, most: usize) -> Option<Deserted<'_>> {
+        let place = Deserted(pipeline);
+        (pipeline.deserted.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    }
+}
+
+impl Drop for Deserted<'_> {
+    fn drop(&mut self) {
+        self.0.deserted.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::outcome::{BypassReason, Tier};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,6 +36,8 @@ pub struct Setup {
     pub request_timeout: Duration,
     /// How long requests under way get to finish at the end.
     pub shutdown_timeout: Duration,
+    /// How many fetches may go on for the cache alone, after their callers have left.
+    pub most_deserted: usize,
     /// Questions may be logged.
     pub log_prompts: bool,
 }
@@ -42,13 +45,15 @@ pub struct Setup {
 /// Serves requests.
 pub struct Pipeline {
     pub(super) cache: Arc<Cache>,
+    /// Fetches that go on for the cache alone.
+    pub(super) deserted: AtomicUsize,
     setup: ArcSwap<Setup>,
 }
 
 impl Pipeline {
     /// A pipeline over `cache`.
     pub fn new(cache: Arc<Cache>, setup: Setup) -> Pipeline {
-        Pipeline { cache, setup: ArcSwap::from_pointee(setup) }
+        Pipeline { cache, deserted: AtomicUsize::new(0), setup: ArcSwap::from_pointee(setup) }
     }
 
     /// Puts a new configuration in force; requests under way keep theirs.
@@ -142,12 +147,21 @@ impl Pipeline {
                 }
                 Lookup::Follow(reader) => match self.follow(reader, ask, decoded, deadline, settlement).await {
                     Followed::Reply(reply) => return Ok(reply),
-                    Followed::Failed(error) if takeovers == TAKEOVERS || !error.is_target_fault() => return Err(error),
-                    // Somebody has to try again; whoever comes first takes the lead.
-                    Followed::Failed(_) => takeovers += 1,
+                    Followed::Failed(error) if error.is_target_fault() => {
+                        // Whoever waited for this is spared waiting for the next failure, where that can be.
+                        if let Some(reply) = self.stand_in(ask, decoded, settlement) {
+                            return Ok(reply);
+                        }
+                        if takeovers == TAKEOVERS {
+                            return Err(error);
+                        }
+                        // Somebody has to try again; whoever comes first takes the lead.
+                        takeovers += 1;
+                    }
+                    Followed::Failed(error) => return Err(error),
                     Followed::Alone => join = false,
                 },
-                Lookup::Miss(miss) => return self.miss(*miss, inbound, setup, decoded, settlement).await,
+                Lookup::Miss(miss) => return self.miss(*miss, ask, inbound, setup, decoded, settlement).await,
             }
         }
     }
@@ -155,6 +169,7 @@ impl Pipeline {
     async fn miss(
         self: &Arc<Self>,
         miss: Miss,
+        ask: &Ask,
         inbound: &Inbound,
         setup: &Arc<Setup>,
         decoded: &Decoded,
@@ -177,13 +192,9 @@ impl Pipeline {
         let responder = Responder::new(decoded, outcome);
         match reader.opening().await {
             Opening::Begun(head) => responder.read(reader, head, None).await,
-            Opening::Ended(End::Failed(error)) => match miss.stale.filter(|_| error.is_target_fault()) {
-                Some(entry) if self.cache.may_serve_stale(&entry) => {
-                    metrics::stale();
-                    Ok(self.found(Found::stale(entry), decoded, settlement))
-                }
-                _ => Err(error),
-            },
+            Opening::Ended(End::Failed(error)) if error.is_target_fault() => {
+                self.stand_in(ask, decoded, settlement).ok_or(error)
+            }
             Opening::Ended(end) => responder.ended(end),
         }
     }
@@ -230,6 +241,13 @@ impl Pipeline {
         };
         metrics::flight_wait(followed.word());
         followed
+    }
+
+    /// An expired answer goes out, where there is one and the settings allow it.
+    fn stand_in(&self, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Option<Reply> {
+        let entry = self.cache.stand_in(ask)?;
+        metrics::stale();
+        Some(self.found(Found::stale(entry), decoded, settlement))
     }
 
     /// A stored answer goes out.

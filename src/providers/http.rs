@@ -3,8 +3,10 @@
 use super::Reply;
 use crate::config;
 use crate::types::error::{Error, ErrorKind, UpstreamReply};
+use crate::types::ids::{INSTANCE_HEADER, instance};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,10 @@ impl Http {
             .pool_max_idle_per_host(256)
             // A redirect would carry the key to wherever it points.
             .redirect(reqwest::redirect::Policy::none())
+            .default_headers(HeaderMap::from_iter([(
+                HeaderName::from_static(INSTANCE_HEADER),
+                HeaderValue::from_static(instance()),
+            )]))
             .user_agent(concat!("askonce/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("provider `{}`: its HTTP client cannot be built: {error}", settings.name))?;

@@ -103,9 +103,9 @@ fn ask(cache: &Cache, request: &Request) -> Result<Ask, String> {
     let tenant = Tenant::configured("replay");
     let policy = Policy::decide(&settings, tenant.name(), &decoded.model, &Directives::default())
         .map_err(|reason| format!("the cache is not used: {}", reason.as_str()))?;
-    let around =
-        Circumstances { tenant: &tenant, sub_scope: request.scope.as_deref(), targets: &[], headers: &[] };
-    let keys = scope::keys(&json, &decoded, &around, &settings.harmless_fields).ok_or("a number in it has no exact form")?;
+    let around = Circumstances { tenant: &tenant, sub_scope: request.scope.as_deref(), targets: &[], headers: &[] };
+    let keys =
+        scope::keys(&json, &decoded, &around, &settings.harmless_fields).ok_or("a number in it has no exact form")?;
     Ok(Ask {
         keys,
         policy,

@@ -52,6 +52,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The body is not JSON by its content type: 415.
     UnsupportedMedia,
+    /// The request came from this gateway itself: 508.
+    LoopDetected,
     /// The gateway itself is full: 503.
     Overloaded,
     /// `only-if-cached` and nothing stored: 504.
@@ -96,6 +98,7 @@ impl Error {
             ErrorKind::RequestTimeout => 408,
             ErrorKind::TooLarge => 413,
             ErrorKind::UnsupportedMedia => 415,
+            ErrorKind::LoopDetected => 508,
             ErrorKind::Overloaded => 503,
             ErrorKind::NotCached | ErrorKind::UpstreamTimeout => 504,
             ErrorKind::UpstreamStatus(status) => status,
@@ -129,6 +132,7 @@ impl Error {
             ErrorKind::RequestTimeout => "request_timeout",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::UnsupportedMedia => "unsupported_media",
+            ErrorKind::LoopDetected => "loop_detected",
             ErrorKind::Overloaded => "overloaded",
             ErrorKind::NotCached => "not_cached",
             ErrorKind::UpstreamStatus(status) => return Cow::Owned(status.to_string()),

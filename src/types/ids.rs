@@ -1,6 +1,8 @@
 //! Identifiers, each with its one way of being written.
 
+use rand::Rng;
 use std::fmt;
+use std::sync::LazyLock;
 
 /// Names one cache entry on one node. Written as 16 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -40,4 +42,13 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Header that every request to a provider carries, so that a gateway which was made its own provider notices.
+pub const INSTANCE_HEADER: &str = "x-askonce-instance";
+
+/// Names this process among all gateways.
+pub fn instance() -> &'static str {
+    static INSTANCE: LazyLock<String> = LazyLock::new(|| format!("{:032x}", rand::rng().random::<u128>()));
+    &INSTANCE
 }

@@ -92,6 +92,8 @@ pub enum NotStored {
     Truncated,
     /// Cut by a content filter, or a refusal.
     Filtered,
+    /// A purge came while the answer was on its way.
+    Purged,
     /// Larger than `cache.max_answer_bytes`.
     TooLarge,
 }
@@ -104,6 +106,7 @@ impl NotStored {
             NotStored::Incomplete => "incomplete",
             NotStored::Truncated => "truncated",
             NotStored::Filtered => "filtered",
+            NotStored::Purged => "purged",
             NotStored::TooLarge => "too_large",
         }
     }

@@ -314,3 +314,35 @@ async fn a_caller_who_never_reads_is_given_up() {
     until("the place is free again", || async { gateway.in_flight() == 0 }).await;
     drop(stream);
 }
+
+#[tokio::test]
+async fn a_gateway_that_is_its_own_provider_says_so() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let yaml = format!(
+        "listen: 127.0.0.1:{port}\nretry: {{attempts: 1}}\n\
+         providers: [{{name: me, kind: openai_compatible, base_url: \"http://127.0.0.1:{port}/v1\", models: [m]}}]"
+    );
+    let settings = askonce::config::parse(
+        &yaml,
+        "test",
+        &askonce::config::Overrides { data_dir: Some("unused".into()), ..Default::default() },
+        &|_| None,
+    )
+    .unwrap();
+    let parts = askonce::app::Parts { embedder: None, clock: Default::default(), persist: false };
+    let app = askonce::app::App::build(&settings, parts).await.unwrap();
+    let listener = askonce::app::bind(&settings.listen).await.unwrap();
+    let limit = std::time::Duration::from_secs(5);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = client.post(format!("http://127.0.0.1:{port}/v1/chat/completions")).json(&ask("x")).send();
+    tokio::select! {
+        _ = askonce::app::run(&app, listener, limit, std::future::pending(), || limit) => unreachable!(),
+        reply = asked => {
+            let reply = reply.unwrap();
+            assert_eq!(reply.status().as_u16(), 508);
+            assert!(reply.text().await.unwrap().contains("loop_detected"));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What the cache serves, and how callers steer it.
 
-use crate::support::{Gateway, Given, Reply, Upstream, ask, streamed, with};
+use crate::support::{Gate, Gateway, Given, Reply, Step, Upstream, ask, streamed, with};
 use askonce::types::clock::Clock;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -337,4 +337,57 @@ async fn overrides_are_for_their_tenant_and_model() {
     assert_eq!(cache_of(&gateway, &ask(QUESTION), &b).await, "miss/absent");
     assert_eq!(cache_of(&gateway, &ask(QUESTION), &b).await, "hit/exact");
     assert_eq!(cache_of(&gateway, &ask(REWORDED), &b).await, "miss/absent");
+}
+
+#[tokio::test]
+async fn a_stream_that_has_to_say_its_usage_is_not_served_without() {
+    let upstream = Upstream::counting().await;
+    let gateway = Given::one(&upstream, "").start().await;
+    let quiet = streamed(ask(QUESTION));
+    assert_eq!(gateway.chat(&quiet).await.header("x-askonce-cache"), "miss");
+    assert_eq!(gateway.chat(&quiet).await.cache(), "hit/exact");
+    let telling = with(quiet.clone(), json!({"stream_options": {"include_usage": true}}));
+    assert_eq!(gateway.chat(&telling).await.header("x-askonce-cache"), "miss");
+    assert_eq!(gateway.chat(&telling).await.cache(), "hit/exact");
+    assert_eq!(gateway.chat(&quiet).await.cache(), "hit/exact");
+}
+
+#[tokio::test]
+async fn every_waiting_caller_gets_the_expired_answer_when_the_provider_fails() {
+    let upstream = Upstream::start(|seen| match seen.number {
+        1 => crate::support::script::answer("old"),
+        _ => crate::support::script::reply(500, &[], "{}"),
+    })
+    .await;
+    let clock = start_of_time();
+    let yaml = "cache: {ttl_s: 10, stale_if_error_s: 100}\nretry: {attempts: 1}\n";
+    let gateway = Given::one(&upstream, yaml).clock(&clock).start().await;
+    gateway.chat(&ask(QUESTION)).await;
+    clock.advance(Duration::from_secs(20));
+    let question = ask(QUESTION);
+    let replies = futures_util::future::join_all((0..16).map(|_| gateway.chat(&question))).await;
+    assert!(replies.iter().all(|reply| reply.header("x-askonce-cache") == "stale"));
+}
+
+#[tokio::test]
+async fn a_purge_means_answers_under_way_too() {
+    let gate = Gate::closed();
+    let closed = gate.clone();
+    let upstream = Upstream::start(move |_| {
+        let mut steps = vec![Step::Gate(closed.clone())];
+        steps.extend(crate::support::script::answer("late"));
+        steps
+    })
+    .await;
+    let gateway = Given::one(&upstream, "").start().await;
+    let question = ask(QUESTION);
+    let asking = gateway.chat(&question);
+    let purging = async {
+        upstream.called(1).await;
+        gateway.purge(json!({"all": true})).await;
+        gate.open();
+    };
+    let (first, ()) = futures_util::future::join(asking, purging).await;
+    assert_eq!(first.words(), "late");
+    assert_eq!(gateway.chat(&question).await.header("x-askonce-cache"), "miss");
 }

@@ -132,7 +132,8 @@ async fn the_providers_key_takes_the_callers_place() {
     assert_eq!(gateway.chat_with(&ask("x"), &headers).await.status, 200);
     let seen = upstream.last();
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {UPSTREAM_KEY}").as_str()));
-    assert_eq!(seen.header("openai-organization"), Some("org-1"));
+    // Who is billed under the gateway's key is not for callers to say.
+    assert_eq!(seen.header("openai-organization"), None);
     assert_eq!(seen.header("openai-beta"), Some("assistants=v2"));
     assert!(seen.header("traceparent").is_some());
     for own in ["cookie", "x-forwarded-for", "x-api-key"] {

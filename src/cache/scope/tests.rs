@@ -13,12 +13,7 @@ fn keys_of(body: &str, tenant: &str, sub_scope: Option<&str>) -> Option<Keys> {
     let json = parse(&body).unwrap();
     let request = decode(Surface::ChatCompletions, &json, &body).unwrap();
     let harmless = ["stream".to_owned(), "user".to_owned()];
-    let around = Circumstances {
-        tenant: &Tenant(tenant.to_owned()),
-        sub_scope,
-        targets: &[("p", "m")],
-        headers: &[],
-    };
+    let around = Circumstances { tenant: &Tenant(tenant.to_owned()), sub_scope, targets: &[("p", "m")], headers: &[] };
     keys(&json, &request, &around, &harmless)
 }
 

@@ -28,6 +28,7 @@ fn type_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Forbidden => "permission_error",
         ErrorKind::UpstreamStatus(429) => "rate_limit_error",
         ErrorKind::NotCached => "not_cached_error",
+        ErrorKind::LoopDetected => "server_error",
         ErrorKind::Overloaded => "overloaded_error",
         ErrorKind::UpstreamStatus(_)
         | ErrorKind::UpstreamUnreachable
