@@ -9,6 +9,7 @@ use crate::types::entry::Entry;
 use crate::types::money::MicroUsd;
 use crate::types::outcome::NotStored;
 use crate::types::surface::Surface;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -88,7 +89,11 @@ impl Cache {
             normalised: ticket.keys.normalised.filter(|_| ticket.policy.normalised),
             question: ticket.question.clone(),
             semantic: by_meaning,
-            answer: answer.clone(),
+            answer: Answer {
+                // A copy of its own: a slice would keep the connection's whole read buffer in memory.
+                body: Bytes::copy_from_slice(&answer.body),
+                ..answer.clone()
+            },
             cost,
             created_ms: now_ms,
             expires_ms: now_ms.saturating_add(ttl_ms),
