@@ -88,8 +88,19 @@ impl Store {
         due && !self.compacting.swap(true, Ordering::AcqRel)
     }
 
-    /// Rewrites the log. When that fails the old one stays, and the next try waits until the log has grown.
+    /// Rewrites the log, and again while it is due: what was appended during a rewrite is garbage of the next one, and
+    /// no later change may come to ask for it.
     pub(crate) fn compact(&self) {
+        loop {
+            self.compact_once();
+            if !self.claim_compaction() {
+                return;
+            }
+        }
+    }
+
+    /// Rewrites the log once. When that fails the old one stays, and the next try waits until the log has grown.
+    fn compact_once(&self) {
         let Some(log) = &self.log else { return };
         // Before the rows are read: a write that fails from now on is not in them, and sets it again.
         let behind = self.behind.swap(false, Ordering::Relaxed);

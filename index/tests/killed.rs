@@ -80,7 +80,8 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
             assert_eq!(found.first().map(|n| n.id), Some(id), "round {round}: {recovery:?}");
         }
         assert!(kept(&index) >= acknowledged);
-        let left = index.ids().iter().filter(|(key, _)| *key == scope(7)).count();
-        assert!(left <= 1, "{left} were to be removed");
+        // Each kill may come between an insert and its removal.
+        let left = index.ids().iter().filter(|(key, _)| *key == scope(7)).count() as u64;
+        assert!(left <= round, "round {round}: {left} were to be removed");
     }
 }

@@ -3,79 +3,89 @@
 use crate::error::EmbedError;
 use crate::tokenize::Tokens;
 
-/// An engine that turns token ids into unit vectors. Shared by all workers, so it must not keep state between calls.
+/// An engine that turns token ids into unit vectors. Shared by all workers: what it needs to remember between calls is
+/// its own affair and safe to share.
 pub trait Backend: Send + Sync {
-    /// One vector of [`Backend::width`] components and length one for each row of the batch, in order.
+    /// Appends one vector of [`Backend::width`] components and length one for each row of the batch, in order.
+    /// `vectors` is the caller's to keep from call to call, so that an engine need not allocate.
     ///
     /// # Errors
-    /// [`EmbedError::Backend`] when the engine fails; then no row has a vector.
-    fn encode(&self, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError>;
+    /// [`EmbedError::Backend`] or [`EmbedError::BadVector`] when the engine fails; then what `vectors` holds beyond its
+    /// former length means nothing.
+    fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError>;
 
     /// Components of a vector.
     fn width(&self) -> usize;
+
+    /// What computes, for people: `candle`, or the instruction set of our own kernels.
+    fn engine(&self) -> &'static str;
 }
 
-/// Token ids of several texts in one rectangle, padded on the right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Token ids of several texts, one after the other, without padding.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokenBatch {
-    /// `rows × columns` ids, row after row; padding is id 0.
     ids: Vec<u32>,
-    /// Real tokens of each row; never 0.
-    lengths: Vec<usize>,
-    /// Length of the longest row.
-    columns: usize,
+    /// Where each row ends in `ids`.
+    ends: Vec<usize>,
+    longest: usize,
 }
 
 impl TokenBatch {
-    /// Lays texts out in one rectangle. Rows of no tokens cannot be encoded and are given one padding token.
+    /// The texts' ids. A text of no tokens cannot be encoded and is given one padding token, id 0.
     pub fn new(texts: &[&Tokens]) -> TokenBatch {
-        let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len().max(1)).collect();
-        let columns = lengths.iter().copied().max().unwrap_or(0);
-        let mut ids = vec![0; columns * texts.len()];
-        for (row, text) in texts.iter().enumerate() {
-            let begin = row * columns;
-            ids[begin..begin + text.ids.len()].copy_from_slice(&text.ids);
-        }
-        TokenBatch { ids, lengths, columns }
+        let mut batch = TokenBatch::default();
+        texts.iter().for_each(|text| batch.push(&text.ids));
+        batch
+    }
+
+    /// Appends a row; no ids stand for one padding token, id 0.
+    pub fn push(&mut self, ids: &[u32]) {
+        self.ids.extend_from_slice(if ids.is_empty() { &[0] } else { ids });
+        self.ends.push(self.ids.len());
+        self.longest = self.longest.max(ids.len().max(1));
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.ends.clear();
+        self.longest = 0;
     }
 
     /// Number of texts.
     pub fn rows(&self) -> usize {
-        self.lengths.len()
+        self.ends.len()
+    }
+
+    /// Tokens of all texts together.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
     }
 
     /// Tokens of the longest text.
-    pub fn columns(&self) -> usize {
-        self.columns
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
-    /// All ids, row after row, each row `columns` long.
+    /// The ids of all rows, one after the other.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// Real tokens of each row, padding not counted.
-    pub fn lengths(&self) -> &[usize] {
-        &self.lengths
+    /// Where each row ends in [`TokenBatch::ids`].
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
     }
 
-    /// The real ids of one row.
+    /// The ids of one row; never empty.
     pub fn row(&self, row: usize) -> &[u32] {
-        let begin = row * self.columns;
-        &self.ids[begin..begin + self.lengths[row]]
+        let begin = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.ids[begin..self.ends[row]]
     }
 
-    /// 1 for a real token and 0 for padding, in the layout of [`TokenBatch::ids`]; `None` when nothing is padded.
-    pub fn mask(&self) -> Option<Vec<u32>> {
-        if self.lengths.iter().all(|&length| length == self.columns) {
-            return None;
-        }
-        let mut mask = vec![0; self.ids.len()];
-        for (row, &length) in self.lengths.iter().enumerate() {
-            let begin = row * self.columns;
-            mask[begin..begin + length].fill(1);
-        }
-        Some(mask)
+    /// The ids of each row, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        (0..self.rows()).map(|row| self.row(row))
     }
 }
 
@@ -88,20 +98,20 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_padded_on_the_right_and_masked() {
+    fn rows_lie_one_after_the_other() {
         let (long, short) = (tokens(&[7, 8, 9]), tokens(&[5]));
-        let batch = TokenBatch::new(&[&long, &short]);
-        assert_eq!((batch.rows(), batch.columns()), (2, 3));
-        assert_eq!(batch.ids(), [7, 8, 9, 5, 0, 0]);
-        assert_eq!(batch.mask().unwrap(), [1, 1, 1, 1, 0, 0]);
-        assert_eq!(batch.row(1), [5]);
-        assert_eq!(TokenBatch::new(&[&long]).mask(), None);
+        let mut batch = TokenBatch::new(&[&long, &short]);
+        assert_eq!((batch.rows(), batch.tokens(), batch.longest()), (2, 4, 3));
+        assert_eq!(batch.ids(), [7, 8, 9, 5]);
+        assert_eq!(batch.iter().collect::<Vec<_>>(), [&[7, 8, 9][..], &[5]]);
+        batch.clear();
+        assert_eq!(batch, TokenBatch::default());
     }
 
     #[test]
     fn empty_batches_and_rows_are_no_special_case() {
         assert_eq!(TokenBatch::new(&[]).rows(), 0);
-        let batch = TokenBatch::new(&[&tokens(&[])]);
-        assert_eq!((batch.ids(), batch.lengths()), (&[0][..], &[1][..]));
+        let batch = TokenBatch::new(&[&tokens(&[]), &tokens(&[4])]);
+        assert_eq!((batch.row(0), batch.row(1), batch.longest()), (&[0][..], &[4][..], 1));
     }
 }

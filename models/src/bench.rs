@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::backend::{Backend, TokenBatch};
 use crate::device::Device;
-use crate::embedder::load_engine;
+use crate::engine;
 use crate::error::{EmbedError, ModelError};
 use crate::manifest::ModelManifest;
+use crate::precision::{Kernels, Precision};
 use crate::tokenize::Tokens;
 use crate::worker;
 
@@ -22,6 +23,10 @@ pub struct BenchOptions {
     pub time_per_row: Duration,
     /// Where the model runs.
     pub device: Device,
+    /// The arithmetic. Default `bf16`.
+    pub precision: Precision,
+    /// Which instructions compute. Default: the fastest that this processor has.
+    pub kernels: Kernels,
 }
 
 impl Default for BenchOptions {
@@ -30,6 +35,8 @@ impl Default for BenchOptions {
             tokens: vec![8, 16, 32, 64, 128, 256],
             time_per_row: Duration::from_secs(1),
             device: Device::Cpu,
+            precision: Precision::default(),
+            kernels: Kernels::Auto,
         }
     }
 }
@@ -54,7 +61,8 @@ pub struct BenchRow {
 /// # Errors
 /// [`ModelError`] as for loading; a failing model is reported as a bad file.
 pub fn bench(dir: &Path, manifest: &ModelManifest, options: &BenchOptions) -> Result<Vec<BenchRow>, ModelError> {
-    let engine = load_engine(dir, manifest, manifest.max_tokens, options.device)?;
+    let choice = engine::Choice { device: options.device, precision: options.precision, kernels: options.kernels };
+    let engine = engine::load(dir, manifest, manifest.max_tokens, choice)?;
     let lengths = options.tokens.iter().copied();
     worker::on_one_core(|| {
         lengths
@@ -63,7 +71,13 @@ pub fn bench(dir: &Path, manifest: &ModelManifest, options: &BenchOptions) -> Re
                 let batch = TokenBatch::new(&[&sample(tokens)]);
                 let median_us = median_us(engine.backend.as_ref(), &batch, options.time_per_row)
                     .map_err(|error| ModelError::bad_file(dir, error.to_string()))?;
-                Ok(BenchRow { engine: "candle".into(), precision: "f32".into(), tokens, threads: 1, median_us })
+                Ok(BenchRow {
+                    engine: engine.backend.engine().into(),
+                    precision: options.precision.to_string(),
+                    tokens,
+                    threads: 1,
+                    median_us,
+                })
             })
             .collect()
     })
@@ -75,14 +89,19 @@ fn sample(tokens: usize) -> Tokens {
 }
 
 fn median_us(backend: &dyn Backend, batch: &TokenBatch, time: Duration) -> Result<u64, EmbedError> {
+    let mut vectors = Vec::new();
+    let mut encode = || {
+        vectors.clear();
+        backend.encode(batch, &mut vectors)
+    };
     for _ in 0..2 {
-        backend.encode(batch)?;
+        encode()?;
     }
     let begin = Instant::now();
     let mut times = Vec::new();
     while times.len() < 5 || begin.elapsed() < time {
         let one = Instant::now();
-        backend.encode(batch)?;
+        encode()?;
         times.push(one.elapsed());
     }
     times.sort_unstable();

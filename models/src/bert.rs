@@ -86,28 +86,38 @@ impl Bert {
     }
 
     fn hidden(&self, batch: &TokenBatch) -> candle_core::Result<Vec<f32>> {
-        let shape = (batch.rows(), batch.columns());
-        let ids = Tensor::from_slice(batch.ids(), shape, &self.device)?;
+        let shape = (batch.rows(), batch.longest());
+        let mut padded = vec![0; shape.0 * shape.1];
+        let mut mask = vec![0u32; padded.len()];
+        for (row, ids) in batch.iter().enumerate() {
+            let here = row * shape.1..row * shape.1 + ids.len();
+            padded[here.clone()].copy_from_slice(ids);
+            mask[here].fill(1);
+        }
+        let ids = Tensor::from_vec(padded, shape, &self.device)?;
         let kinds = ids.zeros_like()?;
-        let mask = match batch.mask() {
-            Some(mask) => Some(Tensor::from_vec(mask, shape, &self.device)?),
-            None => None,
+        let mask = match batch.tokens() == shape.0 * shape.1 {
+            true => None,
+            false => Some(Tensor::from_vec(mask, shape, &self.device)?),
         };
         self.model.forward(&ids, &kinds, mask.as_ref())?.flatten_all()?.to_vec1()
     }
 }
 
 impl Backend for Bert {
-    fn encode(&self, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
         if batch.rows() == 0 {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let hidden = self.hidden(batch).map_err(|error| EmbedError::Backend(error.to_string()))?;
-        hidden
-            .chunks_exact(batch.columns() * self.width)
-            .zip(batch.lengths())
-            .map(|(row, &length)| pooling::pool(self.pooling, row, self.width, length))
-            .collect()
+        for (row, ids) in hidden.chunks_exact(batch.longest() * self.width).zip(batch.iter()) {
+            vectors.extend(pooling::pool(self.pooling, row, self.width, ids.len())?);
+        }
+        Ok(())
+    }
+
+    fn engine(&self) -> &'static str {
+        "candle"
     }
 
     fn width(&self) -> usize {

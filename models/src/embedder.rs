@@ -9,16 +9,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::backend::Backend;
-use crate::bert::{self, Bert};
 use crate::device::Device;
+use crate::engine::{self, Engine};
 use crate::error::{EmbedError, ModelError};
 use crate::fake::Fake;
-use crate::manifest::{Architecture, ModelManifest};
+use crate::manifest::ModelManifest;
+use crate::precision::{Kernels, Precision};
 use crate::queue::{BatchSize, Gather, Queue};
-use crate::store;
 use crate::tokenize::{TextTokenizer, Tokens};
-use crate::weights;
-use crate::worker::{self, Engine};
+use crate::worker;
 
 /// More workers than this is a typing error.
 const MAX_THREADS: usize = 256;
@@ -43,6 +42,10 @@ pub struct EmbedderSettings {
     pub max_tokens: Option<usize>,
     /// Where the model runs. Default: the processor.
     pub device: Device,
+    /// The arithmetic. Part of a vector's identity. Default `bf16`.
+    pub precision: Precision,
+    /// Which instructions compute. Default: the fastest that this processor has.
+    pub kernels: Kernels,
 }
 
 impl Default for EmbedderSettings {
@@ -54,6 +57,8 @@ impl Default for EmbedderSettings {
             queue: 1024,
             max_tokens: None,
             device: Device::Cpu,
+            precision: Precision::default(),
+            kernels: Kernels::Auto,
         }
     }
 }
@@ -119,8 +124,10 @@ impl Embedder {
                 problem: format!("is {max_tokens}; model `{}` takes 8 to {}", manifest.name, manifest.max_tokens),
             });
         }
-        let engine = load_engine(dir, manifest, max_tokens, settings.device)?;
-        Embedder::start(engine, spec(manifest, max_tokens), settings)
+        let choice =
+            engine::Choice { device: settings.device, precision: settings.precision, kernels: settings.kernels };
+        let engine = engine::load(dir, manifest, max_tokens, choice)?;
+        Embedder::start(engine, spec(manifest, max_tokens, settings.precision), settings)
     }
 
     /// An embedder without weights, for tests: hashed words and character trigrams in `width` components. Like texts
@@ -303,8 +310,8 @@ fn check_settings(settings: &EmbedderSettings) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn spec(manifest: &ModelManifest, max_tokens: usize) -> EmbedderSpec {
-    let mut variant = format!("{}@{}/f32", manifest.name, manifest.short_revision());
+fn spec(manifest: &ModelManifest, max_tokens: usize, precision: Precision) -> EmbedderSpec {
+    let mut variant = format!("{}@{}/{precision}", manifest.name, manifest.short_revision());
     if max_tokens != manifest.max_tokens {
         variant.push_str(&format!("/{max_tokens}t"));
     }
@@ -313,35 +320,7 @@ fn spec(manifest: &ModelManifest, max_tokens: usize) -> EmbedderSpec {
         revision: manifest.source.revision.clone(),
         width: manifest.width,
         max_tokens,
-        precision: "f32".into(),
+        precision: precision.to_string(),
         variant,
     }
-}
-
-/// Tokenizer and network of a model folder.
-pub(crate) fn load_engine(
-    dir: &Path,
-    manifest: &ModelManifest,
-    max_tokens: usize,
-    device: Device,
-) -> Result<Engine, ModelError> {
-    let device = device.open()?;
-    store::check_present(dir, manifest)?;
-    let Architecture::Bert = manifest.architecture;
-    let config = bert::read_config(dir, manifest)?;
-    if max_tokens > config.max_position_embeddings {
-        return Err(ModelError::bad_file(
-            dir.join("config.json"),
-            format!("max_position_embeddings is {}, less than max_tokens {max_tokens}", config.max_position_embeddings),
-        ));
-    }
-    let entry = manifest.file("tokenizer.json").ok_or_else(|| ModelError::Manifest {
-        source_name: manifest.name.clone(),
-        problem: "source.files lacks `tokenizer.json`".into(),
-    })?;
-    let bytes = weights::read_checked(dir, entry, &manifest.name)?;
-    let file = dir.join(&entry.path);
-    let tokenizer = TextTokenizer::from_json(&bytes, &file, max_tokens, config.vocab_size)?;
-    let backend = Box::new(Bert::load(dir, manifest, &config, device)?);
-    Ok(Engine { tokenizer, backend })
 }

@@ -27,8 +27,15 @@ impl Fake {
 }
 
 impl Backend for Fake {
-    fn encode(&self, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError> {
-        (0..batch.rows()).map(|row| direction(batch.row(row), self.width)).collect()
+    fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
+        batch.iter().try_for_each(|features| {
+            vectors.extend(direction(features, self.width)?);
+            Ok(())
+        })
+    }
+
+    fn engine(&self) -> &'static str {
+        "fake"
     }
 
     fn width(&self) -> usize {

@@ -7,6 +7,7 @@
 //! - `embedder`: the front door; `queue` and `worker` behind it
 //! - `tokenize`: text → token ids; `backend`: token ids → unit vectors
 //! - `bert`, `weights`, `pooling`, `device`, `cores`: the candle backend; `fake`: one without weights
+//! - `precision`: in which arithmetic, on which kernels; `engine`: a model folder → tokenizer and backend
 //! - `bench`: latency by length; `error`: everything that can go wrong
 
 mod backend;
@@ -15,11 +16,13 @@ mod bert;
 mod cores;
 mod device;
 mod embedder;
+mod engine;
 mod error;
 mod fake;
 mod fetch;
 mod manifest;
 mod pooling;
+mod precision;
 mod queue;
 mod store;
 mod tokenize;
@@ -34,5 +37,6 @@ pub use embedder::{Embedder, EmbedderSettings, EmbedderSpec, Embedding};
 pub use error::{EmbedError, ModelError};
 pub use fetch::{PullProgress, PullSources, Pulled, Quiet};
 pub use manifest::{Architecture, FileEntry, ModelManifest, Pooling, PythonPackage, Source, manifest, manifests};
+pub use precision::{Kernels, Precision};
 pub use store::{InstalledModel, ModelStore, Verified};
 pub use tokenize::{TextTokenizer, Tokens};

@@ -5,18 +5,11 @@ use std::sync::Arc;
 
 use crate::backend::{Backend, TokenBatch};
 use crate::embedder::Embedding;
+use crate::engine::Engine;
 use crate::error::{EmbedError, ModelError};
 use crate::pooling;
 use crate::queue::{Gather, Job, Queue};
-use crate::tokenize::{TextTokenizer, Tokens};
-
-/// What a worker needs; shared by all of them.
-pub(crate) struct Engine {
-    /// Text → ids.
-    pub tokenizer: TextTokenizer,
-    /// Ids → vectors.
-    pub backend: Box<dyn Backend>,
-}
+use crate::tokenize::Tokens;
 
 /// Starts a worker. It ends when the queue is closed.
 ///
@@ -67,10 +60,10 @@ pub(crate) fn encode(backend: &dyn Backend, texts: &[&Tokens]) -> Vec<Result<Emb
     }
     match encode_at_once(backend, texts) {
         Ok(vectors) => vectors
-            .into_iter()
+            .chunks_exact(backend.width())
             .zip(texts)
             .map(|(vector, text)| {
-                pooling::check(&vector, backend.width())?;
+                pooling::check(vector, backend.width())?;
                 Ok(Embedding { vector: vector.into(), tokens: text.ids.len(), truncated: text.truncated })
             })
             .collect(),
@@ -82,10 +75,16 @@ pub(crate) fn encode(backend: &dyn Backend, texts: &[&Tokens]) -> Vec<Result<Emb
     }
 }
 
-fn encode_at_once(backend: &dyn Backend, texts: &[&Tokens]) -> Result<Vec<Vec<f32>>, EmbedError> {
-    let vectors = guarded(|| backend.encode(&TokenBatch::new(texts)))?;
-    if vectors.len() != texts.len() {
-        return Err(EmbedError::Backend(format!("{} vectors for {} texts", vectors.len(), texts.len())));
+fn encode_at_once(backend: &dyn Backend, texts: &[&Tokens]) -> Result<Vec<f32>, EmbedError> {
+    let mut vectors = Vec::with_capacity(texts.len() * backend.width());
+    guarded(|| backend.encode(&TokenBatch::new(texts), &mut vectors))?;
+    if vectors.len() != texts.len() * backend.width() {
+        return Err(EmbedError::Backend(format!(
+            "{} values for {} texts of width {}",
+            vectors.len(),
+            texts.len(),
+            backend.width()
+        )));
     }
     Ok(vectors)
 }

@@ -167,7 +167,7 @@ fn has_word(batch: &TokenBatch, row: usize, word: &str) -> bool {
 }
 
 impl Backend for Odd {
-    fn encode(&self, batch: &TokenBatch) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
         let _open = self.gate.blocking_lock();
         self.rows.fetch_add(batch.rows(), Ordering::SeqCst);
         let row = |row| {
@@ -180,7 +180,14 @@ impl Backend for Odd {
                 () => Ok(vec![0.6, 0.8]),
             }
         };
-        (0..batch.rows()).map(row).collect()
+        (0..batch.rows()).try_for_each(|number| {
+            vectors.extend(row(number)?);
+            Ok(())
+        })
+    }
+
+    fn engine(&self) -> &'static str {
+        "odd"
     }
 
     fn width(&self) -> usize {
