@@ -125,7 +125,7 @@ impl Backend for Bert {
     }
 }
 
-fn entry<'a>(manifest: &'a ModelManifest, file: &str) -> Result<&'a crate::manifest::FileEntry, ModelError> {
+pub(crate) fn entry<'a>(manifest: &'a ModelManifest, file: &str) -> Result<&'a crate::manifest::FileEntry, ModelError> {
     manifest.file(file).ok_or_else(|| ModelError::Manifest {
         source_name: manifest.name.clone(),
         problem: format!("source.files lacks `{file}`"),

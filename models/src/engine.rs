@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use candle_transformers::models::bert::Config;
+
 use crate::backend::Backend;
 use crate::bert::{self, Bert};
+use crate::cpu::CpuBert;
 use crate::device::Device;
 use crate::error::ModelError;
 use crate::manifest::{Architecture, ModelManifest};
@@ -41,7 +44,6 @@ pub(crate) fn load(
     max_tokens: usize,
     choice: Choice,
 ) -> Result<Engine, ModelError> {
-    let device = choice.device.open()?;
     store::check_present(dir, manifest)?;
     let Architecture::Bert = manifest.architecture;
     let config = bert::read_config(dir, manifest)?;
@@ -58,6 +60,19 @@ pub(crate) fn load(
     let bytes = weights::read_checked(dir, entry, &manifest.name)?;
     let file = dir.join(&entry.path);
     let tokenizer = TextTokenizer::from_json(&bytes, &file, max_tokens, config.vocab_size)?;
-    let backend = Box::new(Bert::load(dir, manifest, &config, device)?);
+    let backend = backend(dir, manifest, &config, choice)?;
     Ok(Engine { tokenizer, backend })
+}
+
+fn backend(
+    dir: &Path,
+    manifest: &ModelManifest,
+    config: &Config,
+    choice: Choice,
+) -> Result<Box<dyn Backend>, ModelError> {
+    let device = choice.device.open()?;
+    if choice.device != Device::Cpu || choice.precision == Precision::F32 {
+        return Ok(Box::new(Bert::load(dir, manifest, config, device)?));
+    }
+    Ok(Box::new(CpuBert::load(dir, manifest, config, choice.precision, choice.kernels)?))
 }

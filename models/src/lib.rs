@@ -6,6 +6,7 @@
 //! - `store`: the folder they are kept in; `fetch`: how they get there
 //! - `embedder`: the front door; `queue` and `worker` behind it
 //! - `tokenize`: text → token ids; `backend`: token ids → unit vectors
+//! - `cpu`: our own encoder for the processor
 //! - `bert`, `weights`, `pooling`, `device`, `cores`: the candle backend; `fake`: one without weights
 //! - `precision`: in which arithmetic, on which kernels; `engine`: a model folder → tokenizer and backend
 //! - `bench`: latency by length; `error`: everything that can go wrong
@@ -14,6 +15,7 @@ mod backend;
 mod bench;
 mod bert;
 mod cores;
+mod cpu;
 mod device;
 mod embedder;
 mod engine;

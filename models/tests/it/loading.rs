@@ -27,13 +27,16 @@ fn refused(change: impl FnOnce(&mut Tiny)) -> String {
 fn contradictory_files_are_named_with_tensor_and_shape() {
     let query = "encoder.layer.1.attention.self.query.weight";
     for (error, words) in [
-        (refused(|tiny| tiny.tensor(query).1 = vec![8, 32]), vec!["model.safetensors", query, "[8, 32]", "[16, 16]"]),
+        (
+            refused(|tiny| tiny.tensor(query).1 = vec![32, 128]),
+            vec!["model.safetensors", query, "[32, 128]", "[64, 64]"],
+        ),
         (
             refused(|tiny| tiny.tensors.retain(|tensor| tensor.0 != query)),
-            vec!["model.safetensors", "lacks tensor", query, "[16, 16]"],
+            vec!["model.safetensors", "lacks tensor", query, "[64, 64]"],
         ),
-        (refused(|tiny| tiny.tensor(query).2.truncate(9)), vec!["model.safetensors", query, "expected 1024 bytes"]),
-        (refused(|tiny| tiny.config["hidden_size"] = json!(32)), vec!["config.json", "hidden_size is 32", "width 16"]),
+        (refused(|tiny| tiny.tensor(query).2.truncate(9)), vec!["model.safetensors", query, "expected 16384 bytes"]),
+        (refused(|tiny| tiny.config["hidden_size"] = json!(32)), vec!["config.json", "hidden_size is 32", "width 64"]),
         (refused(|tiny| tiny.config["num_attention_heads"] = json!(3)), vec!["config.json", "3 attention heads"]),
         (
             refused(|tiny| tiny.config["num_attention_heads"] = json!(0)),

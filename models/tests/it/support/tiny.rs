@@ -1,4 +1,4 @@
-//! A BERT of 16 dimensions with random weights, and a WordPiece tokenizer for it, written to a folder.
+//! A BERT of 64 dimensions with random weights, and a WordPiece tokenizer for it, written to a folder.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// Components of a vector.
-pub const WIDTH: usize = 16;
-const INNER: usize = 32;
+pub const WIDTH: usize = 64;
+const INNER: usize = 128;
 const LAYERS: usize = 2;
 
 /// A named tensor: shape and values.
