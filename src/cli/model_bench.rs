@@ -63,9 +63,9 @@ pub(super) fn run(args: &ModelBenchArgs) -> Result<(), String> {
 }
 
 fn options(args: &ModelBenchArgs) -> Result<BenchOptions, String> {
-    let mut options = BenchOptions::default();
-    options.time = Duration::try_from_secs_f64(args.seconds)
+    let time = Duration::try_from_secs_f64(args.seconds)
         .map_err(|_| format!("--seconds is {}; expected a number of seconds, such as 10", args.seconds))?;
+    let mut options = BenchOptions { time, ..BenchOptions::default() };
     if !args.precision.is_empty() {
         options.precisions.clone_from(&args.precision);
     }
