@@ -218,18 +218,18 @@ impl Bencher {
         Ok(Timing { median_us: us(times[times.len() / 2]), best_us: us(times[0]) })
     }
 
-    /// How many passes begin within the time, on this thread's core.
+    /// Passes a second on this thread's core, over about `time`.
     ///
     /// # Errors
     /// What the engine says.
-    pub fn count(&self, shape: Shape, time: Duration) -> Result<usize, EmbedError> {
+    pub fn passes_per_s(&self, shape: Shape, time: Duration) -> Result<f64, EmbedError> {
         self.passes(shape, WARM_UPS, &mut |_| true)?;
-        let (begin, mut count) = (Instant::now(), 0);
+        let (begin, mut count) = (Instant::now(), 0.0);
         self.passes(shape, usize::MAX, &mut |_| {
-            count += 1;
+            count += 1.0;
             begin.elapsed() < time
         })?;
-        Ok(count)
+        Ok(count / begin.elapsed().as_secs_f64())
     }
 
     /// Runs up to `most` passes while `go_on` says so, which is told how long each took.

@@ -17,15 +17,15 @@ const TIME: Duration = Duration::from_millis(500);
 /// Words for people.
 pub fn gain(bencher: &Bencher, cores: [usize; 2], rounds: usize) -> Result<f64, String> {
     let gains = (0..rounds).map(|_| {
-        let one = passes(bencher, &cores[..1])?;
-        let two = passes(bencher, &cores)?;
+        let one = throughput(bencher, &cores[..1])?;
+        let two = throughput(bencher, &cores)?;
         Ok(two / one)
     });
     let gains: Vec<f64> = gains.collect::<Result<_, String>>()?;
     median(gains.into_iter()).ok_or_else(|| "no rounds".into())
 }
 
-fn passes(bencher: &Bencher, cores: &[usize]) -> Result<f64, String> {
+fn throughput(bencher: &Bencher, cores: &[usize]) -> Result<f64, String> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = cores.iter().map(|&core| scope.spawn(move || on(bencher, core))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("an engine panicked".into()))).sum()
@@ -34,5 +34,5 @@ fn passes(bencher: &Bencher, cores: &[usize]) -> Result<f64, String> {
 
 fn on(bencher: &Bencher, core: usize) -> Result<f64, String> {
     pin::to(core)?;
-    bencher.count(SHAPE, TIME).map(|count| count as f64).map_err(|error| error.to_string())
+    bencher.passes_per_s(SHAPE, TIME).map_err(|error| error.to_string())
 }

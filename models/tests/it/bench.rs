@@ -59,6 +59,6 @@ fn passes_are_counted() {
     let manifest = Tiny::new().write(dir.path());
     let bencher = Bencher::load(dir.path(), &manifest, Device::Cpu, Precision::F32, Kernels::Auto).unwrap();
     let shape = Shape { texts: 2, tokens: 8 };
-    assert_eq!(bencher.count(shape, Duration::ZERO).unwrap(), 1);
+    assert!(bencher.passes_per_s(shape, Duration::ZERO).unwrap() > 0.0);
     assert!(bencher.time(shape, Duration::ZERO).unwrap().best_us > 0.0);
 }
