@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use askonce_models::{BenchOptions, Embedder, EmbedderSettings, bench, manifest, stop_candle_counting_cores};
+use askonce_models::bench::{BenchOptions, bench};
+use askonce_models::{Embedder, EmbedderSettings, manifest, stop_candle_counting_cores};
 
 const QUESTION: &str = "How do I reset the password of my account on the new site?";
 
@@ -17,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let embedder = Embedder::load(&dir, model, &EmbedderSettings::default())?;
     println!("load: {} ms", begin.elapsed().as_millis());
 
-    for row in bench(&dir, model, &BenchOptions::default())? {
+    for row in bench(&dir, model, &BenchOptions::default())?.rows {
         println!("forward: {}", serde_json::to_string(&row)?);
     }
 

@@ -19,6 +19,17 @@ pub trait Backend: Send + Sync {
 
     /// What computes, for people: `candle`, or the instruction set of our own kernels.
     fn engine(&self) -> &'static str;
+
+    /// Bytes of all weights in memory, as packed for this machine; 0 when not known.
+    fn packed_bytes(&self) -> usize {
+        0
+    }
+
+    /// Bytes of the weights that every pass reads, however short its text: those of the linear layers, not the tables
+    /// of embeddings. 0 when not known. What the memory needs to deliver them is the floor under a pass.
+    fn pass_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Token ids of several texts, one after the other, without padding.

@@ -9,10 +9,10 @@
 //! - `cpu`: our own encoder for the processor
 //! - `bert`, `weights`, `pooling`, `device`, `cores`: the candle backend; `fake`: one without weights
 //! - `precision`: in which arithmetic, on which kernels; `engine`: a model folder → tokenizer and backend
-//! - `bench`: latency by length; `error`: everything that can go wrong
+//! - `bench`: how long embedding takes, beside what the memory allows; `error`: everything that can go wrong
 
 mod backend;
-mod bench;
+pub mod bench;
 mod bert;
 mod cores;
 mod cpu;
@@ -32,7 +32,6 @@ mod weights;
 mod worker;
 
 pub use backend::{Backend, TokenBatch};
-pub use bench::{BenchOptions, BenchRow, bench};
 pub use cores::stop_candle_counting_cores;
 pub use device::Device;
 pub use embedder::{Embedder, EmbedderSettings, EmbedderSpec, Embedding};

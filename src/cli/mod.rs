@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod model;
+mod model_bench;
 mod progress;
 mod replay;
 mod serve;

@@ -1,12 +1,13 @@
 //! `askonce model`.
 
+use super::model_bench::{self, ModelBenchArgs};
 use super::progress::Bar;
 use crate::config::{self, Overrides};
-use askonce_models::{BenchOptions, Device, ModelManifest, ModelStore, bench, manifest, manifests};
+use askonce_models::{ModelManifest, ModelStore, manifest, manifests};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+pub(super) const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
 /// Fetch, list, verify and time sentence models.
 ///
@@ -19,19 +20,20 @@ pub(super) enum ModelCommand {
     List(ListArgs),
     /// Compare the sha256 of every file with the manifest.
     Verify(VerifyArgs),
-    /// Time the embedding of one text on this machine, by its length in tokens.
+    /// Time the sentence model on this machine, by length and batch, beside what the memory allows.
     Bench(ModelBenchArgs),
 }
 
 #[derive(clap::Args)]
-struct Store {
+pub(super) struct Store {
     /// Where models are kept, below `models` [default: as for serve].
     #[arg(long, env = "ASKONCE_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Store {
-    fn open(&self) -> Result<ModelStore, String> {
+    /// The store, whether or not anything is in it.
+    pub(super) fn open(&self) -> Result<ModelStore, String> {
         let overrides = Overrides { data_dir: self.data_dir.clone(), ..Overrides::default() };
         let settings = config::defaults(&overrides).map_err(|error| error.to_string())?;
         Ok(ModelStore::new(settings.data_dir.join("models")))
@@ -68,32 +70,18 @@ pub(super) struct VerifyArgs {
     store: Store,
 }
 
-#[derive(clap::Args)]
-pub(super) struct ModelBenchArgs {
-    /// The model's name.
-    #[arg(default_value = DEFAULT_MODEL)]
-    name: String,
-    /// A folder with the model's files [default: the one that `model pull` filled].
-    #[arg(long, env = "ASKONCE_MODEL_DIR", value_name = "DIR")]
-    model_dir: Option<PathBuf>,
-    #[command(flatten)]
-    store: Store,
-    /// Print JSON: a list of rows with `engine`, `precision`, `tokens`, `threads` and `median_us`.
-    #[arg(long)]
-    json: bool,
-}
-
 pub(super) fn run(command: ModelCommand) -> Result<ExitCode, String> {
     match command {
         ModelCommand::Pull(args) => pull(&args),
         ModelCommand::List(args) => list(&args),
         ModelCommand::Verify(args) => verify(&args),
-        ModelCommand::Bench(args) => time(&args),
+        ModelCommand::Bench(args) => model_bench::run(&args),
     }?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn named(name: &str) -> Result<&'static ModelManifest, String> {
+/// The manifest of this name.
+pub(super) fn named(name: &str) -> Result<&'static ModelManifest, String> {
     manifest(name).map_err(|error| error.to_string())
 }
 
@@ -145,26 +133,5 @@ fn verify(args: &VerifyArgs) -> Result<(), String> {
         verified.bytes,
         verified.dir.display()
     );
-    Ok(())
-}
-
-fn time(args: &ModelBenchArgs) -> Result<(), String> {
-    let model = named(&args.name)?;
-    let dir = match &args.model_dir {
-        Some(dir) => dir.clone(),
-        None => args.store.open()?.locate(model).ok_or_else(|| {
-            format!("{} is not here; `askonce model pull` fetches it, or name its folder with --model-dir", model.name)
-        })?,
-    };
-    let options = BenchOptions { device: Device::Cpu, ..BenchOptions::default() };
-    let rows = bench(&dir, model, &options).map_err(|error| error.to_string())?;
-    if args.json {
-        println!("{}", serde_json::to_string(&rows).map_err(|error| error.to_string())?);
-        return Ok(());
-    }
-    println!("{:<8} {:<9} {:>6} {:>7} {:>10}", "engine", "precision", "tokens", "threads", "median_us");
-    for row in rows {
-        println!("{:<8} {:<9} {:>6} {:>7} {:>10}", row.engine, row.precision, row.tokens, row.threads, row.median_us);
-    }
     Ok(())
 }

@@ -135,4 +135,13 @@ impl Backend for CpuBert {
     fn engine(&self) -> &'static str {
         self.encoder.kernels.name
     }
+
+    fn packed_bytes(&self) -> usize {
+        let embeddings = &self.encoder.embeddings;
+        self.encoder.arena.len() + embeddings.words.len() + embeddings.positions.len() * 4
+    }
+
+    fn pass_bytes(&self) -> usize {
+        self.encoder.arena.len()
+    }
 }
