@@ -88,7 +88,7 @@ fn the_same_text_has_the_same_vector_in_another_process_life() {
         assert_eq!(block_on(one.embed(text)).unwrap(), block_on(other.embed(text)).unwrap());
     }
     assert_eq!(one.spec(), other.spec());
-    assert_eq!(one.spec().variant, "tiny@0123456/f32");
+    assert_eq!(one.spec().variant, "tiny@0123456/bf16");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn max_tokens_can_be_lowered_and_is_part_of_the_identity() {
     let (_dir, embedder) = load(&settings);
     let embedding = block_on(embedder.embed("a b c d e f g h i j")).unwrap();
     assert_eq!((embedding.tokens, embedding.truncated), (8, true));
-    assert_eq!(embedder.spec().variant, "tiny@0123456/f32/8t");
+    assert_eq!(embedder.spec().variant, "tiny@0123456/bf16/8t");
 }
 
 #[test]

@@ -1,0 +1,211 @@
+//! A BERT encoder on candle's tensors: what sentence models use of it, and finite in half precision.
+
+use std::collections::BTreeMap;
+
+use candle_core::{D, DType, Device, Error, Result, Tensor};
+use candle_nn::ops::{layer_norm, softmax_last_dim};
+
+use crate::backend::TokenBatch;
+use crate::bert::{Activation, BertConfig};
+use crate::weights::Weights;
+
+/// Added to the attention scores of padding: beyond any score, and yet a number in 16-bit floats, where the lowest
+/// 32-bit float becomes infinity, and infinity minus infinity is no number.
+const MASKED: f32 = -30_000.0;
+
+/// The network with its weights on a device.
+pub(super) struct Bert {
+    words: Tensor,
+    /// Position table with token type 0 added: texts here come one by one, never in pairs.
+    positions: Tensor,
+    norm: Norm,
+    layers: Vec<Layer>,
+    heads: usize,
+    head_size: usize,
+    activation: Activation,
+}
+
+struct Layer {
+    /// Query, key and value in one matrix: one product instead of three.
+    attention: Linear,
+    output: Linear,
+    output_norm: Norm,
+    up: Linear,
+    down: Linear,
+    down_norm: Norm,
+}
+
+struct Linear {
+    /// Inputs × outputs, in this order in memory: then candle's product needs no repacking of the weights for few
+    /// tokens.
+    weight: Tensor,
+    bias: Tensor,
+}
+
+struct Norm {
+    gain: Tensor,
+    bias: Tensor,
+    eps: f32,
+}
+
+/// A batch as a rectangle.
+pub(super) struct Padded {
+    ids: Tensor,
+    rows: usize,
+    longest: usize,
+    /// 1 for tokens and 0 for padding, rows × longest × 1; `None` when there is no padding.
+    real: Option<Tensor>,
+    /// 0 for tokens and [`MASKED`] for padding, rows × 1 × 1 × longest; `None` when there is no padding.
+    scores: Option<Tensor>,
+}
+
+impl Padded {
+    /// Moves a batch to the network's device.
+    pub(super) fn new(batch: &TokenBatch, network: &Bert) -> Result<Padded> {
+        let (rows, longest) = (batch.rows(), batch.longest());
+        let (device, dtype) = (network.words.device(), network.words.dtype());
+        let mut ids = vec![0; rows * longest];
+        let mut real = vec![0f32; rows * longest];
+        for (row, text) in batch.iter().enumerate() {
+            let here = row * longest..row * longest + text.len();
+            ids[here.clone()].copy_from_slice(text);
+            real[here].fill(1.0);
+        }
+        let ids = Tensor::from_vec(ids, rows * longest, device)?;
+        if batch.tokens() == rows * longest {
+            return Ok(Padded { ids, rows, longest, real: None, scores: None });
+        }
+        let scores: Vec<f32> = real.iter().map(|&real| (1.0 - real) * MASKED).collect();
+        let scores = Tensor::from_vec(scores, (rows, 1, 1, longest), device)?.to_dtype(dtype)?;
+        let real = Tensor::from_vec(real, (rows, longest, 1), device)?;
+        Ok(Padded { ids, rows, longest, real: Some(real), scores: Some(scores) })
+    }
+
+    /// The sum of each row's real token vectors, in 32-bit floats: rows × width.
+    pub(super) fn sum_of_real(&self, hidden: &Tensor) -> Result<Tensor> {
+        let hidden = hidden.to_dtype(DType::F32)?;
+        match &self.real {
+            Some(real) => hidden.broadcast_mul(real)?.sum(1),
+            None => hidden.sum(1),
+        }
+    }
+}
+
+impl Bert {
+    /// Moves the weights to a device.
+    pub(super) fn new(
+        read: BTreeMap<String, Weights>,
+        config: &BertConfig,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Bert> {
+        let mut source = Source { read, device, dtype, eps: config.layer_norm_eps as f32 };
+        let kind = source.tensor("embeddings.token_type_embeddings.weight")?.narrow(0, 0, 1)?;
+        let positions = source.tensor("embeddings.position_embeddings.weight")?.broadcast_add(&kind)?;
+        Ok(Bert {
+            words: source.tensor("embeddings.word_embeddings.weight")?.to_dtype(dtype)?,
+            positions: positions.to_dtype(dtype)?,
+            norm: source.norm("embeddings.LayerNorm")?,
+            layers: (0..config.num_hidden_layers).map(|layer| source.layer(layer)).collect::<Result<_>>()?,
+            heads: config.num_attention_heads,
+            head_size: config.head_size(),
+            activation: config.hidden_act,
+        })
+    }
+
+    /// The last layer's token vectors: rows × longest × width.
+    pub(super) fn forward(&self, batch: &Padded) -> Result<Tensor> {
+        let width = self.heads * self.head_size;
+        let words = self.words.index_select(&batch.ids, 0)?.reshape((batch.rows, batch.longest, width))?;
+        let positions = self.positions.narrow(0, 0, batch.longest)?;
+        let embedded = words.broadcast_add(&positions)?.reshape((batch.rows * batch.longest, width))?;
+        let mut hidden = self.norm.forward(&embedded)?;
+        for layer in &self.layers {
+            let attended = layer.output.forward(&self.attend(layer, &hidden, batch)?)?;
+            hidden = layer.output_norm.forward(&(attended + &hidden)?)?;
+            let inner = self.activate(&layer.up.forward(&hidden)?)?;
+            hidden = layer.down_norm.forward(&(layer.down.forward(&inner)? + &hidden)?)?;
+        }
+        hidden.reshape((batch.rows, batch.longest, width))
+    }
+
+    /// Attention of every token to the tokens of its row, head by head.
+    fn attend(&self, layer: &Layer, hidden: &Tensor, batch: &Padded) -> Result<Tensor> {
+        let (rows, longest) = (batch.rows, batch.longest);
+        let all = layer.attention.forward(hidden)?.reshape((rows, longest, 3, self.heads, self.head_size))?;
+        let part = |number| all.narrow(2, number, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous();
+        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
+        let query = (query * (1.0 / (self.head_size as f64).sqrt()))?;
+        let scores = query.matmul(&key.t()?)?;
+        let scores = match &batch.scores {
+            Some(mask) => scores.broadcast_add(mask)?,
+            None => scores,
+        };
+        let attended = softmax_last_dim(&scores)?.matmul(&value)?;
+        attended.transpose(1, 2)?.reshape((rows * longest, self.heads * self.head_size))
+    }
+
+    fn activate(&self, inner: &Tensor) -> Result<Tensor> {
+        match self.activation {
+            Activation::Gelu => inner.gelu_erf(),
+            Activation::GeluTanh => inner.gelu(),
+            Activation::Relu => inner.relu(),
+        }
+    }
+}
+
+impl Linear {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        input.matmul(&self.weight)?.broadcast_add(&self.bias)
+    }
+}
+
+impl Norm {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        layer_norm(input, &self.gain, &self.bias, self.eps)
+    }
+}
+
+/// Where the network's tensors are taken from.
+struct Source<'a> {
+    read: BTreeMap<String, Weights>,
+    device: &'a Device,
+    dtype: DType,
+    eps: f32,
+}
+
+impl Source<'_> {
+    /// A tensor in 32-bit floats; taken out, so that it is not held twice.
+    fn tensor(&mut self, name: &str) -> Result<Tensor> {
+        let weights = self.read.remove(name).ok_or_else(|| Error::Msg(format!("tensor `{name}` is missing")))?;
+        Tensor::from_vec(weights.values, weights.shape, self.device)
+    }
+
+    /// Several linear maps of one input as one.
+    fn linear(&mut self, names: &[String]) -> Result<Linear> {
+        let weights = names.iter().map(|name| self.tensor(&format!("{name}.weight"))).collect::<Result<Vec<_>>>()?;
+        let biases = names.iter().map(|name| self.tensor(&format!("{name}.bias"))).collect::<Result<Vec<_>>>()?;
+        let weight = Tensor::cat(&weights, 0)?.transpose(D::Minus2, D::Minus1)?.contiguous()?;
+        Ok(Linear { weight: weight.to_dtype(self.dtype)?, bias: Tensor::cat(&biases, 0)?.to_dtype(self.dtype)? })
+    }
+
+    fn norm(&mut self, name: &str) -> Result<Norm> {
+        Ok(Norm {
+            gain: self.tensor(&format!("{name}.weight"))?.to_dtype(self.dtype)?,
+            bias: self.tensor(&format!("{name}.bias"))?.to_dtype(self.dtype)?,
+            eps: self.eps,
+        })
+    }
+
+    fn layer(&mut self, layer: usize) -> Result<Layer> {
+        let name = |part: &str| format!("encoder.layer.{layer}.{part}");
+        Ok(Layer {
+            attention: self.linear(&["query", "key", "value"].map(|part| name(&format!("attention.self.{part}"))))?,
+            output: self.linear(&[name("attention.output.dense")])?,
+            output_norm: self.norm(&name("attention.output.LayerNorm"))?,
+            up: self.linear(&[name("intermediate.dense")])?,
+            down: self.linear(&[name("output.dense")])?,
+            down_norm: self.norm(&name("output.LayerNorm"))?,
+        })
+    }
+}
