@@ -8,7 +8,12 @@
 
 import json
 
-from wordllama import WordLlama
+from pathlib import Path
+
+import wordllama
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
+from wordllama.inference import WordLlamaInference
 
 TEXTS = [
     "How do I reset my password?",
@@ -21,6 +26,10 @@ TEXTS = [
     "Ünïcödé ﬁ ligature",
 ]
 
-model = WordLlama.load(dim=256)
+# Its own loader would look for the tokenizer on the hub.
+folder = Path(wordllama.__file__).parent
+table = load_file(folder / "weights/l2_supercat_256.safetensors")["embedding.weight"]
+tokenizer = Tokenizer.from_file(str(folder / "tokenizers/l2_supercat_tokenizer_config.json"))
+model = WordLlamaInference(table, tokenizer)
 vectors = model.embed(TEXTS, norm=True)
 print(json.dumps({text: vector.tolist() for text, vector in zip(TEXTS, vectors)}, ensure_ascii=False))

@@ -209,3 +209,62 @@ impl Source<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bert::wanted;
+
+    const CONFIG: BertConfig = BertConfig {
+        vocab_size: 40,
+        hidden_size: 64,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        intermediate_size: 128,
+        max_position_embeddings: 16,
+        type_vocab_size: 2,
+        hidden_act: Activation::Gelu,
+        layer_norm_eps: 1e-12,
+    };
+
+    /// The same network in any type of float; the weights are small waves, different in every tensor.
+    fn network(dtype: DType) -> Bert {
+        let weights = |(number, want): (usize, crate::weights::Wanted)| {
+            let values = (0..want.shape.iter().product::<usize>()).map(|at| {
+                let wave = ((at * (2 * number + 3)) as f32 * 0.37 + number as f32).sin();
+                if want.name.ends_with("LayerNorm.weight") { 1.0 + 0.1 * wave } else { 0.2 * wave }
+            });
+            let weights = Weights { values: values.collect(), shape: want.shape };
+            (want.name, weights)
+        };
+        let read = wanted(&CONFIG).into_iter().enumerate().map(weights).collect();
+        Bert::new(read, &CONFIG, &Device::Cpu, dtype).unwrap()
+    }
+
+    fn sums(network: &Bert, rows: &[&[u32]]) -> Vec<Vec<f32>> {
+        let mut batch = TokenBatch::default();
+        rows.iter().for_each(|row| batch.push(row));
+        let padded = Padded::new(&batch, network).unwrap();
+        padded.sum_of_real(&network.forward(&padded).unwrap()).unwrap().to_vec2().unwrap()
+    }
+
+    fn cosine(a: &[f32], b: &[f32]) -> f32 {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    }
+
+    #[test]
+    fn padding_changes_nothing_in_any_type_of_float() {
+        let (long, short) = ([5, 9, 3, 17, 33, 2, 8, 20].as_slice(), [7, 4].as_slice());
+        let exact = network(DType::F32);
+        let alone = [sums(&exact, &[long]).remove(0), sums(&exact, &[short]).remove(0)];
+        for (dtype, least) in [(DType::F32, 0.999_999), (DType::BF16, 0.999), (DType::F16, 0.9999)] {
+            let together = sums(&network(dtype), &[long, short]);
+            for (row, expected) in together.iter().zip(&alone) {
+                assert!(row.iter().all(|value| value.is_finite()), "{dtype:?}: {row:?}");
+                assert!(cosine(row, expected) > least, "{dtype:?}: {}", cosine(row, expected));
+            }
+        }
+        assert!(cosine(&alone[0], &alone[1]) < 0.999, "all texts get one vector");
+    }
+}
