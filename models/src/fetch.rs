@@ -209,9 +209,11 @@ fn publisher(manifest: &ModelManifest) -> &str {
 
 fn advice(manifest: &ModelManifest) -> String {
     let files: Vec<&str> = manifest.source.files.iter().map(|file| file.path.as_str()).collect();
+    // A folder that was never pulled has no lock, so a model without checksums cannot be used from there.
+    let or_so = if manifest.is_pinned() { "\nor use the folder as it is with --model-dir DIR." } else { "" };
     format!(
         "Without a network: put {} of {} (revision {}) into a folder on any machine, bring it here, and run\n  \
-         askonce model pull {} --from DIR\nor use the folder as it is with --model-dir DIR.",
+         askonce model pull {} --from DIR{or_so}",
         files.join(", "),
         publisher(manifest),
         manifest.short_revision(),
