@@ -167,9 +167,7 @@ impl Hashing<'_> {
             self.fill(&mut buffer)?;
             if let Some((wanted_name, dtype)) = names.get(name) {
                 let values = dtype.values(&buffer);
-                if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                    return Err(self.bad(format!("tensor `{name}` has {} as its value number {at}", values[at])));
-                }
+                self.check_values(name, &values)?;
                 read.insert(wanted_name.clone(), Weights { shape: tensor.shape.clone(), values });
             }
         }
@@ -198,6 +196,16 @@ impl Hashing<'_> {
                     .map(|tensor| (name, tensor))
             })
             .collect()
+    }
+
+    fn check_values(&self, name: &str, values: &[f32]) -> Result<(), ModelError> {
+        // Without a way out of the loop the compiler takes many values at a time.
+        if values.iter().fold(true, |sound, value| sound & value.is_finite()) {
+            return Ok(());
+        }
+        let bad = values.iter().enumerate().find(|(_, value)| !value.is_finite());
+        let (at, value) = bad.unwrap_or((0, &f32::NAN));
+        Err(self.bad(format!("tensor `{name}` has {value} as its value number {at}")))
     }
 
     fn check_tensor(&self, name: &str, tensor: &TensorHeader, want: &Wanted) -> Result<Dtype, ModelError> {

@@ -227,6 +227,25 @@ fn a_prefix_before_the_names_makes_no_difference() {
 }
 
 #[test]
+fn weights_in_16_bits_are_the_same_network() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut tiny = Tiny::new();
+    for value in tiny.tensors.iter_mut().flat_map(|tensor| tensor.2.iter_mut()) {
+        *value = f32::from_bits(value.to_bits() & 0xffff_0000);
+    }
+    tiny.write(one.path());
+    tiny.write(other.path());
+    let upper = |value: f32| value.to_le_bytes()[2..].to_vec();
+    let short = tiny::safetensors_of(&tiny.tensors, "BF16", upper);
+    std::fs::write(other.path().join("model.safetensors"), short).unwrap();
+    let vectors = [one, other].map(|dir| {
+        let embedder = Embedder::load(dir.path(), &tiny::manifest(dir.path()), &EmbedderSettings::default()).unwrap();
+        embedder.embed_batch(&["what is the capital"], &|_| {}).unwrap()
+    });
+    assert_eq!(vectors[0], vectors[1]);
+}
+
+#[test]
 fn the_store_locates_by_size_and_verifies_by_checksum() {
     let root = tempfile::tempdir().unwrap();
     let store = ModelStore::new(root.path().to_owned());

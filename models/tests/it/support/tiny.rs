@@ -120,12 +120,17 @@ pub fn entry(dir: &Path, path: &str) -> FileEntry {
 
 /// The bytes of a safetensors file.
 pub fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
+    safetensors_of(tensors, "F32", |value| value.to_le_bytes().to_vec())
+}
+
+/// The bytes of a safetensors file of another type of float.
+pub fn safetensors_of(tensors: &[Tensor], dtype: &str, bytes: impl Fn(f32) -> Vec<u8>) -> Vec<u8> {
     let mut header = serde_json::Map::new();
     let mut data = Vec::new();
     for (name, shape, values) in tensors {
         let begin = data.len();
-        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, data.len()]});
+        data.extend(values.iter().flat_map(|value| bytes(*value)));
+        let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": [begin, data.len()]});
         header.insert(name.clone(), entry);
     }
     header.insert("__metadata__".into(), json!({"format": "pt"}));
