@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::backend::Backend;
-use crate::bert;
+use crate::bert::{self, BertConfig};
 use crate::candle::Candle;
+use crate::cpu::CpuBert;
 use crate::device::Device;
 use crate::error::ModelError;
 use crate::manifest::{Architecture, ModelManifest, Role};
@@ -44,11 +45,10 @@ pub(crate) fn load(
     choice: Choice,
 ) -> Result<Engine, ModelError> {
     let manifest = manifest.pinned_in(dir)?;
-    let device = choice.device.open()?;
     store::check_present(dir, &manifest)?;
     check_precision(&manifest, choice.precision)?;
     match manifest.architecture {
-        Architecture::Bert => bert(dir, &manifest, max_tokens, choice, &device),
+        Architecture::Bert => bert(dir, &manifest, max_tokens, choice),
         Architecture::Static => static_table(dir, &manifest, max_tokens),
     }
 }
@@ -64,13 +64,7 @@ fn check_precision(manifest: &ModelManifest, precision: Precision) -> Result<(),
     })
 }
 
-fn bert(
-    dir: &Path,
-    manifest: &ModelManifest,
-    max_tokens: usize,
-    choice: Choice,
-    device: &candle_core::Device,
-) -> Result<Engine, ModelError> {
+fn bert(dir: &Path, manifest: &ModelManifest, max_tokens: usize, choice: Choice) -> Result<Engine, ModelError> {
     let config = bert::read_config(dir, manifest)?;
     if max_tokens > config.max_position_embeddings {
         let file = dir.join(&manifest.part(Role::Config)?.path);
@@ -79,10 +73,21 @@ fn bert(
         return Err(ModelError::bad_file(file, problem));
     }
     let tokenizer = tokenizer(dir, manifest, max_tokens, config.vocab_size)?;
-    // Until the processor has kernels of its own, its shorter precisions are computed in f32.
-    let precision = if device.is_cuda() { choice.precision } else { Precision::F32 };
-    let backend = Box::new(Candle::load(dir, manifest, &config, device, precision)?);
+    let backend = backend(dir, manifest, &config, choice)?;
     Ok(Engine { tokenizer, backend })
+}
+
+fn backend(
+    dir: &Path,
+    manifest: &ModelManifest,
+    config: &BertConfig,
+    choice: Choice,
+) -> Result<Box<dyn Backend>, ModelError> {
+    let device = choice.device.open()?;
+    if choice.device != Device::Cpu || choice.precision == Precision::F32 {
+        return Ok(Box::new(Candle::load(dir, manifest, config, &device, choice.precision)?));
+    }
+    Ok(Box::new(CpuBert::load(dir, manifest, config, choice.precision, choice.kernels)?))
 }
 
 fn static_table(dir: &Path, manifest: &ModelManifest, max_tokens: usize) -> Result<Engine, ModelError> {

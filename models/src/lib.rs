@@ -6,6 +6,7 @@
 //! - `store`: the folder they are kept in; `fetch`: how they get there
 //! - `embedder`: the front door; `queue` and `worker` behind it
 //! - `tokenize`: text → token ids; `backend`: token ids → unit vectors
+//! - `cpu`: our own encoder for the processor
 //! - `bert`, `weights`, `pooling`: what every engine for BERT reads and does; `candle`, `device`, `cores`: the engine on
 //!   candle; `static_table`: models that are a table; `fake`: a backend without weights
 //! - `precision`: in which arithmetic, on which kernels; `engine`: a model folder → tokenizer and backend
@@ -16,6 +17,7 @@ mod bench;
 mod bert;
 mod candle;
 mod cores;
+mod cpu;
 mod device;
 mod embedder;
 mod engine;

@@ -9,25 +9,45 @@ use crate::manifest::Pooling;
 /// # Errors
 /// [`EmbedError::BadVector`] when the row has fewer than `length` tokens, or the result has no direction.
 pub(crate) fn pool(pooling: Pooling, hidden: &[f32], width: usize, length: usize) -> Result<Vec<f32>, EmbedError> {
-    let used = match pooling {
-        Pooling::Mean => length,
-        Pooling::Cls => 1,
-    };
-    let Some(tokens) = hidden.get(..used * width).filter(|part| !part.is_empty()) else {
+    let Some(tokens) = hidden.get(..length * width) else {
         return Err(EmbedError::BadVector(format!(
-            "{} values cannot hold {used} tokens of width {width}",
+            "{} values cannot hold {length} tokens of width {width}",
             hidden.len()
         )));
     };
+    let mut vector = Vec::with_capacity(width);
+    pool_onto(pooling, tokens, width, &mut vector)?;
+    Ok(vector)
+}
+
+/// Pools token vectors (`tokens` holds whole ones of `width` components, one after the other), scales the result to
+/// length one, and appends it to `vectors`.
+///
+/// # Errors
+/// [`EmbedError::BadVector`] when there is no token, or the result has no direction.
+pub(crate) fn pool_onto(
+    pooling: Pooling,
+    tokens: &[f32],
+    width: usize,
+    vectors: &mut Vec<f32>,
+) -> Result<(), EmbedError> {
+    let used = match pooling {
+        Pooling::Mean => tokens,
+        Pooling::Cls => &tokens[..width.min(tokens.len())],
+    };
+    if used.is_empty() {
+        return Err(EmbedError::BadVector("no token to pool".into()));
+    }
     // The mean's division is left out: the vector is scaled to length one anyway.
-    let mut sum = vec![0.0; width];
-    for token in tokens.chunks_exact(width) {
+    let begin = vectors.len();
+    vectors.resize(begin + width, 0.0);
+    let sum = &mut vectors[begin..];
+    for token in used.chunks_exact(width) {
         for (total, value) in sum.iter_mut().zip(token) {
             *total += value;
         }
     }
-    normalise(&mut sum)?;
-    Ok(sum)
+    normalise(sum)
 }
 
 /// Scales a vector to length one.

@@ -41,7 +41,7 @@ impl Precision {
     pub const ALL: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
     /// As written in configuration.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
@@ -55,7 +55,7 @@ impl Kernels {
     pub const ALL: [Kernels; 5] = [Kernels::Amx, Kernels::Avx512, Kernels::Avx2, Kernels::Neon, Kernels::Portable];
 
     /// As written in configuration.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Kernels::Auto => "auto",
             Kernels::Amx => "amx",

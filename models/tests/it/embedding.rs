@@ -263,7 +263,7 @@ fn a_bad_text_fails_alone_and_the_worker_lives_on() {
         ("failing", "no"),
         ("nan", "length is NaN"),
         ("zero", "length is 0"),
-        ("narrow", "1 components instead of 2"),
+        ("narrow", "width 2"),
     ] {
         block_on(async {
             let closed = rig.gate.lock().await;

@@ -29,13 +29,16 @@ fn refused(change: impl FnOnce(&mut Tiny)) -> String {
 fn contradictory_files_are_named_with_tensor_and_shape() {
     let query = "encoder.layer.1.attention.self.query.weight";
     for (error, words) in [
-        (refused(|tiny| tiny.tensor(query).1 = vec![8, 32]), vec!["model.safetensors", query, "[8, 32]", "[16, 16]"]),
+        (
+            refused(|tiny| tiny.tensor(query).1 = vec![32, 128]),
+            vec!["model.safetensors", query, "[32, 128]", "[64, 64]"],
+        ),
         (
             refused(|tiny| tiny.tensors.retain(|tensor| tensor.0 != query)),
-            vec!["model.safetensors", "lacks tensor", query, "[16, 16]"],
+            vec!["model.safetensors", "lacks tensor", query, "[64, 64]"],
         ),
-        (refused(|tiny| tiny.tensor(query).2.truncate(9)), vec!["model.safetensors", query, "expected 1024 bytes"]),
-        (refused(|tiny| tiny.config["hidden_size"] = json!(32)), vec!["config.json", "hidden_size is 32", "width 16"]),
+        (refused(|tiny| tiny.tensor(query).2.truncate(9)), vec!["model.safetensors", query, "expected 16384 bytes"]),
+        (refused(|tiny| tiny.config["hidden_size"] = json!(32)), vec!["config.json", "hidden_size is 32", "width 64"]),
         (refused(|tiny| tiny.config["num_attention_heads"] = json!(3)), vec!["config.json", "3 attention heads"]),
         (
             refused(|tiny| tiny.config["num_attention_heads"] = json!(0)),
@@ -68,8 +71,8 @@ fn broken_weight_files_are_refused() {
     let typed = |name: &str| header.replacen("\"F32\"", &format!("\"{name}\""), 1);
     let (f16, i64s, f8) = (typed("F16"), typed("I64"), typed("F8_E4M3"));
     let of_first = |offsets: [usize; 2]| shifted(&header, "embeddings.LayerNorm.bias", offsets);
-    // 64 bytes are one vector: the second tensor's place taken by the first, a hole before it, an end before its begin.
-    let (overlapping, gap, backwards) = (of_first([64, 128]), of_first([4, 68]), of_first([128, 64]));
+    // 256 bytes are one vector: the second tensor's place taken by the first, a hole before it, an end before its begin.
+    let (overlapping, gap, backwards) = (of_first([256, 512]), of_first([4, 260]), of_first([512, 256]));
     let far = header.replacen("\"data_offsets\":[", "\"data_offsets\":[9", 1);
     for (bytes, word) in [
         (Vec::new(), "ends too early"),
@@ -86,7 +89,7 @@ fn broken_weight_files_are_refused() {
         (tiny::with_header(&far, data), "tensor"),
         (tiny::with_header(&overlapping, data), "expected it at"),
         (tiny::with_header(&gap, data), "expected it at"),
-        (tiny::with_header(&backwards, data), "expected 64 bytes"),
+        (tiny::with_header(&backwards, data), "expected 256 bytes"),
     ] {
         std::fs::write(&path, bytes).unwrap();
         let error = refusal(dir.path(), &tiny::manifest(dir.path()));
@@ -188,7 +191,7 @@ fn swapped_tensors_and_a_foreign_tokenizer_are_refused() {
         tiny.tensors[one].0 = down.into();
         tiny.tensors[other].0 = up.into();
     });
-    for word in [up, "[16, 32]", "[32, 16]"] {
+    for word in [up, "[64, 128]", "[128, 64]"] {
         assert!(error.contains(word), "{word}: {error}");
     }
     let error = refused(|tiny| {

@@ -77,7 +77,10 @@ fn other_precisions_and_tables_of_another_shape_are_refused() {
     let rows = manifest.table.as_ref().unwrap().rows;
     manifest.table = Some(Table { tensor: "table".into(), rows: rows + 1 });
     let error = Embedder::load(dir.path(), &manifest, &settings()).err().unwrap().to_string();
-    assert!(error.contains("inner/vectors.st") && error.contains(&format!("expected [{}, 16]", rows + 1)), "{error}");
+    assert!(
+        error.contains("inner/vectors.st") && error.contains(&format!("expected [{}, {WIDTH}]", rows + 1)),
+        "{error}"
+    );
     manifest.table = Some(Table { tensor: "tables".into(), rows });
     let error = Embedder::load(dir.path(), &manifest, &settings()).err().unwrap().to_string();
     assert!(error.contains("lacks tensor `tables`"), "{error}");

@@ -1,4 +1,4 @@
-//! A BERT with random weights of any shape, 16 dimensions by default, and a WordPiece tokenizer for it, written to a
+//! A BERT with random weights of any shape, 64 dimensions by default, and a WordPiece tokenizer for it, written to a
 //! folder.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// Components of a vector of the default shape.
-pub const WIDTH: usize = 16;
+pub const WIDTH: usize = 64;
 
 /// The network's shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +31,7 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Shape {
-        Shape { width: WIDTH, inner: 32, heads: 2, layers: 2, activation: "gelu", scale: 1.0 }
+        Shape { width: WIDTH, inner: 128, heads: 2, layers: 2, activation: "gelu", scale: 1.0 }
     }
 }
 

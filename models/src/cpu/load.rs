@@ -1,0 +1,175 @@
+//! Tensors → packed weights.
+
+use std::collections::BTreeMap;
+
+use super::arena::Arena;
+use super::encoder::{Embeddings, Encoder, Layer, NormWeights};
+use super::kernels::KernelSet;
+use super::matrix::{Form, GRAIN, Matrix};
+use super::scratch::Widths;
+use super::simd::portable::to_f16;
+use crate::precision::Precision;
+use crate::weights::Weights;
+
+/// The numbers of a network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Values of a token's row.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Values of the inner row.
+    pub inner: usize,
+    /// Added to the variance by layer norms.
+    pub epsilon: f32,
+    /// Whether the activation function is `relu`, not `gelu`.
+    pub relu: bool,
+}
+
+impl Shape {
+    /// What these kernels cannot do with such a network.
+    ///
+    /// # Errors
+    /// Says the key of config.json, and what was expected.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (key, value) in [("hidden_size", self.hidden), ("intermediate_size", self.inner)] {
+            if !value.is_multiple_of(GRAIN) {
+                return Err(format!("{key} is {value}, but these kernels want a multiple of {GRAIN}"));
+            }
+        }
+        if !self.hidden.is_multiple_of(self.heads) || !(self.hidden / self.heads).is_multiple_of(16) {
+            return Err(format!(
+                "hidden_size {} in {} heads, but these kernels want heads of a multiple of 16",
+                self.hidden, self.heads
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Which parts of a layer have which form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts {
+    /// Queries, keys and values.
+    pub mixed: Form,
+    /// Attention's output.
+    pub output: Form,
+    /// To the inner row.
+    pub widen: Form,
+    /// And back.
+    pub narrow: Form,
+}
+
+impl Parts {
+    /// What is what in a precision.
+    pub(crate) fn of(precision: Precision) -> Parts {
+        match precision {
+            Precision::Int8 => Parts::all(Form::Int8),
+            Precision::Bf16 | Precision::F32 => Parts::all(Form::Bf16),
+        }
+    }
+
+    fn all(form: Form) -> Parts {
+        Parts { mixed: form, output: form, widen: form, narrow: form }
+    }
+
+    fn layer_bytes(&self, shape: &Shape) -> usize {
+        let (width, inner) = (shape.hidden, shape.inner);
+        self.mixed.bytes(3 * width, width)
+            + self.output.bytes(width, width)
+            + self.widen.bytes(inner, width)
+            + self.narrow.bytes(width, inner)
+    }
+}
+
+/// Takes tensors by name, and packs them.
+struct Packer {
+    tensors: BTreeMap<String, Weights>,
+    arena: Arena,
+    filled: usize,
+    shape: Shape,
+}
+
+/// Packs the tensors of `bert::wanted`, all of which have been checked to be there in their shapes. `None` when one is
+/// missing all the same.
+pub(crate) fn pack(
+    tensors: BTreeMap<String, Weights>,
+    shape: &Shape,
+    parts: Parts,
+    kernels: &'static KernelSet,
+) -> Option<Encoder> {
+    let arena = Arena::zeroed(shape.layers * parts.layer_bytes(shape));
+    let mut packer = Packer { tensors, arena, filled: 0, shape: *shape };
+    let embeddings = packer.embeddings()?;
+    let layers = (0..shape.layers).map(|number| packer.layer(number, parts)).collect::<Option<Vec<_>>>()?;
+    Some(Encoder {
+        kernels,
+        widths: Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads },
+        heads: shape.heads,
+        relu: shape.relu,
+        arena: packer.arena,
+        embeddings,
+        layers,
+    })
+}
+
+impl Packer {
+    fn take(&mut self, name: &str) -> Option<Vec<f32>> {
+        self.tensors.remove(name).map(|weights| weights.values)
+    }
+
+    fn embeddings(&mut self) -> Option<Embeddings> {
+        let table = self.take("embeddings.word_embeddings.weight")?;
+        let mut words = Arena::zeroed(table.len() * 2);
+        words.view_mut().iter_mut().zip(&table).for_each(|(half, &value)| *half = to_f16(value));
+        let mut positions = self.take("embeddings.position_embeddings.weight")?;
+        let kinds = self.take("embeddings.token_type_embeddings.weight")?;
+        let first = kinds.get(..self.shape.hidden)?;
+        for row in positions.chunks_exact_mut(self.shape.hidden) {
+            row.iter_mut().zip(first).for_each(|(value, kind)| *value += kind);
+        }
+        Some(Embeddings { words, positions, norm: self.norm("embeddings.LayerNorm")? })
+    }
+
+    fn norm(&mut self, name: &str) -> Option<NormWeights> {
+        let (gain, bias) = (self.take(&format!("{name}.weight"))?, self.take(&format!("{name}.bias"))?);
+        Some(NormWeights { gain, bias, epsilon: self.shape.epsilon })
+    }
+
+    fn layer(&mut self, number: usize, parts: Parts) -> Option<Layer> {
+        let name = |part: &str| format!("encoder.layer.{number}.{part}");
+        Some(Layer {
+            mixed: self.mixed(&name("attention.self"), parts.mixed)?,
+            output: self.linear(&name("attention.output.dense"), parts.output)?,
+            output_norm: self.norm(&name("attention.output.LayerNorm"))?,
+            widen: self.linear(&name("intermediate.dense"), parts.widen)?,
+            narrow: self.linear(&name("output.dense"), parts.narrow)?,
+            narrow_norm: self.norm(&name("output.LayerNorm"))?,
+        })
+    }
+
+    /// Queries, keys and values as one matrix; the queries divided by the root of the head's width, which attention
+    /// would otherwise do to every score.
+    fn mixed(&mut self, name: &str, form: Form) -> Option<Matrix> {
+        let share = 1.0 / ((self.shape.hidden / self.shape.heads) as f32).sqrt();
+        let (mut weights, mut bias) = (Vec::new(), Vec::new());
+        for (part, factor) in [("query", share), ("key", 1.0), ("value", 1.0)] {
+            weights.extend(self.take(&format!("{name}.{part}.weight"))?.into_iter().map(|value| value * factor));
+            bias.extend(self.take(&format!("{name}.{part}.bias"))?.into_iter().map(|value| value * factor));
+        }
+        Some(self.pack(form, &weights, bias))
+    }
+
+    fn linear(&mut self, name: &str, form: Form) -> Option<Matrix> {
+        let (weights, bias) = (self.take(&format!("{name}.weight"))?, self.take(&format!("{name}.bias"))?);
+        Some(self.pack(form, &weights, bias))
+    }
+
+    fn pack(&mut self, form: Form, weights: &[f32], bias: Vec<f32>) -> Matrix {
+        let matrix = Matrix::pack(form, weights, bias, self.arena.bytes_mut(), self.filled);
+        self.filled += matrix.bytes();
+        matrix
+    }
+}

@@ -1,0 +1,134 @@
+//! [`Simd`] with AVX-512 (F, BW, DQ, VL): sixteen lanes.
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+
+/// The processor has AVX-512 F, BW, DQ and VL.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx512;
+
+type F = __m512;
+
+// SAFETY: of each method: see the trait.
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    type F = F;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> F {
+        unsafe { _mm512_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> F {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: F) {
+        unsafe { _mm512_storeu_ps(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: F, b: F) -> F {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub(a: F, b: F) -> F {
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: F, b: F) -> F {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: F, b: F, c: F) -> F {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn max(a: F, b: F) -> F {
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn min(a: F, b: F) -> F {
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn abs(a: F) -> F {
+        unsafe { _mm512_abs_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn round(a: F) -> F {
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+    #[inline(always)]
+    unsafe fn scale2(a: F, n: F) -> F {
+        unsafe { _mm512_scalef_ps(a, n) }
+    }
+    #[inline(always)]
+    unsafe fn sum(a: F) -> f32 {
+        unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn largest(a: F) -> f32 {
+        unsafe { _mm512_reduce_max_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut u16, value: F) {
+        // By integers: the instruction for it (AVX512-BF16) is not on every AVX-512 processor.
+        unsafe {
+            let bits = _mm512_castps_si512(value);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+            let halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded));
+            _mm256_storeu_si256(to.cast(), halves);
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> F {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_pairs(from: *const u8) -> [F; 2] {
+        unsafe {
+            let pairs = _mm512_loadu_si512(from.cast());
+            let first = _mm512_slli_epi32::<16>(pairs);
+            let second = _mm512_and_si512(pairs, _mm512_set1_epi32(0xFFFF_0000_u32 as i32));
+            [_mm512_castsi512_ps(first), _mm512_castsi512_ps(second)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i8_quads(from: *const u8) -> [F; 4] {
+        unsafe {
+            let quads = _mm512_loadu_si512(from.cast());
+            let first = _mm512_srai_epi32::<24>(_mm512_slli_epi32::<24>(quads));
+            let second = _mm512_srai_epi32::<24>(_mm512_slli_epi32::<16>(quads));
+            let third = _mm512_srai_epi32::<24>(_mm512_slli_epi32::<8>(quads));
+            let fourth = _mm512_srai_epi32::<24>(quads);
+            // Not `map`: a closure would be compiled without the instructions.
+            [
+                _mm512_cvtepi32_ps(first),
+                _mm512_cvtepi32_ps(second),
+                _mm512_cvtepi32_ps(third),
+                _mm512_cvtepi32_ps(fourth),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_halves(high: *mut u8, low: *mut u8, value: F) {
+        unsafe {
+            let whole = _mm512_cvtps_epi32(value);
+            _mm_storeu_si128(high.cast(), _mm512_cvtepi32_epi8(_mm512_srli_epi32::<8>(whole)));
+            _mm_storeu_si128(low.cast(), _mm512_cvtepi32_epi8(whole));
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i32(from: *const i32) -> F {
+        unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_i32_less(from: *const i32, less: *const i32) -> F {
+        unsafe {
+            let (a, b) = (_mm512_loadu_si512(from.cast()), _mm512_loadu_si512(less.cast()));
+            _mm512_cvtepi32_ps(_mm512_sub_epi32(a, b))
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! [`Simd`] in plain Rust, four lanes: for processors without a version of their own, and as the others' twin in tests.
+
+use super::Simd;
+
+/// Four floats, as the compiler likes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+const LANES: usize = 4;
+
+type F = [f32; LANES];
+
+#[inline(always)]
+fn each(f: impl Fn(usize) -> f32) -> F {
+    std::array::from_fn(f)
+}
+
+/// A 16-bit IEEE float, widened.
+pub(crate) fn from_f16(half: u16) -> f32 {
+    let sign = u32::from(half & 0x8000) << 16;
+    let (exponent, fraction) = (u32::from(half >> 10) & 0x1F, u32::from(half & 0x3FF));
+    match exponent {
+        0 => f32::from_bits(sign | (fraction as f32 * (1.0 / (1 << 24) as f32)).to_bits()),
+        31 => f32::from_bits(sign | 0x7F80_0000 | (fraction << 13)),
+        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (fraction << 13)),
+    }
+}
+
+/// The 16-bit IEEE float nearest to a float of less than 65,520, ties to even.
+pub(crate) fn to_f16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let (sign, magnitude) = ((bits >> 16) as u16 & 0x8000, f32::from_bits(bits & 0x7FFF_FFFF));
+    if magnitude < 1.0 / (1 << 14) as f32 {
+        // Subnormal: the fraction counts in steps of 2⁻²⁴.
+        return sign | (magnitude * (1 << 24) as f32).round_ties_even() as u16;
+    }
+    let bits = magnitude.to_bits();
+    let rounded = bits + 0xFFF + ((bits >> 13) & 1);
+    sign | ((rounded >> 13) - (112 << 10)) as u16
+}
+
+/// The bfloat16 nearest to a finite float, ties to even.
+pub(crate) fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
+}
+
+/// A bfloat16, widened.
+#[cfg(test)]
+pub(crate) fn from_bf16(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
+}
+
+// SAFETY: of each method: see the trait.
+impl Simd for Portable {
+    const LANES: usize = LANES;
+    type F = F;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> F {
+        [value; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> F {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<F>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: F) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<F>().write_unaligned(value) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: F, b: F) -> F {
+        each(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: F, b: F) -> F {
+        each(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn mul(a: F, b: F) -> F {
+        each(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    unsafe fn fma(a: F, b: F, c: F) -> F {
+        // Not `mul_add`: without the instruction that is a slow library call.
+        each(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn max(a: F, b: F) -> F {
+        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn min(a: F, b: F) -> F {
+        each(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn abs(a: F) -> F {
+        each(|i| a[i].abs())
+    }
+    #[inline(always)]
+    unsafe fn round(a: F) -> F {
+        // Adding and taking away 1.5 · 2²³ leaves no room for a fraction; for |a| < 2²².
+        const SHIFT: f32 = 12_582_912.0;
+        each(|i| (a[i] + SHIFT) - SHIFT)
+    }
+    #[inline(always)]
+    unsafe fn scale2(a: F, n: F) -> F {
+        each(|i| a[i] * f32::from_bits((((n[i] as i32) + 127) << 23) as u32))
+    }
+    #[inline(always)]
+    unsafe fn sum(a: F) -> f32 {
+        (a[0] + a[2]) + (a[1] + a[3])
+    }
+    #[inline(always)]
+    unsafe fn largest(a: F) -> f32 {
+        a.into_iter().fold(a[0], f32::max)
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut u16, value: F) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[u16; LANES]>().write_unaligned(value.map(to_bf16)) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> F {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<[u16; LANES]>().read_unaligned().map(from_f16) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_pairs(from: *const u8) -> [F; 2] {
+        // SAFETY: the caller's.
+        let pairs = unsafe { from.cast::<[u32; LANES]>().read_unaligned() };
+        [pairs.map(|p| f32::from_bits(p << 16)), pairs.map(|p| f32::from_bits(p & 0xFFFF_0000))]
+    }
+    #[inline(always)]
+    unsafe fn load_i8_quads(from: *const u8) -> [F; 4] {
+        // SAFETY: the caller's.
+        let quads = unsafe { from.cast::<[i32; LANES]>().read_unaligned() };
+        [24, 16, 8, 0].map(|shift| quads.map(|q| ((q << shift) >> 24) as f32))
+    }
+    #[inline(always)]
+    unsafe fn store_halves(high: *mut u8, low: *mut u8, value: F) {
+        // SAFETY: the caller's.
+        unsafe {
+            high.cast::<[u8; LANES]>().write_unaligned(value.map(|v| ((v as i32) >> 8) as u8));
+            low.cast::<[u8; LANES]>().write_unaligned(value.map(|v| (v as i32) as u8));
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_i32(from: *const i32) -> F {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<[i32; LANES]>().read_unaligned().map(|v| v as f32) }
+    }
+    #[inline(always)]
+    unsafe fn load_i32_less(from: *const i32, less: *const i32) -> F {
+        // SAFETY: the caller's.
+        let (a, b) =
+            unsafe { (from.cast::<[i32; LANES]>().read_unaligned(), less.cast::<[i32; LANES]>().read_unaligned()) };
+        each(|i| a[i].wrapping_sub(b[i]) as f32)
+    }
+}
