@@ -3,15 +3,16 @@
 
 use std::path::PathBuf;
 
-use askonce_models::{Embedder, EmbedderSettings, Embedding, ModelStore, PullProgress, manifest};
+use askonce_models::{Embedder, EmbedderSettings, Embedding, ModelStore, Precision, PullProgress, manifest};
 
-fn embed(texts: &[&str]) -> Option<Vec<Embedding>> {
+fn embed(texts: &[&str], precision: Precision) -> Option<Vec<Embedding>> {
     let Some(dir) = std::env::var_os("ASKONCE_TEST_MODEL_DIR").map(PathBuf::from) else {
         eprintln!("skipped: set ASKONCE_TEST_MODEL_DIR to a folder with all-MiniLM-L6-v2 to run this test");
         return None;
     };
     let model = manifest("all-MiniLM-L6-v2").unwrap();
-    let embedder = Embedder::load(&dir, model, &EmbedderSettings::default()).unwrap();
+    let settings = EmbedderSettings { precision, ..EmbedderSettings::default() };
+    let embedder = Embedder::load(&dir, model, &settings).unwrap();
     Some(embedder.embed_batch(texts, &|_| {}).unwrap())
 }
 
@@ -26,7 +27,7 @@ fn paraphrases_are_near_and_unrelated_questions_far() {
         "I forgot my password, how can I change it?",
         "What is the best way to roast a chicken?",
     ];
-    let Some(all) = embed(&texts) else { return };
+    let Some(all) = embed(&texts, Precision::F32) else { return };
     assert!(cosine(&all[0], &all[1]) > 0.8 && cosine(&all[0], &all[2]) < 0.3);
     // The same cosines by a forward pass in 64-bit floats, written in NumPy.
     assert!((cosine(&all[0], &all[1]) - 0.893_860).abs() < 1e-4);
@@ -43,7 +44,7 @@ fn vectors_are_those_of_an_independent_forward_pass() {
         ("Grüße aus Köln! 🦀 東京", 11, [0.072, 0.100249, 0.071748, -0.025158, -0.042703, 0.058419, 0.028877]),
         (&long, 256, [0.062278, -0.057863, 0.072326, -0.005959, -0.045387, 0.005761, 0.089246]),
     ];
-    let Some(all) = embed(&cases.map(|case| case.0)) else {
+    let Some(all) = embed(&cases.map(|case| case.0), Precision::F32) else {
         return;
     };
     for ((text, tokens, expected), got) in cases.iter().zip(&all) {
@@ -51,6 +52,19 @@ fn vectors_are_those_of_an_independent_forward_pass() {
         let found = got.vector[..6].iter().chain(&got.vector[383..]);
         for (a, b) in expected.iter().zip(found) {
             assert!((a - b).abs() < 2e-5, "{text}: {a} {b}");
+        }
+    }
+}
+
+#[test]
+fn shorter_precisions_are_near_the_exact_one() {
+    let long = "The quick brown fox jumps over the lazy dog. ".repeat(40);
+    let texts = ["How do I reset my password?", "", "Grüße aus Köln! 🦀 東京", &long, "Who wrote Faust, and when?"];
+    let Some(exact) = embed(&texts, Precision::F32) else { return };
+    for (precision, least) in [(Precision::Bf16, 0.9999), (Precision::Int8, 0.995)] {
+        let Some(near) = embed(&texts, precision) else { return };
+        for ((text, exact), near) in texts.iter().zip(&exact).zip(&near) {
+            assert!(cosine(exact, near) >= least, "{precision} {text:?}: {}", cosine(exact, near));
         }
     }
 }
