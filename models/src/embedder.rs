@@ -117,6 +117,7 @@ impl Embedder {
     /// # Errors
     /// [`ModelError`] naming file, tensor, shape or setting, and what to do.
     pub fn load(dir: &Path, manifest: &ModelManifest, settings: &EmbedderSettings) -> Result<Embedder, ModelError> {
+        let manifest = &*manifest.pinned_in(dir)?;
         let max_tokens = settings.max_tokens.unwrap_or(manifest.max_tokens);
         if !(8..=manifest.max_tokens).contains(&max_tokens) {
             return Err(ModelError::Setting {

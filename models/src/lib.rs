@@ -2,18 +2,20 @@
 //!
 //! This package knows nothing of caches or HTTP serving. Its files:
 //!
-//! - `manifest`: which models there are, pinned by revision and checksum
+//! - `manifest`: which models there are, pinned by revision and checksum; `lock`: pinned by their first pull
 //! - `store`: the folder they are kept in; `fetch`: how they get there
 //! - `embedder`: the front door; `queue` and `worker` behind it
 //! - `tokenize`: text → token ids; `backend`: token ids → unit vectors
 //! - `cpu`: our own encoder for the processor
-//! - `bert`, `weights`, `pooling`, `device`, `cores`: the candle backend; `fake`: one without weights
+//! - `bert`, `weights`, `pooling`: what every engine for BERT reads and does; `candle`, `device`, `cores`: the engine on
+//!   candle; `static_table`: models that are a table; `fake`: a backend without weights
 //! - `precision`: in which arithmetic, on which kernels; `engine`: a model folder → tokenizer and backend
 //! - `bench`: how long embedding takes, beside what the memory allows; `error`: everything that can go wrong
 
 mod backend;
 pub mod bench;
 mod bert;
+mod candle;
 mod cores;
 mod cpu;
 mod device;
@@ -22,10 +24,12 @@ mod engine;
 mod error;
 mod fake;
 mod fetch;
+mod lock;
 mod manifest;
 mod pooling;
 mod precision;
 mod queue;
+mod static_table;
 mod store;
 mod tokenize;
 mod weights;
@@ -37,7 +41,11 @@ pub use device::Device;
 pub use embedder::{Embedder, EmbedderSettings, EmbedderSpec, Embedding};
 pub use error::{EmbedError, ModelError};
 pub use fetch::{PullProgress, PullSources, Pulled, Quiet};
-pub use manifest::{Architecture, FileEntry, ModelManifest, Pooling, PythonPackage, Source, manifest, manifests};
+pub use lock::LOCK_FILE;
+pub use manifest::{
+    Architecture, FileEntry, ModelManifest, Pin, Pooling, PrecisionReport, PrecisionReports, Precisions, Prefix,
+    PythonPackage, Role, Source, Table, manifest, manifests,
+};
 pub use precision::{Kernels, Precision};
 pub use store::{InstalledModel, ModelStore, Verified};
 pub use tokenize::{TextTokenizer, Tokens};

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::ModelError;
 use crate::fetch::{self, PullProgress, PullSources, Pulled};
-use crate::manifest::{ModelManifest, manifests};
+use crate::lock::LOCK_FILE;
+use crate::manifest::{ModelManifest, Pin, manifests};
 use crate::weights;
 
 /// The models on this machine.
@@ -33,8 +34,10 @@ pub struct Verified {
 pub struct InstalledModel {
     /// Model name.
     pub name: String,
-    /// Full commit hash.
+    /// Full commit hash, or the version of the package that carries the model.
     pub revision: String,
+    /// Who says what the files' right contents are.
+    pub pin: Pin,
     /// SPDX identifier of the weights' licence.
     pub licence: String,
     /// The folder.
@@ -61,10 +64,11 @@ impl ModelStore {
         self.root.join(&manifest.name).join(&manifest.source.revision)
     }
 
-    /// The model's folder, if every file is there in the right size. Reads no contents.
+    /// The model's folder, if every file is there in the right size. Reads no contents but those of a lock file.
     pub fn locate(&self, manifest: &ModelManifest) -> Option<PathBuf> {
         let dir = self.dir(manifest);
-        missing(&dir, manifest).is_empty().then_some(dir)
+        let pinned = manifest.pinned_in(&dir).ok()?;
+        missing(&dir, &pinned).is_empty().then_some(dir)
     }
 
     /// Reads every file and compares checksums. Blocks: about 0.1 s for 100 MB.
@@ -81,14 +85,7 @@ impl ModelStore {
             .iter()
             .map(|manifest| (manifest, self.dir(manifest)))
             .filter(|(_, dir)| dir.is_dir())
-            .map(|(manifest, dir)| InstalledModel {
-                name: manifest.name.clone(),
-                revision: manifest.source.revision.clone(),
-                licence: manifest.licence.clone(),
-                bytes: present_bytes(&dir, manifest),
-                missing: missing(&dir, manifest),
-                dir,
-            })
+            .map(|(manifest, dir)| installed(manifest, dir))
             .collect()
     }
 
@@ -122,11 +119,28 @@ impl ModelStore {
     }
 }
 
-/// Compares every file of a folder with the manifest.
+fn installed(manifest: &ModelManifest, dir: PathBuf) -> InstalledModel {
+    let (revision, missing) = match manifest.pinned_in(&dir) {
+        Ok(pinned) => (pinned.source.revision.clone(), missing(&dir, &pinned)),
+        Err(_) => (manifest.source.revision.clone(), vec![LOCK_FILE.to_owned()]),
+    };
+    InstalledModel {
+        name: manifest.name.clone(),
+        revision,
+        pin: manifest.source.pin,
+        licence: manifest.licence.clone(),
+        bytes: present_bytes(&dir, manifest),
+        missing,
+        dir,
+    }
+}
+
+/// Compares every file of a folder with the manifest, or with the lock of the first pull.
 ///
 /// # Errors
 /// As [`ModelStore::verify`].
 pub(crate) fn verify_dir(dir: &Path, manifest: &ModelManifest) -> Result<Verified, ModelError> {
+    let manifest = &*manifest.pinned_in(dir)?;
     check_present(dir, manifest)?;
     for entry in &manifest.source.files {
         let path = dir.join(&entry.path);
@@ -148,12 +162,12 @@ pub(crate) fn check_present(dir: &Path, manifest: &ModelManifest) -> Result<(), 
     Err(ModelError::Missing { name: manifest.name.clone(), dir: dir.to_owned(), files })
 }
 
-/// The files that are missing or have the wrong size, in words.
+/// The files that are missing or have the wrong size, in words; any size will do for a file that is not pinned.
 pub(crate) fn missing(dir: &Path, manifest: &ModelManifest) -> Vec<String> {
     let files = manifest.source.files.iter();
     files
         .filter_map(|entry| match std::fs::metadata(dir.join(&entry.path)) {
-            Ok(found) if found.is_file() && found.len() == entry.bytes => None,
+            Ok(found) if found.is_file() && (found.len() == entry.bytes || !entry.is_pinned()) => None,
             Ok(found) if found.is_file() => {
                 Some(format!("{} ({} bytes instead of {})", entry.path, found.len(), entry.bytes))
             }

@@ -25,6 +25,10 @@ pub struct Tokens {
 pub struct TextTokenizer {
     kind: Kind,
     max_tokens: usize,
+    /// Put before every text.
+    prefix: String,
+    /// Whether the model wants its markers around a text.
+    markers: bool,
 }
 
 enum Kind {
@@ -48,7 +52,7 @@ impl TextTokenizer {
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= vocabulary {
             return Err(bad(format!(
-                "has token id {largest}, but the model's config.json has vocab_size {vocabulary}; \
+                "has token id {largest}, but the model knows {vocabulary} tokens (vocab_size {vocabulary}); \
                  the files belong to different models"
             )));
         }
@@ -64,12 +68,24 @@ impl TextTokenizer {
             .map_err(|error| bad(format!("cannot cut at {max_tokens} tokens: {error}")))?;
         // A caller who writes "[SEP]" means these five letters, not the model's marker.
         tokenizer.set_encode_special_tokens(true);
-        Ok(TextTokenizer { kind: Kind::Learned(Box::new(tokenizer)), max_tokens })
+        Ok(TextTokenizer { kind: Kind::Learned(Box::new(tokenizer)), max_tokens, prefix: String::new(), markers: true })
     }
 
     /// The tokenizer of [`crate::Embedder::fake`]: words and character trigrams, hashed.
     pub fn features(max_tokens: usize) -> TextTokenizer {
-        TextTokenizer { kind: Kind::Features, max_tokens }
+        TextTokenizer { kind: Kind::Features, max_tokens, prefix: String::new(), markers: true }
+    }
+
+    /// The same tokenizer with words before every text, such as `query: `. Their tokens count against the limit.
+    #[must_use]
+    pub fn with_prefix(self, prefix: &str) -> TextTokenizer {
+        TextTokenizer { prefix: prefix.to_owned(), ..self }
+    }
+
+    /// The same tokenizer without markers around a text: for models that were trained without.
+    #[must_use]
+    pub fn without_markers(self) -> TextTokenizer {
+        TextTokenizer { markers: false, ..self }
     }
 
     /// The longest result in tokens.
@@ -93,7 +109,10 @@ impl TextTokenizer {
         let mut tokens = Tokens { ids: Vec::new(), truncated: false };
         for bytes_per_token in BYTES_PER_TOKEN {
             let head = cut(text, self.max_tokens.saturating_mul(bytes_per_token));
-            tokens = self.ids(head)?;
+            tokens = match self.prefix.as_str() {
+                "" => self.ids(head)?,
+                prefix => self.ids(&format!("{prefix}{head}"))?,
+            };
             let whole = head.len() == text.len();
             if whole || tokens.truncated {
                 return Ok(tokens);
@@ -106,8 +125,9 @@ impl TextTokenizer {
     fn ids(&self, text: &str) -> Result<Tokens, EmbedError> {
         match &self.kind {
             Kind::Learned(tokenizer) => {
-                let encoding =
-                    tokenizer.encode_fast(text, true).map_err(|error| EmbedError::Tokenize(error.to_string()))?;
+                let encoding = tokenizer
+                    .encode_fast(text, self.markers)
+                    .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
                 Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
             }
             Kind::Features => Ok(fake::features(text, self.max_tokens)),

@@ -1,4 +1,4 @@
-//! Reads a safetensors file tensor by tensor, checking names, types, shapes and the checksum on the way.
+//! Reads a safetensors file tensor by tensor, checking names, types, shapes, values and the checksum on the way.
 //!
 //! Reading in file order with one buffer keeps the peak memory at the model's size plus its largest tensor, and the
 //! checksum costs no second pass.
@@ -26,7 +26,7 @@ pub(crate) struct Wanted {
     pub shape: Vec<usize>,
 }
 
-/// One tensor of 32-bit floats.
+/// One tensor of 32-bit floats, all of them finite.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Weights {
     /// Dimensions, outermost first.
@@ -53,7 +53,7 @@ pub(crate) fn read_checked(dir: &Path, entry: &FileEntry, model: &str) -> Result
     Ok(bytes)
 }
 
-/// Compares a digest with the manifest's.
+/// Compares a digest with the manifest's, or the lock's in a manifest that took its pins from there.
 pub(crate) fn check_sum(path: &Path, entry: &FileEntry, model: &str, digest: &[u8]) -> Result<(), ModelError> {
     let got = hex(digest);
     if got == entry.sha256 {
@@ -144,8 +144,8 @@ impl Hashing<'_> {
             let Some(name) = find(want) else {
                 return Err(self.bad(format!("lacks tensor `{}` of shape {:?}", want.name, want.shape)));
             };
-            self.check_tensor(&name, &header[&name], want)?;
-            names.insert(name, want.name.clone());
+            let dtype = self.check_tensor(&name, &header[&name], want)?;
+            names.insert(name, (want.name.clone(), dtype));
         }
         let mut in_order: Vec<_> = header.iter().collect();
         in_order.sort_by_key(|(_, tensor)| tensor.data_offsets);
@@ -165,10 +165,10 @@ impl Hashing<'_> {
             }
             buffer.resize(bytes, 0);
             self.fill(&mut buffer)?;
-            if let Some(wanted_name) = names.get(name) {
-                let values = buffer.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
-                let shape = tensor.shape.clone();
-                read.insert(wanted_name.clone(), Weights { shape, values });
+            if let Some((wanted_name, dtype)) = names.get(name) {
+                let values = dtype.values(&buffer);
+                self.check_values(name, &values)?;
+                read.insert(wanted_name.clone(), Weights { shape: tensor.shape.clone(), values });
             }
         }
         Ok(read)
@@ -198,25 +198,111 @@ impl Hashing<'_> {
             .collect()
     }
 
-    fn check_tensor(&self, name: &str, tensor: &TensorHeader, want: &Wanted) -> Result<(), ModelError> {
-        if tensor.dtype != "F32" {
-            return Err(self.bad(format!("tensor `{name}` has type {}, expected F32", tensor.dtype)));
+    fn check_values(&self, name: &str, values: &[f32]) -> Result<(), ModelError> {
+        // Without a way out of the loop the compiler takes many values at a time.
+        if values.iter().fold(true, |sound, value| sound & value.is_finite()) {
+            return Ok(());
         }
+        let bad = values.iter().enumerate().find(|(_, value)| !value.is_finite());
+        let (at, value) = bad.unwrap_or((0, &f32::NAN));
+        Err(self.bad(format!("tensor `{name}` has {value} as its value number {at}")))
+    }
+
+    fn check_tensor(&self, name: &str, tensor: &TensorHeader, want: &Wanted) -> Result<Dtype, ModelError> {
+        let Some(dtype) = Dtype::named(&tensor.dtype) else {
+            return Err(self.bad(format!("tensor `{name}` has type {}, expected F32, F16 or BF16", tensor.dtype)));
+        };
         if tensor.shape != want.shape {
             return Err(self.bad(format!(
-                "tensor `{name}` has shape {:?}, but config.json asks for {:?}",
+                "tensor `{name}` has shape {:?}, expected {:?} as the model's configuration asks for",
                 tensor.shape, want.shape
             )));
         }
-        let elements = want.shape.iter().product::<usize>() as u64;
+        // The shape is ours by now, so its product cannot overflow.
+        let bytes = want.shape.iter().product::<usize>() as u64 * dtype.bytes();
         let (begin, end) = tensor.data_offsets;
-        if end.checked_sub(begin) != Some(elements * 4) {
+        if end.checked_sub(begin) != Some(bytes) {
             return Err(self.bad(format!(
-                "tensor `{name}` of shape {:?} lies at {begin}..{end}, expected {} bytes",
-                want.shape,
-                elements * 4
+                "tensor `{name}` of shape {:?} lies at {begin}..{end}, expected {bytes} bytes",
+                want.shape
             )));
         }
-        Ok(())
+        Ok(dtype)
+    }
+}
+
+/// The types of float that weights are stored in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Dtype {
+    /// By the name in a safetensors header.
+    fn named(name: &str) -> Option<Dtype> {
+        match name {
+            "F32" => Some(Dtype::F32),
+            "F16" => Some(Dtype::F16),
+            "BF16" => Some(Dtype::Bf16),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one value.
+    fn bytes(self) -> u64 {
+        match self {
+            Dtype::F32 => 4,
+            Dtype::F16 | Dtype::Bf16 => 2,
+        }
+    }
+
+    /// Little-endian bytes as 32-bit floats; every value of the shorter types is one exactly.
+    fn values(self, bytes: &[u8]) -> Vec<f32> {
+        let halves = || bytes.as_chunks::<2>().0.iter().map(|two| u16::from_le_bytes(*two));
+        match self {
+            Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
+            Dtype::F16 => halves().map(from_f16).collect(),
+            Dtype::Bf16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+        }
+    }
+}
+
+/// A 16-bit IEEE float: 1 bit of sign, 5 of exponent with bias 15, 10 of fraction.
+fn from_f16(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (u32::from(bits >> 10 & 0x1f), u32::from(bits & 0x3ff));
+    let size = match exponent {
+        // Without the leading 1: multiples of 2⁻²⁴.
+        0 => fraction as f32 / (1 << 24) as f32,
+        0x1f => f32::from_bits(0xff << 23 | fraction << 13),
+        _ => f32::from_bits((exponent + 112) << 23 | fraction << 13),
+    };
+    sign * size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_floats_become_the_same_long_ones() {
+        for (bits, value) in [
+            (0x0000, 0.0f32),
+            (0x8000, -0.0),
+            (0x3c00, 1.0),
+            (0xc100, -2.5),
+            (0x7bff, 65_504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x83ff, -6.097_555e-5),
+            (0x3555, 0.333_251_95),
+        ] {
+            let got = Dtype::F16.values(&u16::to_le_bytes(bits));
+            assert_eq!(got[0].to_bits(), value.to_bits(), "{bits:#06x}: {} {value}", got[0]);
+        }
+        assert!(from_f16(0x7e00).is_nan() && from_f16(0x7c00) == f32::INFINITY && from_f16(0xfc00) < f32::MIN);
+        assert_eq!(Dtype::Bf16.values(&[0x80, 0x3f, 0x20, 0xc0]), [1.0, -2.5]);
     }
 }

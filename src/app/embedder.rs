@@ -33,6 +33,7 @@ pub async fn load(settings: &Resolved, progress: Progress<'_>) -> Result<Option<
         batch_tokens: embedding.batch_tokens,
         batch_wait: embedding.batch_wait,
         queue: embedding.queue,
+        precision: model.precision.default,
         device: match embedding.device {
             config::Device::Cpu => Device::Cpu,
             config::Device::Cuda(number) => Device::Cuda(number),

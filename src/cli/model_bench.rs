@@ -2,7 +2,7 @@
 
 use super::model::{DEFAULT_MODEL, Store, named};
 use askonce_models::bench::{BenchOptions, BenchReport, BenchRow, bench};
-use askonce_models::{Kernels, Precision};
+use askonce_models::{Kernels, ModelManifest, Precision};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &ModelBenchArgs) -> Result<(), String> {
             format!("{} is not here; `askonce model pull` fetches it, or name its folder with --model-dir", model.name)
         })?,
     };
-    let report = bench(&dir, model, &options(args)?).map_err(|error| error.to_string())?;
+    let report = bench(&dir, model, &options(args, model)?).map_err(|error| error.to_string())?;
     match args.json {
         true => println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?),
         false => print!("{}", table(&report)),
@@ -62,13 +62,12 @@ pub(super) fn run(args: &ModelBenchArgs) -> Result<(), String> {
     Ok(())
 }
 
-fn options(args: &ModelBenchArgs) -> Result<BenchOptions, String> {
+fn options(args: &ModelBenchArgs, model: &ModelManifest) -> Result<BenchOptions, String> {
     let time = Duration::try_from_secs_f64(args.seconds)
         .map_err(|_| format!("--seconds is {}; expected a number of seconds, such as 10", args.seconds))?;
     let mut options = BenchOptions { time, ..BenchOptions::default() };
-    if !args.precision.is_empty() {
-        options.precisions.clone_from(&args.precision);
-    }
+    let precisions = if args.precision.is_empty() { &model.precision.supported } else { &args.precision };
+    options.precisions.clone_from(precisions);
     if args.all {
         options.kernels = Kernels::ALL.to_vec();
     } else if !args.kernels.is_empty() {

@@ -33,12 +33,12 @@ mod vnni;
 
 use std::path::Path;
 
-use candle_transformers::models::bert::{Config, HiddenAct};
 use parking_lot::Mutex;
 
 use crate::backend::{Backend, TokenBatch};
+use crate::bert::{Activation, BertConfig};
 use crate::error::{EmbedError, ModelError};
-use crate::manifest::{ModelManifest, Pooling};
+use crate::manifest::{ModelManifest, Pooling, Role};
 use crate::precision::{Kernels, Precision};
 use crate::{bert, pooling, weights};
 use encoder::Encoder;
@@ -63,7 +63,7 @@ impl CpuBert {
     pub(crate) fn load(
         dir: &Path,
         manifest: &ModelManifest,
-        config: &Config,
+        config: &BertConfig,
         precision: Precision,
         kernels: Kernels,
     ) -> Result<CpuBert, ModelError> {
@@ -79,12 +79,16 @@ impl CpuBert {
             heads: config.num_attention_heads,
             inner: config.intermediate_size,
             epsilon: config.layer_norm_eps as f32,
-            relu: config.hidden_act == HiddenAct::Relu,
+            relu: config.hidden_act == Activation::Relu,
         };
+        if config.hidden_act == Activation::GeluTanh {
+            let file = dir.join(&manifest.part(Role::Config)?.path);
+            return Err(ModelError::bad_file(file, "hidden_act has no kernel of ours; use `precision: f32`"));
+        }
         shape.check().map_err(|problem| {
             ModelError::bad_file(dir.join("config.json"), format!("{problem}; use `precision: f32`"))
         })?;
-        let file = bert::entry(manifest, "model.safetensors")?;
+        let file = manifest.part(Role::Weights)?;
         let tensors = weights::read_tensors(dir, file, &manifest.name, &bert::wanted(config))?;
         let parts = Parts::of(precision);
         let encoder = load::pack(tensors, &shape, parts, set)

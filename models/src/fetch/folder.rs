@@ -1,19 +1,21 @@
 //! A folder on this machine as a source: the files themselves, a model store, or a Hugging Face cache.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::PullProgress;
 use super::staging::Staging;
-use crate::manifest::ModelManifest;
+use super::{PullProgress, first_pull};
+use crate::lock::Lock;
+use crate::manifest::{ModelManifest, is_hex};
 use crate::store;
 
-/// Copies the model out of a folder.
+/// Copies the model out of a folder; gives a lock where the manifest has no checksums.
 pub(super) async fn fill(
     folder: &Path,
     staging: &Staging,
     manifest: &ModelManifest,
     progress: &dyn PullProgress,
-) -> Result<(), String> {
+) -> Result<Option<Lock>, String> {
     if !folder.is_dir() {
         return Err("there is no such folder".to_owned());
     }
@@ -28,25 +30,33 @@ pub(super) async fn fill(
             store::missing(nearest, manifest).join(", ")
         ));
     };
+    let lock = if manifest.is_pinned() { None } else { Some(first_pull::from_folder(dir, manifest).await?) };
+    let manifest = match &lock {
+        Some(lock) => Cow::Owned(lock.apply(manifest).map_err(|error| error.to_string())?),
+        None => Cow::Borrowed(manifest),
+    };
     for entry in &manifest.source.files {
         if !staging.has(entry).await {
             staging.copy(&dir.join(&entry.path), entry, progress).await?;
         }
     }
-    Ok(())
+    Ok(lock)
 }
 
 /// The places inside a folder where the files may lie.
 fn candidates(folder: &Path, manifest: &ModelManifest) -> Vec<PathBuf> {
     let revision = &manifest.source.revision;
-    let cached = format!("models--{}", manifest.source.repository.replace('/', "--"));
-    let snapshots = Path::new(&cached).join("snapshots").join(revision);
-    vec![
-        folder.to_owned(),
-        folder.join(&manifest.name),
-        folder.join(&manifest.name).join(revision),
-        folder.join(&manifest.source.repository),
-        folder.join(&snapshots),
-        folder.join("hub").join(&snapshots),
-    ]
+    let named = folder.join(&manifest.name);
+    let mut places = vec![folder.to_owned(), named.join(revision), named];
+    if let Some(repository) = &manifest.source.repository {
+        places.push(folder.join(repository));
+        let cached = format!("models--{}", repository.replace('/', "--"));
+        for cache in [folder.join(&cached), folder.join("hub").join(&cached)] {
+            // A branch is a file that holds the commit.
+            let commit = std::fs::read_to_string(cache.join("refs").join(revision));
+            let commit = commit.ok().filter(|commit| is_hex(commit.trim(), 40));
+            places.push(cache.join("snapshots").join(commit.as_deref().map_or(revision.as_str(), str::trim)));
+        }
+    }
+    places
 }

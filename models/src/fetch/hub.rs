@@ -5,11 +5,12 @@ use std::path::Path;
 
 use futures_util::StreamExt;
 use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode, redirect};
 use tokio::io::AsyncWriteExt;
 
 use super::staging::Staging;
-use super::{PullProgress, PullSources};
+use super::{PullProgress, PullSources, first_pull};
+use crate::lock::Lock;
 use crate::manifest::{FileEntry, ModelManifest};
 
 /// How often one file is asked for; each try continues where the last one broke off.
@@ -23,48 +24,60 @@ enum Failure {
     Final(String),
 }
 
-/// Downloads the model's files.
+/// Downloads the model's files; gives a lock where the manifest has no checksums.
 pub(super) async fn fill(
     endpoint: &str,
     staging: &Staging,
     manifest: &ModelManifest,
     progress: &dyn PullProgress,
     sources: &PullSources,
-) -> Result<(), String> {
-    let client = client(sources)?;
-    for entry in &manifest.source.files {
-        if staging.has(entry).await {
-            continue;
-        }
-        staging.make_room(entry)?;
-        let url = format!(
-            "{}/{}/resolve/{}/{}",
-            endpoint.trim_end_matches('/'),
-            manifest.source.repository,
-            manifest.source.revision,
-            entry.path
-        );
-        let resumed = download(&client, &url, entry, &staging.part(entry), progress).await?;
-        match staging.accept(entry).await {
-            // What an earlier run left may have been of something else: once more, from the start.
-            Err(problem) if resumed => {
-                progress.note(&problem);
-                download(&client, &url, entry, &staging.part(entry), progress).await?;
-                staging.accept(entry).await?;
-            }
-            accepted => accepted?,
-        }
+) -> Result<Option<Lock>, String> {
+    let source = &manifest.source;
+    let repository = source.repository.as_ref().ok_or("the model is on no hub")?;
+    let client = client(sources, redirect::Policy::default())?;
+    let base = format!("{}/{repository}/resolve", endpoint.trim_end_matches('/'));
+    if !manifest.is_pinned() {
+        return first_pull::from_hub(&client, &base, staging, manifest, progress, sources).await.map(Some);
     }
-    Ok(())
+    for entry in &source.files {
+        get(&client, &format!("{base}/{}/{}", source.revision, entry.path), entry, staging, progress).await?;
+    }
+    Ok(None)
 }
 
-fn client(sources: &PullSources) -> Result<Client, String> {
+/// Downloads one file, unless it is there already, and checks it.
+pub(super) async fn get(
+    client: &Client,
+    url: &str,
+    entry: &FileEntry,
+    staging: &Staging,
+    progress: &dyn PullProgress,
+) -> Result<(), String> {
+    if staging.has(entry).await {
+        return Ok(());
+    }
+    staging.make_room(entry)?;
+    let resumed = download(client, url, entry, &staging.part(entry), progress).await?;
+    match staging.accept(entry).await {
+        // What an earlier run left may have been of something else: once more, from the start.
+        Err(problem) if resumed => {
+            progress.note(&problem);
+            download(client, url, entry, &staging.part(entry), progress).await?;
+            staging.accept(entry).await
+        }
+        accepted => accepted,
+    }
+}
+
+/// An HTTP client with the limits of the sources.
+pub(super) fn client(sources: &PullSources, redirects: redirect::Policy) -> Result<Client, String> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Somebody else being faster is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     Client::builder()
         .user_agent(concat!("askonce/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirects)
         .connect_timeout(sources.connect_timeout)
         .read_timeout(sources.stall_timeout)
         .build()
@@ -72,7 +85,7 @@ fn client(sources: &PullSources) -> Result<Client, String> {
 }
 
 /// Gathers one file in `part`. Says whether a part of it was there before.
-async fn download(
+pub(super) async fn download(
     client: &Client,
     url: &str,
     entry: &FileEntry,
@@ -173,7 +186,7 @@ fn length(path: &Path) -> u64 {
 }
 
 /// An error with all its causes: the outermost alone says little.
-fn whole(error: &dyn Error) -> String {
+pub(super) fn whole(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

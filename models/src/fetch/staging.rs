@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::PullProgress;
 use crate::error::ModelError;
+use crate::lock::{LOCK_FILE, Lock};
 use crate::manifest::{FileEntry, ModelManifest};
 use crate::store::ModelStore;
 use crate::weights::hex;
@@ -101,14 +102,22 @@ impl Staging {
         self.accept(entry).await
     }
 
-    /// Moves the checked files to the model's folder and clears up.
-    pub(super) fn move_into_place(&self) -> Result<PathBuf, ModelError> {
+    /// Moves the checked files to the model's folder, writes the lock there if the pull made one, and clears up.
+    pub(super) fn move_into_place(&self, lock: Option<&Lock>) -> Result<PathBuf, ModelError> {
         for entry in &self.files {
             let (from, to) = (self.dir.join(&entry.path), self.target.join(&entry.path));
             let parent = to.parent().unwrap_or(&self.target);
             std::fs::create_dir_all(parent).map_err(|error| ModelError::io("create", parent, error))?;
             File::open(&from).and_then(|file| file.sync_all()).map_err(|error| ModelError::io("sync", &from, error))?;
             std::fs::rename(&from, &to).map_err(|error| ModelError::io("move to", &to, error))?;
+        }
+        if let Some(lock) = lock {
+            // Last, and whole or not at all: without it the model counts as missing.
+            let (from, to) = (self.dir.join(LOCK_FILE), self.target.join(LOCK_FILE));
+            std::fs::write(&from, lock.to_yaml())
+                .and_then(|()| File::open(&from)?.sync_all())
+                .and_then(|()| std::fs::rename(&from, &to))
+                .map_err(|error| ModelError::io("write", &to, error))?;
         }
         // What is left is scratch; the next pull empties it if this does not.
         let _ = std::fs::remove_dir_all(&self.dir);
@@ -154,7 +163,7 @@ async fn copy_counted(from: &Path, to: &Path, progress: &dyn PullProgress) -> io
 }
 
 /// A file's sha256 in lower-case hex.
-async fn digest(path: &Path) -> io::Result<String> {
+pub(super) async fn digest(path: &Path) -> io::Result<String> {
     let mut file = tokio::fs::File::open(path).await?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; BUFFER_BYTES];

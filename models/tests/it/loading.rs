@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use askonce_models::{Device, EmbedError, Embedder, EmbedderSettings, ModelError, ModelManifest, ModelStore};
+use askonce_models::{
+    Device, EmbedError, Embedder, EmbedderSettings, ModelError, ModelManifest, ModelStore, Precision,
+};
 use serde_json::json;
 
 use crate::support::tiny::{self, Tiny};
@@ -66,7 +68,11 @@ fn broken_weight_files_are_refused() {
     let length = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
     let header = String::from_utf8(good[8..8 + length].to_vec()).unwrap();
     let data = &good[8 + length..];
-    let f16 = header.replace("\"F32\"", "\"F16\"");
+    let typed = |name: &str| header.replacen("\"F32\"", &format!("\"{name}\""), 1);
+    let (f16, i64s, f8) = (typed("F16"), typed("I64"), typed("F8_E4M3"));
+    let of_first = |offsets: [usize; 2]| shifted(&header, "embeddings.LayerNorm.bias", offsets);
+    // 256 bytes are one vector: the second tensor's place taken by the first, a hole before it, an end before its begin.
+    let (overlapping, gap, backwards) = (of_first([256, 512]), of_first([4, 260]), of_first([512, 256]));
     let far = header.replacen("\"data_offsets\":[", "\"data_offsets\":[9", 1);
     for (bytes, word) in [
         (Vec::new(), "ends too early"),
@@ -77,8 +83,13 @@ fn broken_weight_files_are_refused() {
         (tiny::with_header("{", data), "broken safetensors header"),
         (tiny::with_header("{\"a\": 1}", data), "entry for tensor `a`"),
         (tiny::with_header("{}", data), "lacks tensor"),
-        (tiny::with_header(&f16, data), "has type F16, expected F32"),
+        (tiny::with_header(&f16, data), "bytes"),
+        (tiny::with_header(&i64s, data), "has type I64, expected F32, F16 or BF16"),
+        (tiny::with_header(&f8, data), "has type F8_E4M3, expected F32"),
         (tiny::with_header(&far, data), "tensor"),
+        (tiny::with_header(&overlapping, data), "expected it at"),
+        (tiny::with_header(&gap, data), "expected it at"),
+        (tiny::with_header(&backwards, data), "expected 256 bytes"),
     ] {
         std::fs::write(&path, bytes).unwrap();
         let error = refusal(dir.path(), &tiny::manifest(dir.path()));
@@ -143,15 +154,61 @@ fn settings_out_of_range_are_named() {
     }
 }
 
+/// A header with a tensor moved.
+fn shifted(header: &str, tensor: &str, offsets: [usize; 2]) -> String {
+    let mut header: serde_json::Value = serde_json::from_str(header).unwrap();
+    header[tensor]["data_offsets"] = json!(offsets);
+    header.to_string()
+}
+
 #[test]
-fn weights_that_give_no_number_are_an_error_for_the_text() {
+fn weights_that_are_no_numbers_are_refused_by_tensor_and_place() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let error = refused(|tiny| tiny.tensor("encoder.layer.0.output.dense.bias").2[3] = value);
+        let words = format!("tensor `encoder.layer.0.output.dense.bias` has {value} as its value number 3");
+        assert!(error.contains("model.safetensors") && error.contains(&words), "{error}");
+    }
+}
+
+#[test]
+fn weights_that_overflow_are_an_error_for_the_text() {
     let dir = tempfile::tempdir().unwrap();
     let mut tiny = Tiny::new();
-    tiny.tensor("encoder.layer.0.output.dense.bias").2[3] = f32::NAN;
+    tiny.tensor("encoder.layer.0.output.dense.bias").2[3] = f32::MAX;
     let manifest = tiny.write(dir.path());
-    let embedder = Embedder::load(dir.path(), &manifest, &EmbedderSettings::default()).unwrap();
+    let settings = EmbedderSettings { precision: Precision::F32, ..EmbedderSettings::default() };
+    let embedder = Embedder::load(dir.path(), &manifest, &settings).unwrap();
     let error = embedder.embed_batch(&["what is"], &|_| {}).unwrap_err();
     assert!(matches!(error, EmbedError::BadVector(_)), "{error}");
+}
+
+#[test]
+fn swapped_tensors_and_a_foreign_tokenizer_are_refused() {
+    let (up, down) = ("encoder.layer.0.intermediate.dense.weight", "encoder.layer.0.output.dense.weight");
+    let error = refused(|tiny| {
+        let at = |tiny: &Tiny, name: &str| tiny.tensors.iter().position(|tensor| tensor.0 == name).unwrap();
+        let (one, other) = (at(tiny, up), at(tiny, down));
+        tiny.tensors[one].0 = down.into();
+        tiny.tensors[other].0 = up.into();
+    });
+    for word in [up, "[64, 128]", "[128, 64]"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    let error = refused(|tiny| {
+        let more: Vec<String> = tiny::vocabulary().into_iter().chain(["surplus".to_owned()]).collect();
+        tiny.tokenizer = tiny::tokenizer(&more);
+    });
+    assert!(error.contains("tokenizer.json") && error.contains("the files belong to different models"), "{error}");
+}
+
+#[test]
+fn a_precision_that_the_manifest_does_not_list_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = Tiny::new().write(dir.path());
+    manifest.precision.supported = vec![Precision::F32, Precision::Bf16];
+    let settings = EmbedderSettings { precision: Precision::Int8, ..EmbedderSettings::default() };
+    let error = Embedder::load(dir.path(), &manifest, &settings).err().unwrap().to_string();
+    assert_eq!(error, "embedder setting precision: is int8; model `tiny` takes f32, bf16");
 }
 
 #[test]
@@ -167,6 +224,25 @@ fn a_prefix_before_the_names_makes_no_difference() {
     let prefixed = tiny.write(other.path());
     let vectors = [(one, plain), (other, prefixed)].map(|(dir, manifest)| {
         let embedder = Embedder::load(dir.path(), &manifest, &EmbedderSettings::default()).unwrap();
+        embedder.embed_batch(&["what is the capital"], &|_| {}).unwrap()
+    });
+    assert_eq!(vectors[0], vectors[1]);
+}
+
+#[test]
+fn weights_in_16_bits_are_the_same_network() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut tiny = Tiny::new();
+    for value in tiny.tensors.iter_mut().flat_map(|tensor| tensor.2.iter_mut()) {
+        *value = f32::from_bits(value.to_bits() & 0xffff_0000);
+    }
+    tiny.write(one.path());
+    tiny.write(other.path());
+    let upper = |value: f32| value.to_le_bytes()[2..].to_vec();
+    let short = tiny::safetensors_of(&tiny.tensors, "BF16", upper);
+    std::fs::write(other.path().join("model.safetensors"), short).unwrap();
+    let vectors = [one, other].map(|dir| {
+        let embedder = Embedder::load(dir.path(), &tiny::manifest(dir.path()), &EmbedderSettings::default()).unwrap();
         embedder.embed_batch(&["what is the capital"], &|_| {}).unwrap()
     });
     assert_eq!(vectors[0], vectors[1]);

@@ -58,6 +58,19 @@ fn vectors_are_those_of_an_independent_forward_pass() {
     }
 }
 
+#[test]
+fn shorter_precisions_are_near_the_exact_one() {
+    let long = "The quick brown fox jumps over the lazy dog. ".repeat(40);
+    let texts = ["How do I reset my password?", "", "Grüße aus Köln! 🦀 東京", &long, "Who wrote Faust, and when?"];
+    let Some(exact) = embed(&texts, Precision::F32) else { return };
+    for (precision, least) in [(Precision::Bf16, 0.9999), (Precision::Int8, 0.995)] {
+        let Some(near) = embed(&texts, precision) else { return };
+        for ((text, exact), near) in texts.iter().zip(&exact).zip(&near) {
+            assert!(cosine(exact, near) >= least, "{precision} {text:?}: {}", cosine(exact, near));
+        }
+    }
+}
+
 struct Aloud;
 
 impl PullProgress for Aloud {

@@ -6,6 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 /// What the hub does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
@@ -25,7 +27,16 @@ pub enum Manner {
     StallsInBody,
     /// Speaks no HTTP.
     Garbage,
+    /// Serves files, and tells wrong checksums of the large ones.
+    Lies,
+    /// Serves files, and names no commit.
+    NamesNoCommit,
+    /// Serves files, and redirects questions about them to another name of the repository first.
+    Renamed,
 }
+
+/// The commit that a branch stands for.
+pub const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
 /// The hub; its thread ends with the test process.
 pub struct Hub {
@@ -62,13 +73,17 @@ fn serve(
     manner: Manner,
     log: &Mutex<Vec<String>>,
 ) -> Option<()> {
-    let (path, offset) = request(&stream)?;
+    let (path, offset, asking) = request(&stream)?;
     log.lock().unwrap().push(match offset {
+        _ if asking => format!("HEAD {path}"),
         0 => path.clone(),
         offset => format!("{path} from {offset}"),
     });
-    let file = path.split_once("/resolve/")?.1.split_once('/')?.1;
+    let (revision, file) = path.split_once("/resolve/")?.1.split_once('/')?;
     let mut body = files.get(file)?.clone();
+    if asking {
+        return stream.write_all(answer(&path, revision, &body, manner).as_bytes()).ok();
+    }
     let write = |stream: &mut TcpStream, bytes: &[u8]| stream.write_all(bytes).ok();
     match manner {
         Manner::Silent => {
@@ -85,7 +100,7 @@ fn serve(
             body[middle] ^= 1;
         }
         Manner::TooMuch => body.extend_from_slice(b"more"),
-        Manner::Good | Manner::BreaksOffAfter(_) | Manner::StallsInBody => {}
+        _ => {}
     }
     let (status, range) = match offset {
         0 => ("200 OK", String::new()),
@@ -108,10 +123,37 @@ fn serve(
     }
 }
 
-/// Path and first byte asked for.
-fn request(stream: &TcpStream) -> Option<(String, usize)> {
+/// What the hub says of a file without sending it. Large files are kept elsewhere, and their checksum is told.
+fn answer(path: &str, revision: &str, body: &[u8], manner: Manner) -> String {
+    if manner == Manner::Renamed && !path.starts_with("/renamed/") {
+        let location = path.replacen("/test/", "/renamed/", 1);
+        return format!("HTTP/1.1 307 Moved\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+    let commit = if revision.len() == 40 { revision } else { COMMIT };
+    let commit = match manner {
+        Manner::NamesNoCommit => String::new(),
+        _ => format!("x-repo-commit: {commit}\r\n"),
+    };
+    let length = body.len();
+    if length < 10_000 {
+        return format!(
+            "HTTP/1.1 200 OK\r\n{commit}etag: \"0123456789\"\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+    }
+    let sum = if manner == Manner::Lies { Sha256::digest(b"lies") } else { Sha256::digest(body) };
+    let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/elsewhere\r\n{commit}x-linked-size: {length}\r\n\
+         x-linked-etag: \"{sum}\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+}
+
+/// Path, first byte asked for, and whether only the head is.
+fn request(stream: &TcpStream) -> Option<(String, usize, bool)> {
     let mut lines = BufReader::new(stream).lines();
-    let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
+    let first = lines.next()?.ok()?;
+    let mut words = first.split(' ');
+    let (asking, path) = (words.next()? == "HEAD", words.next()?.to_owned());
     let mut offset = 0;
     for line in lines {
         let line = line.ok()?.to_lowercase();
@@ -122,5 +164,5 @@ fn request(stream: &TcpStream) -> Option<(String, usize)> {
             offset = range.trim_end_matches('-').parse().ok()?;
         }
     }
-    Some((path, offset))
+    Some((path, offset, asking))
 }
