@@ -120,6 +120,14 @@ impl Backend for Bert {
         "candle"
     }
 
+    fn pads(&self) -> bool {
+        true
+    }
+
+    fn uses_rayon(&self) -> bool {
+        true
+    }
+
     fn width(&self) -> usize {
         self.width
     }

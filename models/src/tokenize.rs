@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::error::{EmbedError, ModelError};
 use crate::fake;
+use crate::reading::Reading;
 
 /// Bytes of text read for each token that may be kept, at first and at most. Tokenizing costs about a microsecond a
 /// token, so a text of a megabyte is not read whole only to be cut to a few hundred tokens. English has 4–5 bytes a
@@ -25,6 +26,8 @@ pub struct Tokens {
 pub struct TextTokenizer {
     kind: Kind,
     max_tokens: usize,
+    /// How many parts of `max_tokens` each are read of a text; the rest is left out.
+    windows: usize,
 }
 
 enum Kind {
@@ -64,12 +67,17 @@ impl TextTokenizer {
             .map_err(|error| bad(format!("cannot cut at {max_tokens} tokens: {error}")))?;
         // A caller who writes "[SEP]" means these five letters, not the model's marker.
         tokenizer.set_encode_special_tokens(true);
-        Ok(TextTokenizer { kind: Kind::Learned(Box::new(tokenizer)), max_tokens })
+        Ok(TextTokenizer { kind: Kind::Learned(Box::new(tokenizer)), max_tokens, windows: 1 })
     }
 
     /// The tokenizer of [`crate::Embedder::fake`]: words and character trigrams, hashed.
     pub fn features(max_tokens: usize) -> TextTokenizer {
-        TextTokenizer { kind: Kind::Features, max_tokens }
+        TextTokenizer { kind: Kind::Features, max_tokens, windows: 1 }
+    }
+
+    /// The same tokenizer, for texts read in at most `windows` parts; 0 is taken as 1.
+    pub(crate) fn in_windows(self, windows: usize) -> TextTokenizer {
+        TextTokenizer { windows: windows.max(1), ..self }
     }
 
     /// The longest result in tokens.
@@ -77,41 +85,65 @@ impl TextTokenizer {
         self.max_tokens
     }
 
-    /// The part of a text that [`TextTokenizer::tokenize`] could ever look at, with a little more, so that it still
-    /// sees that something was cut.
+    /// The part of a text that could ever be looked at, with a little more, so that it is still seen that something was
+    /// cut.
     pub fn readable<'a>(&self, text: &'a str) -> &'a str {
-        let text = text.trim();
-        cut(text, self.max_tokens.saturating_mul(BYTES_PER_TOKEN[1]).saturating_add(64))
+        let most = self.max_tokens.saturating_mul(self.windows).saturating_mul(BYTES_PER_TOKEN[1]);
+        cut(text.trim(), most.saturating_add(64))
     }
 
-    /// The ids of a text.
+    /// The ids of a text's beginning.
     ///
     /// # Errors
     /// [`EmbedError::Tokenize`] when the tokenizer refuses the text.
     pub fn tokenize(&self, text: &str) -> Result<Tokens, EmbedError> {
-        let text = text.trim();
-        let mut tokens = Tokens { ids: Vec::new(), truncated: false };
-        for bytes_per_token in BYTES_PER_TOKEN {
-            let head = cut(text, self.max_tokens.saturating_mul(bytes_per_token));
-            tokens = self.ids(head)?;
-            let whole = head.len() == text.len();
-            if whole || tokens.truncated {
-                return Ok(tokens);
-            }
-        }
-        tokens.truncated = true;
-        Ok(tokens)
+        let reading = self.read_windows(text, 1)?;
+        Ok(Tokens { ids: reading.rows.row(0).to_vec(), truncated: reading.truncated })
     }
 
-    fn ids(&self, text: &str) -> Result<Tokens, EmbedError> {
+    /// The ids of a text, in as many windows as it needs and may have.
+    ///
+    /// # Errors
+    /// [`EmbedError::Tokenize`] when the tokenizer refuses the text.
+    pub(crate) fn read(&self, text: &str) -> Result<Reading, EmbedError> {
+        self.read_windows(text, self.windows)
+    }
+
+    fn read_windows(&self, text: &str, windows: usize) -> Result<Reading, EmbedError> {
+        let text = text.trim();
+        let mut reading = Reading::default();
+        for bytes_per_token in BYTES_PER_TOKEN {
+            let head = cut(text, self.max_tokens.saturating_mul(windows).saturating_mul(bytes_per_token));
+            reading = self.rows(head, windows)?;
+            let whole = head.len() == text.len();
+            if whole || reading.truncated {
+                return Ok(reading);
+            }
+        }
+        reading.truncated = true;
+        Ok(reading)
+    }
+
+    fn rows(&self, text: &str, windows: usize) -> Result<Reading, EmbedError> {
+        let mut reading = Reading::default();
         match &self.kind {
             Kind::Learned(tokenizer) => {
                 let encoding =
                     tokenizer.encode_fast(text, true).map_err(|error| EmbedError::Tokenize(error.to_string()))?;
-                Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
+                // What the tokenizer cut off comes in parts of the same length, each with its own markers.
+                let parts = encoding.get_overflowing();
+                reading.rows.push(encoding.get_ids());
+                parts.iter().take(windows - 1).for_each(|part| reading.rows.push(part.get_ids()));
+                reading.markers = tokenizer.get_post_processor().map_or(0, |markers| markers.added_tokens(false));
+                reading.truncated = parts.len() >= windows;
             }
-            Kind::Features => Ok(fake::features(text, self.max_tokens)),
+            Kind::Features => {
+                let (rows, truncated) = fake::windows(text, self.max_tokens, windows);
+                rows.iter().for_each(|row| reading.rows.push(row));
+                (reading.markers, reading.truncated) = (1, truncated);
+            }
         }
+        Ok(reading)
     }
 }
 
@@ -150,6 +182,28 @@ mod tests {
         assert_eq!(tokens, tokenizer.tokenize(tokenizer.readable(&text)).unwrap());
         let padded = format!("{}short{}", " ".repeat(100_000), "\n".repeat(100_000));
         assert!(!tokenizer.tokenize(&padded).unwrap().truncated);
+    }
+
+    #[test]
+    fn windows_cover_the_text_up_to_their_number() {
+        let tokenizer = TextTokenizer::features(10).in_windows(3);
+        let words = |count: usize| (0..count).map(|n| format!("w{n} ")).collect::<String>();
+        let all = TextTokenizer::features(10_000).tokenize(&words(12)).unwrap().ids;
+        for count in 0..12 {
+            let text = words(count);
+            let whole = TextTokenizer::features(10_000).tokenize(&text).unwrap().ids;
+            let reading = tokenizer.read(&text).unwrap();
+            assert_eq!(reading.rows.rows(), whole.len().saturating_sub(1).div_ceil(9).clamp(1, 3), "{count}");
+            assert_eq!(reading.truncated, whole.len() - 1 > 27, "{count}");
+            let joined: Vec<u32> = reading.rows.iter().flat_map(|row| &row[reading.markers..]).copied().collect();
+            assert_eq!(joined, whole[1..whole.len().min(28)]);
+            assert_eq!(reading.rows.row(0)[0], all[0]);
+            assert_eq!(reading.rows.row(0), tokenizer.tokenize(&text).unwrap().ids);
+        }
+        let begin = std::time::Instant::now();
+        let reading = tokenizer.read(&"word ".repeat(300_000)).unwrap();
+        assert!(reading.truncated && reading.rows.tokens() == 30);
+        assert!(begin.elapsed() < std::time::Duration::from_secs(1));
     }
 
     #[test]
