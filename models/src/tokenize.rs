@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenizers::{PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use crate::error::{EmbedError, ModelError};
 use crate::fake;
@@ -31,8 +31,30 @@ pub struct TextTokenizer {
 }
 
 enum Kind {
-    Learned(Box<Tokenizer>),
+    Learned { tokenizer: Box<Tokenizer>, markers: Markers },
     Features,
+}
+
+/// The ids that the model wants around every text.
+struct Markers {
+    before: Vec<u32>,
+    after: Vec<u32>,
+}
+
+impl Markers {
+    fn of(tokenizer: &Tokenizer) -> tokenizers::Result<Markers> {
+        // What is added shows around a text, whatever its own tokens are.
+        let probe = tokenizer.encode_fast("a", true)?;
+        let own = |&is_marker: &u32| is_marker == 0;
+        let mask = probe.get_special_tokens_mask();
+        let begin = mask.iter().position(own).unwrap_or(mask.len());
+        let end = mask.iter().rposition(own).map_or(begin, |last| last + 1);
+        Ok(Markers { before: probe.get_ids()[..begin].to_vec(), after: probe.get_ids()[end..].to_vec() })
+    }
+
+    fn len(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
 }
 
 impl TextTokenizer {
@@ -57,17 +79,15 @@ impl TextTokenizer {
         }
         // The file's own limits are of the place where it was made; ours come from the manifest.
         tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(Some(TruncationParams {
-                max_length: max_tokens,
-                strategy: TruncationStrategy::LongestFirst,
-                stride: 0,
-                direction: TruncationDirection::Right,
-            }))
-            .map_err(|error| bad(format!("cannot cut at {max_tokens} tokens: {error}")))?;
+        tokenizer.with_truncation(None).map_err(|error| bad(format!("cannot be read whole: {error}")))?;
+        let markers = Markers::of(&tokenizer).map_err(|error| bad(format!("cannot read a letter: {error}")))?;
+        if markers.len() >= max_tokens {
+            return Err(bad(format!("adds {} markers to a text of at most {max_tokens} tokens", markers.len())));
+        }
         // A caller who writes "[SEP]" means these five letters, not the model's marker.
         tokenizer.set_encode_special_tokens(true);
-        Ok(TextTokenizer { kind: Kind::Learned(Box::new(tokenizer)), max_tokens, windows: 1 })
+        let kind = Kind::Learned { tokenizer: Box::new(tokenizer), markers };
+        Ok(TextTokenizer { kind, max_tokens, windows: 1 }.in_windows(1))
     }
 
     /// The tokenizer of [`crate::Embedder::fake`]: words and character trigrams, hashed.
@@ -76,8 +96,21 @@ impl TextTokenizer {
     }
 
     /// The same tokenizer, for texts read in at most `windows` parts; 0 is taken as 1.
-    pub(crate) fn in_windows(self, windows: usize) -> TextTokenizer {
-        TextTokenizer { windows: windows.max(1), ..self }
+    pub(crate) fn in_windows(mut self, windows: usize) -> TextTokenizer {
+        self.windows = windows.max(1);
+        if let Kind::Learned { tokenizer, .. } = &mut self.kind {
+            // Reading ends soon after the last token that is kept: after at least one more, so that it shows that
+            // something was left out. The markers are added here, not by the tokenizer, which would cut them in.
+            let truncation = TruncationParams {
+                max_length: self.max_tokens.saturating_mul(self.windows).saturating_add(1),
+                strategy: TruncationStrategy::LongestFirst,
+                stride: 0,
+                direction: TruncationDirection::Right,
+            };
+            // It refuses only an overlap larger than the window, and there is none.
+            let _ = tokenizer.with_truncation(Some(truncation));
+        }
+        self
     }
 
     /// The longest result in tokens.
@@ -127,15 +160,16 @@ impl TextTokenizer {
     fn rows(&self, text: &str, windows: usize) -> Result<Reading, EmbedError> {
         let mut reading = Reading::default();
         match &self.kind {
-            Kind::Learned(tokenizer) => {
+            Kind::Learned { tokenizer, markers } => {
                 let encoding =
-                    tokenizer.encode_fast(text, true).map_err(|error| EmbedError::Tokenize(error.to_string()))?;
-                // What the tokenizer cut off comes in parts of the same length, each with its own markers.
-                let parts = encoding.get_overflowing();
-                reading.rows.push(encoding.get_ids());
-                parts.iter().take(windows - 1).for_each(|part| reading.rows.push(part.get_ids()));
-                reading.markers = tokenizer.get_post_processor().map_or(0, |markers| markers.added_tokens(false));
-                reading.truncated = parts.len() >= windows;
+                    tokenizer.encode_fast(text, false).map_err(|error| EmbedError::Tokenize(error.to_string()))?;
+                let (ids, each) = (encoding.get_ids(), self.max_tokens - markers.len());
+                let mut push = |part: &[u32]| reading.rows.push(&[&markers.before, part, &markers.after].concat());
+                match ids.is_empty() {
+                    true => push(&[]),
+                    false => ids.chunks(each).take(windows).for_each(push),
+                }
+                (reading.markers, reading.truncated) = (markers.len(), ids.len() > each * windows);
             }
             Kind::Features => {
                 let (rows, truncated) = fake::windows(text, self.max_tokens, windows);

@@ -120,10 +120,8 @@ impl Worker {
         guarded(|| backend.encode(&self.rows, &mut self.vectors))?;
         let (rows, width) = (self.rows.rows(), backend.width());
         if self.vectors.len() != rows * width {
-            let (got, texts) = (self.vectors.len(), jobs.len());
-            return Err(EmbedError::Backend(format!(
-                "{got} values for {rows} rows of {texts} texts, of width {width}"
-            )));
+            let got = self.vectors.len();
+            return Err(EmbedError::Backend(format!("{got} values for {rows} rows of width {width}")));
         }
         self.shared.counters.batch(rows, self.rows.tokens());
         Ok(())

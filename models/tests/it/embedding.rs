@@ -267,7 +267,7 @@ fn a_bad_text_fails_alone_and_the_worker_lives_on() {
         ("failing", "no"),
         ("nan", "length is NaN"),
         ("zero", "length is 0"),
-        ("narrow", "1 components instead of 2"),
+        ("narrow", "1 values for 1 rows of width 2"),
     ] {
         block_on(async {
             let closed = rig.gate.lock().await;
