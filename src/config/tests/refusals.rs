@@ -85,7 +85,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "embedding: {precision: fp16}\n",
-        "embedding.precision: unknown precision `fp16`, expected one of `f32`, `bf16`, `int8` at line 1, column 24; did you mean `bf16`?",
+        "embedding.precision: unknown precision `fp16`, expected one of `f32`, `bf16`, `int8` at line 1, column 24",
     ),
     (
         "embedding: {pin: 3}\n",
