@@ -246,6 +246,8 @@ impl Queue {
                 return None;
             }
             match deadline {
+                // No spinning before the sleep: a hand-over there and back takes 20 µs between questions that follow at
+                // once and some 130 µs after 2 ms of rest, and no spin short enough to spare the core bridges that.
                 None => self.arrived.wait(&mut state),
                 Some(deadline) => {
                     if Instant::now() >= deadline {

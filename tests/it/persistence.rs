@@ -175,6 +175,7 @@ async fn another_precision_has_an_index_of_its_own() {
     let mut gateway = usual.start().await;
     fill(&gateway).await;
     gateway.app.doors.pipeline.cache().flush().await;
+    let mut folders = Vec::new();
     // There and back: what one model made is never searched with a vector of the other.
     for given in [&other, &usual] {
         let left = gateway.crashed();
@@ -185,7 +186,7 @@ async fn another_precision_has_an_index_of_its_own() {
         until("the questions are embedded again", || async { gateway.held().await["vectors"] == 3 }).await;
         remembers(&gateway).await;
         gateway.app.doors.pipeline.cache().flush().await;
-        drop(left);
+        folders.push(left);
     }
     assert_eq!(upstream.calls(), 3);
 }
