@@ -161,6 +161,7 @@ proptest! {
 /// A backend that waits at a gate, counts rows, and panics or fails on command.
 struct Odd {
     gate: Arc<Gate<()>>,
+    begun: Arc<AtomicUsize>,
     rows: Arc<AtomicUsize>,
 }
 
@@ -172,6 +173,7 @@ fn has_word(batch: &TokenBatch, row: usize, word: &str) -> bool {
 
 impl Backend for Odd {
     fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.blocking_lock();
         self.rows.fetch_add(batch.rows(), Ordering::SeqCst);
         let row = |row| {
@@ -202,25 +204,26 @@ impl Backend for Odd {
 struct Rig {
     embedder: Embedder,
     gate: Arc<Gate<()>>,
+    begun: Arc<AtomicUsize>,
     rows: Arc<AtomicUsize>,
 }
 
 fn odd(queue: usize) -> Rig {
     let (gate, rows) = (Arc::new(Gate::new(())), Arc::new(AtomicUsize::new(0)));
-    let backend = Odd { gate: Arc::clone(&gate), rows: Arc::clone(&rows) };
+    let begun = Arc::new(AtomicUsize::new(0));
+    let backend = Odd { gate: Arc::clone(&gate), begun: Arc::clone(&begun), rows: Arc::clone(&rows) };
     let settings = EmbedderSettings { queue, memo_bytes: 0, ..EmbedderSettings::default() };
     let spec = Embedder::fake(2).spec().clone();
     let tokenizer = TextTokenizer::features(100);
     let embedder = Embedder::with_backend(tokenizer, Box::new(backend), spec, &settings).unwrap();
-    Rig { embedder, gate, rows }
+    Rig { embedder, gate, begun, rows }
 }
 
-/// Starts a question and waits until the worker has taken it.
+/// Starts a question and waits until the worker is at it, its batch closed.
 async fn occupy(rig: &Rig) -> tokio::task::JoinHandle<Result<Embedding, EmbedError>> {
-    let embedder = rig.embedder.clone();
+    let (embedder, before) = (rig.embedder.clone(), rig.begun.load(Ordering::SeqCst));
     let task = tokio::spawn(async move { embedder.embed("first", Asker::default()).await });
-    tokio::task::yield_now().await;
-    while rig.embedder.queued() > 0 {
+    while rig.begun.load(Ordering::SeqCst) == before {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     task
