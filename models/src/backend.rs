@@ -30,6 +30,17 @@ pub trait Backend: Send + Sync {
     fn pass_bytes(&self) -> usize {
         0
     }
+
+    /// Whether a batch costs its rows times the longest of them, as rows are padded to one length. By default each
+    /// token is computed once, and rows of any lengths go well together.
+    fn pads(&self) -> bool {
+        false
+    }
+
+    /// Whether it runs loops in rayon's pool. Each worker then has a pool of one thread, so that it keeps to its core.
+    fn uses_rayon(&self) -> bool {
+        false
+    }
 }
 
 /// Token ids of several texts, one after the other, without padding.

@@ -2,40 +2,45 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::affinity::Affinity;
+use crate::asker::Asker;
 use crate::backend::Backend;
+use crate::bulk::{self, Pace};
 use crate::device::Device;
 use crate::engine::{self, Engine};
 use crate::error::{EmbedError, ModelError};
 use crate::fake::Fake;
 use crate::manifest::ModelManifest;
+use crate::memo::Memo;
 use crate::precision::{Kernels, Precision};
-use crate::queue::{BatchSize, Gather, Queue};
-use crate::tokenize::{TextTokenizer, Tokens};
-use crate::worker;
+use crate::queue::{Answer, Gather, Queue};
+use crate::reading::LongText;
+use crate::stats::{Counters, EmbedderStats};
+use crate::tokenize::TextTokenizer;
+use crate::worker::{self, Shared};
 
 /// More workers than this is a typing error.
 const MAX_THREADS: usize = 256;
 
-/// Texts of one [`Embedder::embed_batch`] that are tokenized and sorted together; bounds its memory.
-const SORTED_TOGETHER: usize = 16_384;
+/// More windows of a text than this is a typing error.
+const MAX_WINDOWS: usize = 1024;
 
 /// How texts are embedded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedderSettings {
     /// Worker threads; each runs the model on one core. 1 to 256, default 1.
     pub threads: usize,
-    /// The largest batch in tokens, padding counted; a single text may be larger. At least 1, default 512: on a
-    /// processor larger batches gain no throughput, and their first text waits for their last. A GPU wants 8192.
+    /// The largest batch in tokens as the model computes them, padding counted where its engine pads; a single text may
+    /// be larger. At least 1, default 512: on a processor larger batches gain hardly any throughput, and their first
+    /// text waits for their last. A GPU wants 8192.
     pub batch_tokens: usize,
     /// How long an unfilled batch waits for more texts. Default 0: a lone question never waits.
     pub batch_wait: Duration,
-    /// Texts that may wait for a worker. At least 1, default 1024.
+    /// Texts that may wait for a worker, of all askers together. At least 1, default 1024.
     pub queue: usize,
     /// Cuts texts shorter than the manifest does. At least 8, at most the manifest's `max_tokens`; default: the
     /// manifest's. Part of a vector's identity.
@@ -46,6 +51,16 @@ pub struct EmbedderSettings {
     pub precision: Precision,
     /// Which instructions compute. Default: the fastest that this processor has.
     pub kernels: Kernels,
+    /// What becomes of a text longer than `max_tokens`. Part of a vector's identity. Default: cut.
+    pub long_text: LongText,
+    /// How many windows of `max_tokens` are read of a long text at most, with [`LongText::Mean`]; what is beyond is left
+    /// out. 1 to 1024, default 16. Part of a vector's identity then.
+    pub max_windows: usize,
+    /// Bytes of texts and vectors that are remembered, so that a text asked again by the same asker costs nothing. 0 is
+    /// none; default 4 MiB, some 2,000 questions.
+    pub memo_bytes: usize,
+    /// The cores that workers are bound to. Default: none.
+    pub affinity: Affinity,
 }
 
 impl Default for EmbedderSettings {
@@ -59,6 +74,10 @@ impl Default for EmbedderSettings {
             device: Device::Cpu,
             precision: Precision::default(),
             kernels: Kernels::Auto,
+            long_text: LongText::Truncate,
+            max_windows: 16,
+            memo_bytes: 4 << 20,
+            affinity: Affinity::Off,
         }
     }
 }
@@ -87,6 +106,8 @@ pub struct Embedding {
     pub vector: Arc<[f32]>,
     /// Tokens that the model read, markers included.
     pub tokens: usize,
+    /// Parts that it read them in; more than one only with [`LongText::Mean`].
+    pub windows: usize,
     /// Whether the text was longer than the model reads, and its end left out.
     pub truncated: bool,
 }
@@ -98,15 +119,15 @@ pub struct Embedder {
 }
 
 struct Inner {
-    queue: Arc<Queue>,
-    engine: Arc<Engine>,
+    shared: Shared,
+    memo: Memo,
     spec: EmbedderSpec,
     settings: EmbedderSettings,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.queue.close();
+        self.shared.queue.close();
     }
 }
 
@@ -128,7 +149,7 @@ impl Embedder {
         let choice =
             engine::Choice { device: settings.device, precision: settings.precision, kernels: settings.kernels };
         let engine = engine::load(dir, manifest, max_tokens, choice)?;
-        Embedder::start(engine, spec(manifest, max_tokens, settings.precision), settings)
+        Embedder::start(engine, spec(manifest, max_tokens, settings), settings)
     }
 
     /// An embedder without weights, for tests: hashed words and character trigrams in `width` components. Like texts
@@ -151,12 +172,13 @@ impl Embedder {
         let embedder = Embedder::unstarted(engine, spec, &settings);
         if let Err(error) = embedder.start_workers() {
             tracing::error!(%error, "the fake embedder has no thread");
-            embedder.inner.queue.close();
+            embedder.inner.shared.queue.close();
         }
         embedder
     }
 
-    /// An embedder around any backend.
+    /// An embedder around any backend. The caller names the vectors: of the settings, `precision`, `long_text` and
+    /// `max_windows` should show in the spec's variant.
     ///
     /// # Errors
     /// [`ModelError::Setting`] or [`ModelError::Thread`].
@@ -177,89 +199,62 @@ impl Embedder {
     }
 
     fn unstarted(engine: Engine, spec: EmbedderSpec, settings: &EmbedderSettings) -> Embedder {
-        Embedder {
-            inner: Arc::new(Inner {
-                queue: Arc::new(Queue::new(settings.queue)),
-                engine: Arc::new(engine),
-                spec,
-                settings: settings.clone(),
-            }),
-        }
+        let windows = match settings.long_text {
+            LongText::Truncate => 1,
+            LongText::Mean => settings.max_windows,
+        };
+        let engine = Engine { tokenizer: engine.tokenizer.in_windows(windows), ..engine };
+        let shared = Shared {
+            queue: Arc::new(Queue::new(settings.queue)),
+            engine: Arc::new(engine),
+            counters: Arc::new(Counters::default()),
+        };
+        let memo = Memo::new(settings.memo_bytes);
+        Embedder { inner: Arc::new(Inner { shared, memo, spec, settings: settings.clone() }) }
     }
 
     fn start_workers(&self) -> Result<(), ModelError> {
-        let inner = &self.inner;
-        let gather = Gather { batch_tokens: inner.settings.batch_tokens, batch_wait: inner.settings.batch_wait };
-        (0..inner.settings.threads).try_for_each(|number| {
-            let (queue, engine) = (Arc::clone(&inner.queue), Arc::clone(&inner.engine));
-            worker::start(number, queue, engine, gather)
-        })
+        let Inner { shared, settings, .. } = self.inner.as_ref();
+        let gather = Gather {
+            batch_tokens: settings.batch_tokens,
+            batch_wait: settings.batch_wait,
+            pads: shared.engine.backend.pads(),
+        };
+        let cores = settings.affinity.plan(settings.threads)?;
+        cores.into_iter().enumerate().try_for_each(|(number, core)| worker::start(number, shared.clone(), gather, core))
     }
 
     /// The vector of a text. Any text has one, also an empty one. Safe to drop at any time: the work is then skipped,
     /// unless it has begun.
     ///
+    /// Askers are served in turn, a text at a time, however many texts each has waiting; and what one asked before is
+    /// remembered for that asker alone.
+    ///
     /// # Errors
-    /// [`EmbedError::Full`] at once when too many texts wait; otherwise what the tokenizer or the model said.
-    pub async fn embed(&self, text: &str) -> Result<Embedding, EmbedError> {
-        let text = self.inner.engine.tokenizer.readable(text).to_owned();
+    /// [`EmbedError::Full`] when too many texts wait: at once, or later when this asker has most of them and the place is
+    /// needed for another. Otherwise what the tokenizer or the model said.
+    pub async fn embed(&self, text: &str, asker: Asker) -> Result<Embedding, EmbedError> {
+        let Inner { shared, memo, .. } = self.inner.as_ref();
+        let text = shared.engine.tokenizer.readable(text);
+        if let Some(known) = memo.get(asker, text) {
+            return Ok(known);
+        }
         let (answer, receiver) = oneshot::channel();
-        self.inner.queue.push(text, answer)?;
-        receiver.await.unwrap_or(Err(EmbedError::Closed))
+        shared.queue.push(asker, text.to_owned(), Answer::Caller(answer))?;
+        let embedding = receiver.await.unwrap_or(Err(EmbedError::Closed))?;
+        memo.put(asker, text, &embedding);
+        Ok(embedding)
     }
 
-    /// The vectors of many texts, in their order, on [`EmbedderSettings::threads`] threads beside the queue's. Blocks:
-    /// not for async code. `progress` is told how many texts are done so far.
+    /// The vectors of many texts, in their order, on the same threads as single ones, which take turns with them. Blocks:
+    /// not for async code. `progress` is told how many texts are done so far. Nothing is remembered.
     ///
     /// # Errors
     /// The first failure ends it.
     pub fn embed_batch(&self, texts: &[&str], progress: &dyn Fn(usize)) -> Result<Vec<Embedding>, EmbedError> {
-        let mut embeddings = Vec::with_capacity(texts.len());
-        for part in texts.chunks(SORTED_TOGETHER) {
-            let done = embeddings.len();
-            embeddings.extend(self.embed_part(part, &|count| progress(done + count))?);
-        }
-        Ok(embeddings)
-    }
-
-    fn embed_part(&self, texts: &[&str], progress: &dyn Fn(usize)) -> Result<Vec<Embedding>, EmbedError> {
-        let engine = &self.inner.engine;
-        let tokens = texts
-            .iter()
-            .map(|text| worker::guarded(|| engine.tokenizer.tokenize(text)))
-            .collect::<Result<Vec<Tokens>, _>>()?;
-        let batches = batches(&tokens, self.inner.settings.batch_tokens);
-        let next = AtomicUsize::new(0);
-        let mut slots: Vec<Option<Embedding>> = vec![None; texts.len()];
-        std::thread::scope(|scope| {
-            let (sender, results) = mpsc::channel();
-            for _ in 0..self.inner.settings.threads.min(batches.len()) {
-                let (sender, next, batches, tokens) = (sender.clone(), &next, &batches, &tokens);
-                scope.spawn(move || {
-                    worker::on_one_core(|| {
-                        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            let texts: Vec<&Tokens> = batch.iter().map(|&index| &tokens[index]).collect();
-                            let encoded = worker::encode(engine.backend.as_ref(), &texts);
-                            if sender.send((batch, encoded)).is_err() {
-                                return;
-                            }
-                        }
-                    });
-                });
-            }
-            drop(sender);
-            let mut done = 0;
-            for (batch, encoded) in results {
-                for (&index, result) in batch.iter().zip(encoded) {
-                    slots[index] = Some(result?);
-                }
-                done += batch.len();
-                progress(done);
-            }
-            Ok(())
-        })?;
-        let embeddings: Option<Vec<Embedding>> = slots.into_iter().collect();
-        embeddings.ok_or_else(|| EmbedError::Backend("a batch was lost".into()))
+        let Inner { shared, settings, .. } = self.inner.as_ref();
+        let pace = Pace { workers: settings.threads, batch_tokens: settings.batch_tokens };
+        bulk::embed(&shared.queue, &shared.engine, pace, texts, progress)
     }
 
     /// Which vectors these are.
@@ -269,32 +264,14 @@ impl Embedder {
 
     /// Texts that wait for a worker now.
     pub fn queued(&self) -> usize {
-        self.inner.queue.len()
+        self.inner.shared.queue.len()
     }
-}
 
-/// Indices of the texts, longest first, in batches within the budget. Longest first, so that a budget too large for
-/// the machine shows at the beginning and not at the end.
-fn batches(tokens: &[Tokens], budget: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..tokens.len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(tokens[index].ids.len()));
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut size: Option<BatchSize> = None;
-    for index in order {
-        let length = tokens[index].ids.len();
-        let grown = size.map(|size| size.with(length)).filter(|grown| grown.is_worthwhile(budget));
-        match (grown, batches.last_mut()) {
-            (Some(grown), Some(batch)) => {
-                size = Some(grown);
-                batch.push(index);
-            }
-            _ => {
-                size = Some(BatchSize::of(length));
-                batches.push(vec![index]);
-            }
-        }
+    /// What was done so far, and what waits.
+    pub fn stats(&self) -> EmbedderStats {
+        let Inner { shared, memo, .. } = self.inner.as_ref();
+        shared.counters.read(shared.queue.len(), memo.stats())
     }
-    batches
 }
 
 fn check_settings(settings: &EmbedderSettings) -> Result<(), ModelError> {
@@ -308,13 +285,20 @@ fn check_settings(settings: &EmbedderSettings) -> Result<(), ModelError> {
     if settings.queue == 0 {
         return wrong("queue", "is 0; expected at least 1".into());
     }
+    if !(1..=MAX_WINDOWS).contains(&settings.max_windows) {
+        return wrong("max_windows", format!("is {}; expected 1 to {MAX_WINDOWS}", settings.max_windows));
+    }
     Ok(())
 }
 
-fn spec(manifest: &ModelManifest, max_tokens: usize, precision: Precision) -> EmbedderSpec {
+fn spec(manifest: &ModelManifest, max_tokens: usize, settings: &EmbedderSettings) -> EmbedderSpec {
+    let precision = settings.precision;
     let mut variant = format!("{}@{}/{precision}", manifest.name, manifest.short_revision());
     if max_tokens != manifest.max_tokens {
         variant.push_str(&format!("/{max_tokens}t"));
+    }
+    if settings.long_text == LongText::Mean {
+        variant.push_str(&format!("/mean{}", settings.max_windows));
     }
     EmbedderSpec {
         name: manifest.name.clone(),

@@ -105,5 +105,5 @@ fn tokenizer(
     let entry = manifest.part(Role::Tokenizer)?;
     let bytes = weights::read_checked(dir, entry, &manifest.name)?;
     let tokenizer = TextTokenizer::from_json(&bytes, &dir.join(&entry.path), max_tokens, vocabulary)?;
-    Ok(tokenizer.with_prefix(&manifest.prefix.query))
+    tokenizer.with_prefix(&manifest.prefix.query)
 }

@@ -5,7 +5,6 @@
 use crate::backend::{Backend, TokenBatch};
 use crate::error::EmbedError;
 use crate::pooling;
-use crate::tokenize::Tokens;
 
 /// Ids with this bit are whole words; they count more than trigrams.
 const WORD: u32 = 1 << 31;
@@ -62,9 +61,20 @@ fn direction(features: &[u32], width: usize) -> Result<Vec<f32>, EmbedError> {
     Ok(sum)
 }
 
-/// The features of a text: its lower-cased words and their trigrams, at most `limit`.
-pub(crate) fn features(text: &str, limit: usize) -> Tokens {
-    let mut ids = vec![START];
+/// The features of a text, its lower-cased words and their trigrams, in at most `most` windows of at most `limit` each;
+/// and whether there are more.
+pub(crate) fn windows(text: &str, limit: usize, most: usize) -> (Vec<Vec<u32>>, bool) {
+    let each = limit.saturating_sub(1).max(1);
+    let (features, truncated) = features(text, each.saturating_mul(most));
+    let row = |part: &[u32]| [&[START], part].concat();
+    match features.is_empty() {
+        true => (vec![row(&[])], truncated),
+        false => (features.chunks(each).map(row).collect(), truncated),
+    }
+}
+
+fn features(text: &str, limit: usize) -> (Vec<u32>, bool) {
+    let mut ids = Vec::new();
     let lower = text.to_lowercase();
     let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     for word in words {
@@ -80,7 +90,7 @@ pub(crate) fn features(text: &str, limit: usize) -> Tokens {
     }
     let truncated = ids.len() > limit;
     ids.truncate(limit);
-    Tokens { ids, truncated }
+    (ids, truncated)
 }
 
 /// FNV-1a folded to 32 bits.
@@ -104,7 +114,7 @@ mod tests {
     use super::*;
 
     fn cosine(a: &str, b: &str) -> f32 {
-        let vector = |text| direction(&features(text, 10_000).ids, 384).unwrap();
+        let vector = |text| direction(&windows(text, 10_000, 1).0[0], 384).unwrap();
         vector(a).iter().zip(vector(b)).map(|(x, y)| x * y).sum()
     }
 

@@ -4,17 +4,23 @@
 //!
 //! - `manifest`: which models there are, pinned by revision and checksum; `lock`: pinned by their first pull
 //! - `store`: the folder they are kept in; `fetch`: how they get there
-//! - `embedder`: the front door; `queue` and `worker` behind it
-//! - `tokenize`: text → token ids; `backend`: token ids → unit vectors
+//! - `embedder`: the front door; `asker`: who asks; `memo`: what was asked before; `stats`: what was done
+//! - `queue`: texts that wait, in `lines` by asker; `batch`: how many go together; `worker` and `affinity`: the threads;
+//!   `bulk`: many texts at once
+//! - `tokenize`: text → token ids; `reading`: long texts in windows; `backend`: token ids → unit vectors
 //! - `cpu`: our own encoder for the processor
 //! - `bert`, `weights`, `pooling`: what every engine for BERT reads and does; `candle`, `device`, `cores`: the engine on
 //!   candle; `static_table`: models that are a table; `fake`: a backend without weights
 //! - `precision`: in which arithmetic, on which kernels; `engine`: a model folder → tokenizer and backend
 //! - `bench`: how long embedding takes, beside what the memory allows; `error`: everything that can go wrong
 
+mod affinity;
+mod asker;
 mod backend;
+mod batch;
 pub mod bench;
 mod bert;
+mod bulk;
 mod candle;
 mod cores;
 mod cpu;
@@ -24,17 +30,23 @@ mod engine;
 mod error;
 mod fake;
 mod fetch;
+mod lines;
 mod lock;
 mod manifest;
+mod memo;
 mod pooling;
 mod precision;
 mod queue;
+mod reading;
 mod static_table;
+mod stats;
 mod store;
 mod tokenize;
 mod weights;
 mod worker;
 
+pub use affinity::Affinity;
+pub use asker::Asker;
 pub use backend::{Backend, TokenBatch};
 pub use cores::stop_candle_counting_cores;
 pub use device::Device;
@@ -47,5 +59,7 @@ pub use manifest::{
     PythonPackage, Role, Source, Table, manifest, manifests,
 };
 pub use precision::{Kernels, Precision};
+pub use reading::LongText;
+pub use stats::{BATCH_ROWS, EmbedderStats, MemoStats};
 pub use store::{InstalledModel, ModelStore, Verified};
 pub use tokenize::{TextTokenizer, Tokens};

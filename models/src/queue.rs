@@ -1,36 +1,100 @@
-//! The bounded line of texts that wait for a worker.
+//! The bounded queue of texts that wait for a worker, fair among askers.
 //!
-//! Whoever asks never waits to get in: a full queue says so at once. Whoever stopped listening is skipped.
+//! Whoever asks never waits to get in: a full queue says so at once. Whoever stopped listening is skipped. The limit is
+//! shared by all askers: when it is reached, a text of the asker who has most in line makes room for one who has fewer.
+//! Bulk work has lines and turns like everyone, but does not count towards the limit: it brings no more than keeps the
+//! workers busy, and waits for its answers.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use crate::asker::Asker;
+use crate::batch::BatchSize;
 use crate::embedder::Embedding;
 use crate::error::EmbedError;
-use crate::tokenize::{TextTokenizer, Tokens};
+use crate::lines::Lines;
+use crate::reading::Reading;
+use crate::tokenize::TextTokenizer;
 
-/// The fixed cost of a pass through the model, in tokens that could be computed in the same time: measured with the
-/// default model on one core, a pass takes 7 ms and another 0.45 ms for each token.
-const FIXED_COST_TOKENS: usize = 16;
+/// Whose line a text is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// Somebody who asks text by text.
+    Asker(Asker),
+    /// One of the bulks under way, by number.
+    Bulk(u64),
+}
 
-/// What a caller waits for.
-pub(crate) type Answer = oneshot::Sender<Result<Embedding, EmbedError>>;
+impl Who {
+    fn counts(self) -> bool {
+        matches!(self, Who::Asker(_))
+    }
+}
+
+/// Where a vector goes.
+pub(crate) enum Answer {
+    /// To a caller who may have gone.
+    Caller(oneshot::Sender<Result<Embedding, EmbedError>>),
+    /// To a bulk, as the text of this number; nobody wants it once the bulk is over.
+    Bulk { number: usize, sender: mpsc::Sender<(usize, Result<Embedding, EmbedError>)>, over: Arc<AtomicBool> },
+}
+
+impl Answer {
+    /// Whether nobody waits for it any more.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        match self {
+            Answer::Caller(sender) => sender.is_closed(),
+            Answer::Bulk { over, .. } => over.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Answers. Who has gone needs no answer.
+    pub(crate) fn send(self, result: Result<Embedding, EmbedError>) {
+        match self {
+            Answer::Caller(sender) => drop(sender.send(result)),
+            Answer::Bulk { number, sender, .. } => drop(sender.send((number, result))),
+        }
+    }
+}
 
 /// One waiting text.
 struct Waiting {
-    text: String,
-    /// Set once a worker has looked at the text and found no room for it in its batch.
-    tokens: Option<Tokens>,
+    work: Work,
     answer: Answer,
 }
 
-/// A text taken from the queue, ready for the model.
+/// How far a text has come.
+enum Work {
+    /// Not read yet.
+    Text(String),
+    /// Read, and some of its windows perhaps embedded.
+    Read(Progress),
+}
+
+/// A text that was read, and what its windows gave so far.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Its ids.
+    pub reading: Reading,
+    /// Rows whose vectors are in `sum`.
+    pub done: usize,
+    /// The weighted sum of the vectors of those rows.
+    pub sum: Vec<f32>,
+}
+
+/// A text that was taken for a batch.
 pub(crate) struct Job {
-    /// The text's ids.
-    pub tokens: Tokens,
+    /// Whose it is.
+    pub who: Who,
+    /// Its ids, and how far it is.
+    pub progress: Progress,
+    /// How many rows of it, from `progress.done` on, are in this batch.
+    pub rows: usize,
     /// Where its vector goes.
     pub answer: Answer,
 }
@@ -38,10 +102,12 @@ pub(crate) struct Job {
 /// How workers gather a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gather {
-    /// The largest batch in tokens, padding counted.
+    /// The largest batch in tokens as the model computes them.
     pub batch_tokens: usize,
     /// How long an unfilled batch waits for company.
     pub batch_wait: Duration,
+    /// Whether the model pads the rows of a batch to one length.
+    pub pads: bool,
 }
 
 /// The queue itself, shared by callers and workers.
@@ -52,98 +118,136 @@ pub(crate) struct Queue {
 }
 
 struct State {
-    waiting: VecDeque<Waiting>,
+    lines: Lines<Who, Waiting>,
+    /// Texts that count towards the limit.
+    counted: usize,
     closed: bool,
 }
 
 impl Queue {
     /// A queue of at most `limit` texts.
     pub(crate) fn new(limit: usize) -> Queue {
-        Queue { state: Mutex::new(State { waiting: VecDeque::new(), closed: false }), arrived: Condvar::new(), limit }
+        let state = State { lines: Lines::new(), counted: 0, closed: false };
+        Queue { state: Mutex::new(state), arrived: Condvar::new(), limit }
     }
 
-    /// Puts a text in line. Never waits.
+    /// Puts an asker's text in line. Never waits.
     ///
     /// # Errors
     /// [`EmbedError::Full`] or [`EmbedError::Closed`].
-    pub(crate) fn push(&self, text: String, answer: Answer) -> Result<(), EmbedError> {
+    pub(crate) fn push(&self, asker: Asker, text: String, answer: Answer) -> Result<(), EmbedError> {
+        let who = Who::Asker(asker);
         let mut state = self.state.lock();
         if state.closed {
             return Err(EmbedError::Closed);
         }
-        if state.waiting.len() >= self.limit {
-            state.waiting.retain(|waiting| !waiting.answer.is_closed());
+        let full = EmbedError::Full { limit: self.limit };
+        let yielding = match state.make_room(who, self.limit) {
+            Room::Free => None,
+            Room::Of(waiting) => Some(waiting),
+            Room::None => return Err(full),
+        };
+        state.counted += 1;
+        state.lines.push(who, Waiting { work: Work::Text(text), answer });
+        drop(state);
+        self.arrived.notify_one();
+        // Outside the lock: it wakes somebody.
+        if let Some(waiting) = yielding {
+            waiting.answer.send(Err(full));
         }
-        if state.waiting.len() >= self.limit {
-            return Err(EmbedError::Full { limit: self.limit });
+        Ok(())
+    }
+
+    /// Puts a text of a bulk in line, whatever the limit.
+    ///
+    /// # Errors
+    /// [`EmbedError::Closed`].
+    pub(crate) fn push_bulk(&self, bulk: u64, reading: Reading, answer: Answer) -> Result<(), EmbedError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(EmbedError::Closed);
         }
-        state.waiting.push_back(Waiting { text, tokens: None, answer });
+        let work = Work::Read(Progress { reading, ..Progress::default() });
+        state.lines.push(Who::Bulk(bulk), Waiting { work, answer });
         drop(state);
         self.arrived.notify_one();
         Ok(())
     }
 
-    /// Texts in line.
+    /// Texts in line that count towards the limit.
     pub(crate) fn len(&self) -> usize {
-        self.state.lock().waiting.len()
+        self.state.lock().counted
     }
 
-    /// Ends the queue: who waits is answered [`EmbedError::Closed`], workers get `None`.
+    /// Ends the queue: who waits is answered [`EmbedError::Closed`], workers get nothing more.
     pub(crate) fn close(&self) {
         let left = {
             let mut state = self.state.lock();
             state.closed = true;
-            std::mem::take(&mut state.waiting)
+            state.counted = 0;
+            state.lines.drain()
         };
         self.arrived.notify_all();
         for waiting in left {
-            // A caller who has gone needs no answer.
-            let _ = waiting.answer.send(Err(EmbedError::Closed));
+            waiting.answer.send(Err(EmbedError::Closed));
         }
     }
 
-    /// Waits for work and takes as much as fits one batch; `None` when the queue has ended.
-    pub(crate) fn next_batch(&self, tokenizer: &TextTokenizer, gather: Gather) -> Option<Vec<Job>> {
-        let mut jobs = vec![loop {
-            let waiting = self.pop(None)?;
-            if let Some(job) = ready(waiting, tokenizer) {
-                break job;
-            }
-        }];
-        let deadline = Instant::now() + gather.batch_wait;
-        let mut size = BatchSize::of(jobs[0].tokens.ids.len());
+    /// Waits for work and fills `jobs`, which is empty, with as much as fits one batch. `false` when the queue has ended.
+    ///
+    /// An asker's turn is one text, or of a long text as many windows as fit. The first text of a batch waits for the
+    /// whole of it, so a batch ends at its budget of tokens; and it ends at the first text that does not fit, which is
+    /// then the first of the next.
+    pub(crate) fn next_batch(&self, tokenizer: &TextTokenizer, gather: Gather, jobs: &mut Vec<Job>) -> bool {
+        let mut size = BatchSize::empty(gather.pads);
+        let mut deadline = None;
         while size.tokens() < gather.batch_tokens {
-            let Some(waiting) = self.pop(Some(deadline)) else {
+            let Some((who, waiting)) = self.take(deadline) else {
                 break;
             };
-            let Some(job) = ready(waiting, tokenizer) else {
+            deadline.get_or_insert_with(|| Instant::now() + gather.batch_wait);
+            let Some(mut job) = read(who, waiting, tokenizer) else {
+                // A text that could not be read is no batch: go on as if it had not been there.
+                deadline = deadline.filter(|_| !jobs.is_empty());
                 continue;
             };
-            let grown = size.with(job.tokens.ids.len());
-            if !grown.is_worthwhile(gather.batch_tokens) {
-                self.put_back(job);
+            job.rows = size.grow(job.progress.rest(), gather.batch_tokens);
+            if job.rows == 0 {
+                self.put_back(job, Turn::Kept);
                 break;
             }
-            size = grown;
+            let whole = job.progress.done + job.rows == job.progress.reading.rows.rows();
             jobs.push(job);
+            if !whole {
+                break;
+            }
         }
-        Some(jobs)
+        !jobs.is_empty()
+    }
+
+    /// Puts a text back of which windows are left; its asker's turn is over.
+    pub(crate) fn go_on(&self, job: Job) {
+        self.put_back(job, Turn::Over);
     }
 
     /// The next text that somebody still waits for. Without a deadline: waits for one, `None` at the queue's end.
     /// With a deadline: `None` when nothing came by then.
-    fn pop(&self, deadline: Option<Instant>) -> Option<Waiting> {
+    fn take(&self, deadline: Option<Instant>) -> Option<(Who, Waiting)> {
         let mut state = self.state.lock();
         loop {
-            while let Some(waiting) = state.waiting.pop_front() {
-                if !waiting.answer.is_closed() {
-                    return Some(waiting);
+            while let Some((who, waiting)) = state.lines.take() {
+                state.counted -= usize::from(who.counts());
+                if !waiting.answer.is_unwanted() {
+                    return Some((who, waiting));
                 }
+                state.lines.keep_turn(who);
             }
             if state.closed {
                 return None;
             }
             match deadline {
+                // No spinning before the sleep: a hand-over there and back takes 20 µs between questions that follow at
+                // once and some 130 µs after 2 ms of rest, and no spin short enough to spare the core bridges that.
                 None => self.arrived.wait(&mut state),
                 Some(deadline) => {
                     if Instant::now() >= deadline {
@@ -155,152 +259,87 @@ impl Queue {
         }
     }
 
-    /// Puts a text that did not fit back at the head of the line; it was already admitted, so the limit is not asked.
-    fn put_back(&self, job: Job) {
+    /// Puts a text back at the head of its line; it was already admitted, so the limit is not asked.
+    fn put_back(&self, job: Job, turn: Turn) {
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
-            let _ = job.answer.send(Err(EmbedError::Closed));
+            job.answer.send(Err(EmbedError::Closed));
             return;
         }
-        state.waiting.push_front(Waiting { text: String::new(), tokens: Some(job.tokens), answer: job.answer });
+        state.counted += usize::from(job.who.counts());
+        let waiting = Waiting { work: Work::Read(job.progress), answer: job.answer };
+        match turn {
+            Turn::Kept => state.lines.put_back(job.who, waiting),
+            Turn::Over => state.lines.go_on(job.who, waiting),
+        }
         drop(state);
         self.arrived.notify_one();
     }
 }
 
-/// Tokenizes a text; answers the caller itself when that fails.
-fn ready(waiting: Waiting, tokenizer: &TextTokenizer) -> Option<Job> {
-    let tokens = match waiting.tokens {
-        Some(tokens) => Ok(tokens),
-        None => crate::worker::guarded(|| tokenizer.tokenize(&waiting.text)),
+/// What becomes of the turn of a text that is put back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Kept,
+    Over,
+}
+
+/// Whether there is room for one text more.
+enum Room {
+    Free,
+    /// Where this one was, which has to go.
+    Of(Waiting),
+    None,
+}
+
+impl State {
+    /// Makes room for a text of `who`. Texts that nobody waits for go first; then the newest of whoever has most in
+    /// line, if that leaves them with no fewer than `who` has then.
+    fn make_room(&mut self, who: Who, limit: usize) -> Room {
+        if self.counted < limit {
+            return Room::Free;
+        }
+        self.lines.retain(|waiting| !waiting.answer.is_unwanted());
+        self.counted = self.lines.count(Who::counts);
+        if self.counted < limit {
+            return Room::Free;
+        }
+        let greediest = self.lines.greediest(Who::counts);
+        let greedy = greediest.filter(|&greediest| self.lines.held(greediest) > self.lines.held(who) + 1);
+        match greedy.and_then(|greedy| self.lines.take_newest(greedy)) {
+            Some(waiting) => {
+                self.counted -= 1;
+                Room::Of(waiting)
+            }
+            None => Room::None,
+        }
+    }
+}
+
+impl Progress {
+    /// The lengths of the rows that are not embedded yet, in tokens.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = usize> {
+        self.reading.rows.iter().skip(self.done).map(<[u32]>::len)
+    }
+}
+
+/// Reads a text, if it was not read yet; answers the caller itself when that fails.
+fn read(who: Who, waiting: Waiting, tokenizer: &TextTokenizer) -> Option<Job> {
+    let progress = match waiting.work {
+        Work::Read(progress) => Ok(progress),
+        Work::Text(text) => {
+            crate::worker::guarded(|| tokenizer.read(&text)).map(|reading| Progress { reading, ..Progress::default() })
+        }
     };
-    match tokens {
-        Ok(tokens) => Some(Job { tokens, answer: waiting.answer }),
+    match progress {
+        Ok(progress) => Some(Job { who, progress, rows: 0, answer: waiting.answer }),
         Err(error) => {
-            let _ = waiting.answer.send(Err(error));
+            waiting.answer.send(Err(error));
             None
         }
     }
 }
 
-/// The size of a batch as it grows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BatchSize {
-    rows: usize,
-    longest: usize,
-    real: usize,
-}
-
-impl BatchSize {
-    /// A batch of one text.
-    pub(crate) fn of(tokens: usize) -> BatchSize {
-        BatchSize { rows: 1, longest: tokens, real: tokens }
-    }
-
-    /// The batch with one more text.
-    pub(crate) fn with(self, tokens: usize) -> BatchSize {
-        BatchSize { rows: self.rows + 1, longest: self.longest.max(tokens), real: self.real + tokens }
-    }
-
-    /// Tokens that the model computes, padding counted.
-    pub(crate) fn tokens(self) -> usize {
-        self.rows * self.longest
-    }
-
-    /// Whether this batch is within the budget and cheaper than its texts one by one: each text that joins saves the
-    /// fixed cost of a pass, and costs its padding.
-    pub(crate) fn is_worthwhile(self, budget: usize) -> bool {
-        let padding = self.tokens() - self.real;
-        self.tokens() <= budget && padding <= (self.rows - 1) * FIXED_COST_TOKENS
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn push(queue: &Queue, text: &str) -> oneshot::Receiver<Result<Embedding, EmbedError>> {
-        let (answer, receiver) = oneshot::channel();
-        queue.push(text.to_owned(), answer).unwrap();
-        receiver
-    }
-
-    fn gather(batch_tokens: usize) -> Gather {
-        Gather { batch_tokens, batch_wait: Duration::ZERO }
-    }
-
-    #[test]
-    fn a_batch_stays_within_its_budget_and_keeps_the_order() {
-        let queue = Queue::new(100);
-        let tokenizer = TextTokenizer::features(512);
-        let _kept: Vec<_> = (0..10).map(|_| push(&queue, "one two")).collect();
-        let each = tokenizer.tokenize("one two").unwrap().ids.len();
-        let sizes: Vec<_> = (0..4).map(|_| queue.next_batch(&tokenizer, gather(each * 3)).unwrap().len()).collect();
-        assert_eq!(sizes, [3, 3, 3, 1]);
-    }
-
-    #[test]
-    fn a_long_text_is_not_batched_with_short_ones_and_loses_no_place() {
-        let queue = Queue::new(100);
-        let tokenizer = TextTokenizer::features(512);
-        let long = "many words ".repeat(30);
-        let _kept = [push(&queue, "a"), push(&queue, &long), push(&queue, "b")];
-        let first = queue.next_batch(&tokenizer, gather(100_000)).unwrap();
-        assert_eq!((first.len(), queue.len()), (1, 2));
-        let second = queue.next_batch(&tokenizer, gather(100_000)).unwrap();
-        assert!(second[0].tokens.ids.len() > 100);
-    }
-
-    #[test]
-    fn a_text_larger_than_the_budget_still_goes() {
-        let queue = Queue::new(100);
-        let tokenizer = TextTokenizer::features(512);
-        let _kept = push(&queue, "a text of several words");
-        assert_eq!(queue.next_batch(&tokenizer, gather(1)).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn who_has_gone_is_skipped_and_makes_room() {
-        let queue = Queue::new(2);
-        let tokenizer = TextTokenizer::features(512);
-        drop((push(&queue, "a"), push(&queue, "b")));
-        let _kept = push(&queue, "c");
-        assert_eq!(queue.len(), 1);
-        drop(push(&queue, "d"));
-        let full = push(&queue, "e");
-        let (answer, _receiver) = oneshot::channel();
-        assert_eq!(queue.push("f".into(), answer), Err(EmbedError::Full { limit: 2 }));
-        drop(full);
-        assert_eq!(queue.next_batch(&tokenizer, gather(1000)).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn an_unfilled_batch_waits_for_company_only_as_long_as_it_may() {
-        let queue = Queue::new(10);
-        let tokenizer = TextTokenizer::features(512);
-        let wait = Gather { batch_tokens: 1000, batch_wait: Duration::from_millis(500) };
-        let _first = push(&queue, "a");
-        std::thread::scope(|scope| {
-            let late = scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(20));
-                push(&queue, "b")
-            });
-            let begin = Instant::now();
-            assert_eq!(queue.next_batch(&tokenizer, wait).unwrap().len(), 2);
-            assert!(begin.elapsed() >= Duration::from_millis(500));
-            drop(late.join());
-        });
-    }
-
-    #[test]
-    fn closing_answers_who_waits_and_frees_the_workers() {
-        let queue = Queue::new(10);
-        let mut waiting = push(&queue, "a");
-        queue.close();
-        assert_eq!(waiting.try_recv().unwrap().unwrap_err(), EmbedError::Closed);
-        assert!(queue.next_batch(&TextTokenizer::features(8), gather(10)).is_none());
-        let (answer, _receiver) = oneshot::channel();
-        assert_eq!(queue.push("b".into(), answer), Err(EmbedError::Closed));
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStr
 
 use crate::error::{EmbedError, ModelError};
 use crate::fake;
+use crate::reading::Reading;
 
 /// Bytes of text read for each token that may be kept, at first and at most. Tokenizing costs about a microsecond a
 /// token, so a text of a megabyte is not read whole only to be cut to a few hundred tokens. English has 4–5 bytes a
@@ -25,15 +26,35 @@ pub struct Tokens {
 pub struct TextTokenizer {
     kind: Kind,
     max_tokens: usize,
-    /// Put before every text.
-    prefix: String,
-    /// Whether the model wants its markers around a text.
-    markers: bool,
+    /// How many parts of `max_tokens` each are read of a text; the rest is left out.
+    windows: usize,
 }
 
 enum Kind {
-    Learned(Box<Tokenizer>),
+    Learned { tokenizer: Box<Tokenizer>, markers: Markers },
     Features,
+}
+
+/// The ids that the model wants around every text.
+struct Markers {
+    before: Vec<u32>,
+    after: Vec<u32>,
+}
+
+impl Markers {
+    fn of(tokenizer: &Tokenizer) -> tokenizers::Result<Markers> {
+        // What is added shows around a text, whatever its own tokens are.
+        let probe = tokenizer.encode_fast("a", true)?;
+        let own = |&is_marker: &u32| is_marker == 0;
+        let mask = probe.get_special_tokens_mask();
+        let begin = mask.iter().position(own).unwrap_or(mask.len());
+        let end = mask.iter().rposition(own).map_or(begin, |last| last + 1);
+        Ok(Markers { before: probe.get_ids()[..begin].to_vec(), after: probe.get_ids()[end..].to_vec() })
+    }
+
+    fn len(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
 }
 
 impl TextTokenizer {
@@ -52,40 +73,72 @@ impl TextTokenizer {
         let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= vocabulary {
             return Err(bad(format!(
-                "has token id {largest}, but the model knows {vocabulary} tokens (vocab_size {vocabulary}); \
+                "has token id {largest}, but the model's config.json has vocab_size {vocabulary}; \
                  the files belong to different models"
             )));
         }
         // The file's own limits are of the place where it was made; ours come from the manifest.
         tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(Some(TruncationParams {
-                max_length: max_tokens,
-                strategy: TruncationStrategy::LongestFirst,
-                stride: 0,
-                direction: TruncationDirection::Right,
-            }))
-            .map_err(|error| bad(format!("cannot cut at {max_tokens} tokens: {error}")))?;
+        tokenizer.with_truncation(None).map_err(|error| bad(format!("cannot be read whole: {error}")))?;
+        let markers = Markers::of(&tokenizer).map_err(|error| bad(format!("cannot read a letter: {error}")))?;
+        if markers.len() >= max_tokens {
+            return Err(bad(format!("adds {} markers to a text of at most {max_tokens} tokens", markers.len())));
+        }
         // A caller who writes "[SEP]" means these five letters, not the model's marker.
         tokenizer.set_encode_special_tokens(true);
-        Ok(TextTokenizer { kind: Kind::Learned(Box::new(tokenizer)), max_tokens, prefix: String::new(), markers: true })
+        let kind = Kind::Learned { tokenizer: Box::new(tokenizer), markers };
+        Ok(TextTokenizer { kind, max_tokens, windows: 1 }.in_windows(1))
     }
 
     /// The tokenizer of [`crate::Embedder::fake`]: words and character trigrams, hashed.
     pub fn features(max_tokens: usize) -> TextTokenizer {
-        TextTokenizer { kind: Kind::Features, max_tokens, prefix: String::new(), markers: true }
+        TextTokenizer { kind: Kind::Features, max_tokens, windows: 1 }
     }
 
-    /// The same tokenizer with words before every text, such as `query: `. Their tokens count against the limit.
-    #[must_use]
-    pub fn with_prefix(self, prefix: &str) -> TextTokenizer {
-        TextTokenizer { prefix: prefix.to_owned(), ..self }
+    /// The same tokenizer with words before every text, such as `query: `. They are read in front of each window, as the
+    /// markers are, and their tokens count against the limit.
+    ///
+    /// # Errors
+    /// [`ModelError::Setting`] when they are refused, or leave no room for the text.
+    pub fn with_prefix(mut self, prefix: &str) -> Result<TextTokenizer, ModelError> {
+        let wrong = |problem: String| ModelError::Setting { setting: "prefix", problem };
+        if let Kind::Learned { tokenizer, markers } = &mut self.kind {
+            // Without the space at its end, which is not a token of its own: what follows begins a word anyway.
+            let encoding = tokenizer.encode_fast(prefix.trim_end(), false);
+            let encoding = encoding.map_err(|error| wrong(format!("`{prefix}` is refused: {error}")))?;
+            markers.before.extend_from_slice(encoding.get_ids());
+            if markers.len() >= self.max_tokens {
+                return Err(wrong(format!("`{prefix}` leaves no room in {} tokens", self.max_tokens)));
+            }
+        }
+        Ok(self)
     }
 
     /// The same tokenizer without markers around a text: for models that were trained without.
     #[must_use]
-    pub fn without_markers(self) -> TextTokenizer {
-        TextTokenizer { markers: false, ..self }
+    pub fn without_markers(mut self) -> TextTokenizer {
+        if let Kind::Learned { markers, .. } = &mut self.kind {
+            *markers = Markers { before: Vec::new(), after: Vec::new() };
+        }
+        self
+    }
+
+    /// The same tokenizer, for texts read in at most `windows` parts; 0 is taken as 1.
+    pub(crate) fn in_windows(mut self, windows: usize) -> TextTokenizer {
+        self.windows = windows.max(1);
+        if let Kind::Learned { tokenizer, .. } = &mut self.kind {
+            // Reading ends soon after the last token that is kept: after at least one more, so that it shows that
+            // something was left out. The markers are added here, not by the tokenizer, which would cut them in.
+            let truncation = TruncationParams {
+                max_length: self.max_tokens.saturating_mul(self.windows).saturating_add(1),
+                strategy: TruncationStrategy::LongestFirst,
+                stride: 0,
+                direction: TruncationDirection::Right,
+            };
+            // It refuses only an overlap larger than the window, and there is none.
+            let _ = tokenizer.with_truncation(Some(truncation));
+        }
+        self
     }
 
     /// The longest result in tokens.
@@ -93,45 +146,66 @@ impl TextTokenizer {
         self.max_tokens
     }
 
-    /// The part of a text that [`TextTokenizer::tokenize`] could ever look at, with a little more, so that it still
-    /// sees that something was cut.
+    /// The part of a text that could ever be looked at, with a little more, so that it is still seen that something was
+    /// cut.
     pub fn readable<'a>(&self, text: &'a str) -> &'a str {
-        let text = text.trim();
-        cut(text, self.max_tokens.saturating_mul(BYTES_PER_TOKEN[1]).saturating_add(64))
+        let most = self.max_tokens.saturating_mul(self.windows).saturating_mul(BYTES_PER_TOKEN[1]);
+        cut(text.trim(), most.saturating_add(64))
     }
 
-    /// The ids of a text.
+    /// The ids of a text's beginning.
     ///
     /// # Errors
     /// [`EmbedError::Tokenize`] when the tokenizer refuses the text.
     pub fn tokenize(&self, text: &str) -> Result<Tokens, EmbedError> {
-        let text = text.trim();
-        let mut tokens = Tokens { ids: Vec::new(), truncated: false };
-        for bytes_per_token in BYTES_PER_TOKEN {
-            let head = cut(text, self.max_tokens.saturating_mul(bytes_per_token));
-            tokens = match self.prefix.as_str() {
-                "" => self.ids(head)?,
-                prefix => self.ids(&format!("{prefix}{head}"))?,
-            };
-            let whole = head.len() == text.len();
-            if whole || tokens.truncated {
-                return Ok(tokens);
-            }
-        }
-        tokens.truncated = true;
-        Ok(tokens)
+        let reading = self.read_windows(text, 1)?;
+        Ok(Tokens { ids: reading.rows.row(0).to_vec(), truncated: reading.truncated })
     }
 
-    fn ids(&self, text: &str) -> Result<Tokens, EmbedError> {
-        match &self.kind {
-            Kind::Learned(tokenizer) => {
-                let encoding = tokenizer
-                    .encode_fast(text, self.markers)
-                    .map_err(|error| EmbedError::Tokenize(error.to_string()))?;
-                Ok(Tokens { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
+    /// The ids of a text, in as many windows as it needs and may have.
+    ///
+    /// # Errors
+    /// [`EmbedError::Tokenize`] when the tokenizer refuses the text.
+    pub(crate) fn read(&self, text: &str) -> Result<Reading, EmbedError> {
+        self.read_windows(text, self.windows)
+    }
+
+    fn read_windows(&self, text: &str, windows: usize) -> Result<Reading, EmbedError> {
+        let text = text.trim();
+        let mut reading = Reading::default();
+        for bytes_per_token in BYTES_PER_TOKEN {
+            let head = cut(text, self.max_tokens.saturating_mul(windows).saturating_mul(bytes_per_token));
+            reading = self.rows(head, windows)?;
+            let whole = head.len() == text.len();
+            if whole || reading.truncated {
+                return Ok(reading);
             }
-            Kind::Features => Ok(fake::features(text, self.max_tokens)),
         }
+        reading.truncated = true;
+        Ok(reading)
+    }
+
+    fn rows(&self, text: &str, windows: usize) -> Result<Reading, EmbedError> {
+        let mut reading = Reading::default();
+        match &self.kind {
+            Kind::Learned { tokenizer, markers } => {
+                let encoding =
+                    tokenizer.encode_fast(text, false).map_err(|error| EmbedError::Tokenize(error.to_string()))?;
+                let (ids, each) = (encoding.get_ids(), self.max_tokens - markers.len());
+                let mut push = |part: &[u32]| reading.rows.push(&[&markers.before, part, &markers.after].concat());
+                match ids.is_empty() {
+                    true => push(&[]),
+                    false => ids.chunks(each).take(windows).for_each(push),
+                }
+                (reading.markers, reading.truncated) = (markers.len(), ids.len() > each * windows);
+            }
+            Kind::Features => {
+                let (rows, truncated) = fake::windows(text, self.max_tokens, windows);
+                rows.iter().for_each(|row| reading.rows.push(row));
+                (reading.markers, reading.truncated) = (1, truncated);
+            }
+        }
+        Ok(reading)
     }
 }
 
@@ -170,6 +244,28 @@ mod tests {
         assert_eq!(tokens, tokenizer.tokenize(tokenizer.readable(&text)).unwrap());
         let padded = format!("{}short{}", " ".repeat(100_000), "\n".repeat(100_000));
         assert!(!tokenizer.tokenize(&padded).unwrap().truncated);
+    }
+
+    #[test]
+    fn windows_cover_the_text_up_to_their_number() {
+        let tokenizer = TextTokenizer::features(10).in_windows(3);
+        let words = |count: usize| (0..count).map(|n| format!("w{n} ")).collect::<String>();
+        let all = TextTokenizer::features(10_000).tokenize(&words(12)).unwrap().ids;
+        for count in 0..12 {
+            let text = words(count);
+            let whole = TextTokenizer::features(10_000).tokenize(&text).unwrap().ids;
+            let reading = tokenizer.read(&text).unwrap();
+            assert_eq!(reading.rows.rows(), whole.len().saturating_sub(1).div_ceil(9).clamp(1, 3), "{count}");
+            assert_eq!(reading.truncated, whole.len() - 1 > 27, "{count}");
+            let joined: Vec<u32> = reading.rows.iter().flat_map(|row| &row[reading.markers..]).copied().collect();
+            assert_eq!(joined, whole[1..whole.len().min(28)]);
+            assert_eq!(reading.rows.row(0)[0], all[0]);
+            assert_eq!(reading.rows.row(0), tokenizer.tokenize(&text).unwrap().ids);
+        }
+        let begin = std::time::Instant::now();
+        let reading = tokenizer.read(&"word ".repeat(300_000)).unwrap();
+        assert!(reading.truncated && reading.rows.tokens() == 30);
+        assert!(begin.elapsed() < std::time::Duration::from_secs(1));
     }
 
     #[test]

@@ -40,4 +40,11 @@ fn read_off(doors: &Doors) {
     metrics::set("askonce_index_vectors", stats.vectors as f64);
     metrics::set("askonce_index_scopes", stats.scopes as f64);
     metrics::set("askonce_index_bytes", stats.index_bytes as f64);
+    let Some(embedder) = stats.embedder else { return };
+    metrics::set("askonce_embedding_queued", embedder.queued as f64);
+    metrics::set("askonce_embedding_memo_bytes", embedder.memo.bytes as f64);
+    metrics::set("askonce_embedding_memo_entries", embedder.memo.entries as f64);
+    metrics::embedded(embedder.texts, embedder.truncated, embedder.tokens);
+    metrics::embedding_batches(&embedder.batches);
+    metrics::embedding_memo(embedder.memo.hits, embedder.memo.misses);
 }

@@ -3,6 +3,7 @@
 use super::Cache;
 use super::policy::Policy;
 use super::scope::Keys;
+use super::semantic::asker;
 use crate::types::answer::{Answer, Ending};
 use crate::types::caller::Tenant;
 use crate::types::entry::Entry;
@@ -123,7 +124,7 @@ impl Cache {
             let Some(question) = entry.question.as_deref() else {
                 return;
             };
-            match embedder.embed(question).await {
+            match embedder.embed(question, asker(&entry.tenant)).await {
                 Ok(embedding) if embedding.truncated => {}
                 Ok(embedding) => writer.index(entry, embedding.vector),
                 Err(error) => tracing::warn!(%error, entry = %entry.id, "not indexed: only its own words will find it"),

@@ -224,7 +224,7 @@ impl Cache {
         let (Some(semantic), Some(question), true) = (&self.semantic, question, policy.semantic && policy.read) else {
             return Meaning::none(MissReason::Absent);
         };
-        let Some(vector) = semantic.embed(question).await else {
+        let Some(vector) = semantic.embed(question, &ask.tenant).await else {
             return Meaning::none(MissReason::Unavailable);
         };
         let mut meaning = Meaning::none(MissReason::Absent);

@@ -35,6 +35,7 @@ use crate::types::clock::Clock;
 use crate::types::entry::Entry;
 use crate::types::ids::EntryId;
 use arc_swap::ArcSwap;
+use askonce_models::{Asker, EmbedderStats};
 use entries::Entries;
 use flight::Flights;
 use semantic::Semantic;
@@ -75,6 +76,8 @@ pub struct Stats {
     pub scopes: usize,
     /// Bytes of the index in memory, about.
     pub index_bytes: usize,
+    /// What the sentence model did; `None` without one.
+    pub embedder: Option<EmbedderStats>,
 }
 
 impl Cache {
@@ -135,6 +138,7 @@ impl Cache {
             vectors: index.as_ref().map_or(0, |stats| stats.live),
             scopes: index.as_ref().map_or(0, |stats| stats.scopes),
             index_bytes: index.as_ref().map_or(0, |stats| stats.bytes as usize),
+            embedder: self.semantic.as_ref().map(|semantic| semantic.embedder().stats()),
         }
     }
 
@@ -169,7 +173,7 @@ impl Cache {
         let mut took = Vec::with_capacity(texts.len());
         for text in texts {
             let started = Instant::now();
-            if semantic.embedder().embed(text).await.is_ok() {
+            if semantic.embedder().embed(text, Asker::default()).await.is_ok() {
                 took.push(started.elapsed());
             }
         }

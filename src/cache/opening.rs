@@ -1,7 +1,7 @@
 //! Opening: a cache built from its settings, its model and what the last run left on disk.
 
 use super::entries::Entries;
-use super::semantic::{Semantic, scope_key};
+use super::semantic::{Semantic, asker, scope_key};
 use super::writer::{Targets, Writer};
 use super::{Cache, flight::Flights};
 use crate::config;
@@ -131,7 +131,7 @@ impl Cache {
                 let Some(question) = entry.question.as_deref() else {
                     continue;
                 };
-                match embedder.embed(question).await {
+                match embedder.embed(question, asker(&entry.tenant)).await {
                     Ok(embedding) if !embedding.truncated => writer.index(entry, embedding.vector),
                     Ok(_) => {}
                     Err(error) => {

@@ -1,8 +1,9 @@
 //! The semantic tier's two steps: embed the question, search its scope. A failure of either is just a miss.
 
+use crate::types::caller::Tenant;
 use crate::types::ids::Digest;
 use askonce_index::{Index, Neighbor, ScopeKey};
-use askonce_models::{EmbedError, Embedder};
+use askonce_models::{Asker, EmbedError, Embedder};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,13 +47,13 @@ impl Semantic {
     }
 
     /// The question's vector, or `None` when the model cannot say within the deadline.
-    pub(super) async fn embed(&self, question: &str) -> Option<Vector> {
+    pub(super) async fn embed(&self, question: &str, tenant: &Tenant) -> Option<Vector> {
         let started = Instant::now();
         if let Some(vector) = self.preloaded.read().get(question) {
             return Some(vector.clone());
         }
         let deadline = Duration::from_micros(self.deadline_us.load(Ordering::Relaxed));
-        match tokio::time::timeout(deadline, self.embedder.embed(question)).await {
+        match tokio::time::timeout(deadline, self.embedder.embed(question, asker(tenant))).await {
             Ok(Ok(embedding)) => {
                 Some(Vector { values: embedding.vector, embed: started.elapsed(), truncated: embedding.truncated })
             }
@@ -91,6 +92,11 @@ impl Semantic {
             }
         }
     }
+}
+
+/// Whose turn it is at the embedder: the tenant's, however many questions, scopes and keys it has.
+pub(super) fn asker(tenant: &Tenant) -> Asker {
+    Asker::new(tenant.tag())
 }
 
 fn micros(time: Duration) -> u64 {

@@ -138,6 +138,10 @@ fn floors(report: &BenchReport, engines: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
 
+    fn default_model() -> &'static ModelManifest {
+        named(DEFAULT_MODEL).unwrap()
+    }
+
     fn row(precision: &str, engine: &str, texts: usize, tokens: usize, floor_us: Option<f64>) -> BenchRow {
         BenchRow {
             engine: engine.into(),
@@ -182,9 +186,10 @@ mod tests {
             args: ModelBenchArgs,
         }
         let parse = |words: &[&str]| Line::try_parse_from([&["bench"], words].concat()).map(|line| line.args);
-        let wrong = options(&parse(&["--seconds=-1"]).unwrap()).unwrap_err();
+        let wrong = options(&parse(&["--seconds=-1"]).unwrap(), default_model()).unwrap_err();
         assert!(wrong.contains("--seconds is -1; expected"), "{wrong}");
-        let some = options(&parse(&["--precision", "bf16,int8", "--all", "--seconds", "2"]).unwrap()).unwrap();
+        let some = options(&parse(&["--precision", "bf16,int8", "--all", "--seconds", "2"]).unwrap(), default_model())
+            .unwrap();
         assert_eq!((some.precisions.len(), some.kernels.len(), some.time), (2, 5, Duration::from_secs(2)));
         assert!(parse(&["--kernels", "avx2", "--all"]).is_err() && parse(&["--kernels", "sse9"]).is_err());
     }

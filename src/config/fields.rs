@@ -75,6 +75,11 @@ impl<'a> Item<'a> {
         Ok(entries.iter().map(item).collect())
     }
 
+    /// Whether it is a list.
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_))
+    }
+
     /// A list.
     pub fn list(&self) -> Result<Vec<Item<'a>>, ConfigError> {
         let Value::List(nodes) = &self.node.value else {

@@ -147,6 +147,57 @@ words! {
     }
 }
 
+words! {
+    /// The arithmetic of the sentence model.
+    Precision, "precision" {
+        /// 32-bit floats.
+        F32 = "f32",
+        /// bfloat16 with sums in 32-bit floats.
+        Bf16 = "bf16",
+        /// 8-bit integers where that does little harm.
+        Int8 = "int8",
+    }
+}
+
+words! {
+    /// The instructions that the sentence model runs on.
+    Kernels, "word for `kernels`" {
+        /// The fastest that the processor has.
+        Auto = "auto",
+        /// x86-64 with AMX.
+        Amx = "amx",
+        /// x86-64 with AVX-512.
+        Avx512 = "avx512",
+        /// x86-64 with AVX2.
+        Avx2 = "avx2",
+        /// AArch64 with NEON.
+        Neon = "neon",
+        /// Any processor.
+        Portable = "portable",
+    }
+}
+
+words! {
+    /// What becomes of a text that is longer than the sentence model reads at once.
+    LongText, "word for `long_text`" {
+        /// Only its beginning is read, and it is not compared by meaning.
+        Truncate = "truncate",
+        /// It is read in windows, whose vectors are averaged.
+        Mean = "mean",
+    }
+}
+
+/// Which cores the threads that embed are bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// None.
+    Off,
+    /// One each, of those that the process may use.
+    Each,
+    /// These, by number.
+    Cores(Vec<usize>),
+}
+
 /// What the sentence model runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Device {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::types::secret::Secret;
 
-pub use super::kinds::{Device, LogFormat, LogLevel, OnHangUp, ProviderKind};
+pub use super::kinds::{Device, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind};
 pub use crate::types::money::Price;
 
 /// Everything that the process needs to know to start.
@@ -167,14 +167,26 @@ pub struct Embedding {
     pub model_dir: Option<PathBuf>,
     /// What it runs on.
     pub device: Device,
+    /// Its arithmetic. Vectors of different ones are never compared.
+    pub precision: Option<Precision>,
+    /// The instructions it runs on.
+    pub kernels: Kernels,
     /// Threads that embed. At least 1.
     pub threads: usize,
-    /// The most tokens in one batch, padding included.
+    /// The cores they are bound to.
+    pub pin: Pin,
+    /// The most tokens in one batch, as the model computes them.
     pub batch_tokens: usize,
     /// How long a batch that is not full waits for company. Zero: not at all.
     pub batch_wait: Duration,
     /// How many texts may wait for a batch. Beyond it a lookup goes without the semantic tier.
     pub queue: usize,
+    /// What becomes of a text that is longer than the model reads at once.
+    pub long_text: LongText,
+    /// How many windows of a long text are read at most.
+    pub max_windows: usize,
+    /// Bytes of texts and vectors that are remembered. Zero: none.
+    pub memo_bytes: usize,
     /// How long one text may wait and be embedded. Beyond it the lookup goes without the semantic tier.
     pub deadline: Duration,
 }

@@ -22,10 +22,16 @@ impl Resolved {
             "embedding.model": embedding.model,
             "embedding.model_dir": embedding.model_dir,
             "embedding.device": embedding.device,
+            "embedding.precision": embedding.precision,
+            "embedding.kernels": embedding.kernels,
             "embedding.threads": embedding.threads,
+            "embedding.pin": embedding.pin,
             "embedding.batch_tokens": embedding.batch_tokens,
             "embedding.batch_wait_us": embedding.batch_wait,
             "embedding.queue": embedding.queue,
+            "embedding.long_text": embedding.long_text,
+            "embedding.max_windows": embedding.max_windows,
+            "embedding.memo_bytes": embedding.memo_bytes,
             "cache.sync.interval_ms": cache.sync.interval,
         };
         differing.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::resolved::{Auth, Cache, Embedding, Limits, Log, Model, Provider, ProviderKind, Resolved, Retry};
+use super::resolved::{Auth, Cache, Embedding, Limits, Log, Model, Pin, Provider, ProviderKind, Resolved, Retry};
 use super::size;
 
 /// What stands in place of a secret.
@@ -109,11 +109,27 @@ fn embedding(yaml: &mut Yaml, embedding: &Embedding) {
         yaml.line("model_dir", &path(folder));
     }
     yaml.line("device", &text(&embedding.device.to_string()));
+    if let Some(precision) = embedding.precision {
+        yaml.line("precision", &text(precision.as_str()));
+    }
+    yaml.line("kernels", &text(embedding.kernels.as_str()));
     yaml.line("threads", &embedding.threads.to_string());
+    yaml.line("pin", &pin(&embedding.pin));
     yaml.line("batch_tokens", &embedding.batch_tokens.to_string());
     yaml.line("batch_wait_us", &embedding.batch_wait.as_micros().to_string());
     yaml.line("queue", &embedding.queue.to_string());
+    yaml.line("long_text", embedding.long_text.as_str());
+    yaml.line("max_windows", &embedding.max_windows.to_string());
+    yaml.line("memo_bytes", &size::format(embedding.memo_bytes as u64));
     yaml.millis("deadline_ms", embedding.deadline);
+}
+
+fn pin(pin: &Pin) -> String {
+    match pin {
+        Pin::Off => "false".to_owned(),
+        Pin::Each => "true".to_owned(),
+        Pin::Cores(cores) => format!("[{}]", cores.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn cache(yaml: &mut Yaml, cache: &Cache) {

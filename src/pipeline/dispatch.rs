@@ -8,6 +8,7 @@ use crate::providers::{Call, Provider, Reply};
 use crate::routing::{Next, Plan, Target, Tried, next};
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
+use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::request::Request;
 use crate::types::secret::Secret;
@@ -45,6 +46,7 @@ pub(super) enum UpstreamBody {
 /// What goes to every target.
 pub(super) struct Outbound {
     pub(super) request: Arc<Request>,
+    pub(super) tenant: Tenant,
     pub(super) bearer: Option<Secret>,
     pub(super) headers: Vec<(http::HeaderName, http::HeaderValue)>,
 }
@@ -124,6 +126,7 @@ async fn attempt(
         body: request.body_for(&target.model),
         stream: request.stream,
         include_usage: request.include_usage,
+        tenant: outbound.tenant.clone(),
         bearer: outbound.bearer.clone(),
         headers: outbound.headers.clone(),
     };

@@ -57,6 +57,7 @@ impl Fetch {
             plan: decoded.plan.clone(),
             outbound: Outbound {
                 request: decoded.request.clone(),
+                tenant: inbound.caller.tenant.clone(),
                 bearer: inbound.caller.bearer.clone(),
                 headers: inbound.headers.clone(),
             },

@@ -38,7 +38,7 @@ impl Local {
         let texts = texts(&json)?;
         let base64 = self.options(&json)?;
         drop(json);
-        let vectors = self.embed.embed(texts).await?;
+        let vectors = self.embed.embed(texts, &call.tenant).await?;
         let truncated = vectors.iter().filter(|vector| vector.truncated).count();
         let headers = match truncated {
             0 => Vec::new(),

@@ -16,6 +16,7 @@ mod registry;
 
 pub use registry::Registry;
 
+use crate::types::caller::Tenant;
 use crate::types::error::Error;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
@@ -35,6 +36,8 @@ pub struct Call {
     pub stream: bool,
     /// The caller wants usage in the stream.
     pub include_usage: bool,
+    /// Whose request it is.
+    pub tenant: Tenant,
     /// The caller's own bearer token, for a provider that the gateway has no key for.
     pub bearer: Option<Secret>,
     /// Caller headers that are passed on.

@@ -28,6 +28,11 @@ const STORED: &str = "askonce_cache_stored_total";
 const SAVED: &str = "askonce_cache_saved_usd";
 const SAVED_TOKENS: &str = "askonce_cache_saved_tokens_total";
 const FLIGHT_WAITS: &str = "askonce_cache_flight_waits_total";
+const EMBEDDED_TEXTS: &str = "askonce_embedding_texts_total";
+const EMBEDDED_TRUNCATED: &str = "askonce_embedding_truncated_total";
+const EMBEDDED_TOKENS: &str = "askonce_embedding_tokens_total";
+const EMBEDDING_BATCHES: &str = "askonce_embedding_batches_total";
+const EMBEDDING_MEMO: &str = "askonce_embedding_memo_total";
 const UPSTREAM_ATTEMPTS: &str = "askonce_upstream_attempts_total";
 const RELOADS: &str = "askonce_config_reloads_total";
 
@@ -109,6 +114,17 @@ fn describe() {
     describe_gauge!("askonce_index_vectors", "Vectors in the index.");
     describe_gauge!("askonce_index_scopes", "Scopes that hold vectors.");
     describe_gauge!("askonce_index_bytes", Unit::Bytes, "Bytes of the index in memory, about.");
+    describe_counter!(
+        EMBEDDED_TEXTS,
+        "Texts that the sentence model gave a vector; what the memo knew is not counted."
+    );
+    describe_counter!(EMBEDDED_TRUNCATED, "Of those, texts whose end was left out.");
+    describe_counter!(EMBEDDED_TOKENS, "Tokens that the sentence model computed, without padding.");
+    describe_counter!(EMBEDDING_BATCHES, "Passes of the sentence model, by how many rows went together.");
+    describe_counter!(EMBEDDING_MEMO, "Texts looked up in the embedder's memo, by outcome.");
+    describe_gauge!("askonce_embedding_queued", "Texts that wait to be embedded.");
+    describe_gauge!("askonce_embedding_memo_entries", "Texts whose vectors are remembered.");
+    describe_gauge!("askonce_embedding_memo_bytes", Unit::Bytes, "Bytes that they are charged with.");
     describe_gauge!("askonce_requests_in_flight", "Requests being served now.");
 }
 
@@ -248,6 +264,27 @@ pub fn flight_wait(end: &'static str) {
 /// The configuration was read again.
 pub fn reloaded(ok: bool) {
     counter!(RELOADS, "outcome" => if ok { "ok" } else { "refused" }).increment(1);
+}
+
+/// What the sentence model has done since the start.
+pub fn embedded(texts: u64, truncated: u64, tokens: u64) {
+    counter!(EMBEDDED_TEXTS).absolute(texts);
+    counter!(EMBEDDED_TRUNCATED).absolute(truncated);
+    counter!(EMBEDDED_TOKENS).absolute(tokens);
+}
+
+/// Passes of the sentence model since the start, by their rows.
+pub fn embedding_batches(batches: &[u64; 7]) {
+    const ROWS: [&str; 7] = ["1", "2", "3-4", "5-8", "9-16", "17-32", "33+"];
+    for (rows, count) in ROWS.into_iter().zip(batches) {
+        counter!(EMBEDDING_BATCHES, "rows" => rows).absolute(*count);
+    }
+}
+
+/// Texts that the embedder's memo knew since the start, and those it did not.
+pub fn embedding_memo(hits: u64, misses: u64) {
+    counter!(EMBEDDING_MEMO, "outcome" => "hit").absolute(hits);
+    counter!(EMBEDDING_MEMO, "outcome" => "miss").absolute(misses);
 }
 
 /// Requests being served now.

@@ -15,6 +15,12 @@ impl Tenant {
         Tenant(format!("{CONFIGURED}{name}"))
     }
 
+    /// A number that stands for it where it need not be told from all others for certain: for turns in a queue.
+    pub fn tag(&self) -> u64 {
+        let digest = blake3::derive_key("askonce 2026 tenant tag v1", self.0.as_bytes());
+        u64::from_le_bytes(std::array::from_fn(|at| digest[at]))
+    }
+
     /// The name in the configuration; for others what stands for them.
     pub fn name(&self) -> &str {
         self.0.strip_prefix(CONFIGURED).unwrap_or(&self.0)

@@ -1,5 +1,6 @@
 //! `Embed`: texts → vectors, for who must not know the sentence model itself.
 
+use super::caller::Tenant;
 use super::error::Error;
 use futures_util::future::BoxFuture;
 
@@ -22,6 +23,6 @@ pub trait Embed: Send + Sync {
     /// Components of a vector.
     fn width(&self) -> usize;
 
-    /// Embeds `texts`, in order.
-    fn embed(&self, texts: Vec<String>) -> BoxFuture<'_, Result<Vec<Embedded>, Error>>;
+    /// Embeds `texts`, in order. Tenants have turns.
+    fn embed(&self, texts: Vec<String>, tenant: &Tenant) -> BoxFuture<'_, Result<Vec<Embedded>, Error>>;
 }

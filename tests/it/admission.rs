@@ -1,7 +1,7 @@
 //! Only complete answers are kept, and tool calls are never shared by meaning.
 
 use crate::support::script::{event, piece, reply, stream_end, stream_head, words};
-use crate::support::{Given, Upstream, ask, script, streamed, with};
+use crate::support::{Given, Upstream, ask, script, streamed, until, with};
 use serde_json::{Value, json};
 
 /// A provider that answers everything with one choice, plain or streamed.
@@ -158,4 +158,26 @@ async fn everything_an_answer_carries_is_kept() {
         assert!(of.iter().any(|choice| choice["logprobs"]["content"][0]["token"] == "a"));
     }
     assert!(chunks.iter().all(|chunk| chunk["service_tier"] == "flex"));
+}
+
+#[tokio::test]
+async fn a_question_is_embedded_once() {
+    let upstream = Upstream::counting().await;
+    let gateway = Given::one(&upstream, "cache: {semantic: {threshold: 0.6}}").semantic().start().await;
+    // What the memo was asked: every text that anybody wanted a vector of.
+    let asked = || {
+        let memo = gateway.app.doors.pipeline.cache().stats().embedder.unwrap().memo;
+        (memo.misses, memo.hits)
+    };
+    gateway.chat(&ask("How do I reset my password?")).await;
+    until("its vector is in the index", || async { gateway.held().await["vectors"] == 1 }).await;
+    assert_eq!(asked(), (1, 0), "looked up and stored with one vector");
+    gateway.chat(&ask("How do I reset my password?")).await;
+    assert_eq!(asked(), (1, 0), "the exact tier needs none");
+    assert_eq!(gateway.chat(&ask("How can I reset my password?")).await.cache(), "hit/semantic");
+    assert_eq!(asked(), (2, 0));
+    // Where nothing is looked up, the answer's question is embedded when it is stored: here, from memory.
+    gateway.chat_with(&ask("How do I reset my password?"), &[("cache-control", "no-cache")]).await;
+    until("it is embedded", || async { asked() == (2, 1) }).await;
+    assert_eq!(gateway.app.doors.pipeline.cache().stats().embedder.unwrap().texts, 2);
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{Gateway, Given, Upstream, ask, script, streamed, until};
 use askonce::types::clock::Clock;
+use askonce_models::{Backend, EmbedError, Embedder, EmbedderSettings, EmbedderSpec, TextTokenizer, TokenBatch};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,56 @@ async fn a_corrupt_index_is_built_again() {
     let again = given.clone().dir(left.path()).start().await;
     until("the entries are embedded again", || async { again.held().await["vectors"] == 3 }).await;
     remembers(&again).await;
+    assert_eq!(upstream.calls(), 3);
+}
+
+/// A model as wide as the usual one, whose vectors are others.
+struct Coarse;
+
+impl Backend for Coarse {
+    fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
+        for ids in batch.iter() {
+            let mut vector = [0.0f32; 384];
+            ids.iter().for_each(|id| vector[*id as usize % 384] += 1.0);
+            let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+            vectors.extend(vector.map(|value| value / norm));
+        }
+        Ok(())
+    }
+
+    fn width(&self) -> usize {
+        384
+    }
+
+    fn engine(&self) -> &'static str {
+        "coarse"
+    }
+}
+
+#[tokio::test]
+async fn another_precision_has_an_index_of_its_own() {
+    let upstream = Upstream::counting().await;
+    let usual = Given::one(&upstream, NEAR).semantic();
+    let spec = EmbedderSpec { variant: "fake-384/int8".to_owned(), ..Embedder::fake(384).spec().clone() };
+    let settings = EmbedderSettings::default();
+    let other = Embedder::with_backend(TextTokenizer::features(4096), Box::new(Coarse), spec, &settings).unwrap();
+    let other = usual.clone().embedder(other);
+    let mut gateway = usual.start().await;
+    fill(&gateway).await;
+    gateway.app.doors.pipeline.cache().flush().await;
+    let mut folders = Vec::new();
+    // There and back: what one model made is never searched with a vector of the other.
+    for given in [&other, &usual] {
+        let left = gateway.crashed();
+        gateway = given.clone().dir(left.path()).start().await;
+        let opened = &gateway.app.opened;
+        assert_eq!((opened.entries, opened.unindexed), (3, 3), "{opened:?}");
+        assert!(opened.notes.iter().any(|note| note.contains("fake-384/")), "{opened:?}");
+        until("the questions are embedded again", || async { gateway.held().await["vectors"] == 3 }).await;
+        remembers(&gateway).await;
+        gateway.app.doors.pipeline.cache().flush().await;
+        folders.push(left);
+    }
     assert_eq!(upstream.calls(), 3);
 }
 

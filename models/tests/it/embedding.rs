@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use askonce_models::{Backend, EmbedError, Embedder, EmbedderSettings, Embedding, TextTokenizer, TokenBatch};
+use askonce_models::{
+    Affinity, Asker, Backend, EmbedError, Embedder, EmbedderSettings, Embedding, LongText, TextTokenizer, TokenBatch,
+};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -47,7 +49,7 @@ fn a_batch_equals_its_singles() {
     let (_dir, embedder) = load(&EmbedderSettings::default());
     let batch = embedder.embed_batch(&TEXTS, &|_| {}).unwrap();
     for (text, in_batch) in TEXTS.iter().zip(&batch) {
-        let single = block_on(embedder.embed(text)).unwrap();
+        let single = block_on(embedder.embed(text, Asker::default())).unwrap();
         assert_unit(&single);
         assert_eq!((single.tokens, single.truncated), (in_batch.tokens, in_batch.truncated));
         for (a, b) in single.vector.iter().zip(in_batch.vector.iter()) {
@@ -67,7 +69,7 @@ fn concurrent_texts_get_their_own_vectors() {
         let tasks: Vec<_> = (0..200)
             .map(|number| {
                 let embedder = embedder.clone();
-                tokio::spawn(async move { embedder.embed(TEXTS[number % TEXTS.len()]).await })
+                tokio::spawn(async move { embedder.embed(TEXTS[number % TEXTS.len()], Asker::default()).await })
             })
             .collect();
         for (number, task) in tasks.into_iter().enumerate() {
@@ -83,7 +85,10 @@ fn the_same_text_has_the_same_vector_in_another_process_life() {
     let (_dir, one) = load(&EmbedderSettings::default());
     let (_dir, other) = load(&EmbedderSettings::default());
     for text in TEXTS {
-        assert_eq!(block_on(one.embed(text)).unwrap(), block_on(other.embed(text)).unwrap());
+        assert_eq!(
+            block_on(one.embed(text, Asker::default())).unwrap(),
+            block_on(other.embed(text, Asker::default())).unwrap()
+        );
     }
     assert_eq!(one.spec(), other.spec());
     assert_eq!(one.spec().variant, "tiny@0123456/bf16");
@@ -94,14 +99,14 @@ fn a_megabyte_is_cut_and_said_to_be_without_being_read() {
     let (_dir, embedder) = load(&EmbedderSettings::default());
     for text in ["what is ".repeat(125_000), "x".repeat(1_000_000), "é".repeat(500_000)] {
         let begin = Instant::now();
-        let embedding = block_on(embedder.embed(&text)).unwrap();
+        let embedding = block_on(embedder.embed(&text, Asker::default())).unwrap();
         assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
         assert_unit(&embedding);
         assert!(embedding.truncated && embedding.tokens <= 48);
         assert_eq!(embedder.embed_batch(&[&text], &|_| {}).unwrap()[0].tokens, embedding.tokens);
     }
     let padded = format!("what is{}", " ".repeat(1_000_000));
-    let embedding = block_on(embedder.embed(&padded)).unwrap();
+    let embedding = block_on(embedder.embed(&padded, Asker::default())).unwrap();
     assert_eq!((embedding.tokens, embedding.truncated), (4, false));
 }
 
@@ -109,7 +114,7 @@ fn a_megabyte_is_cut_and_said_to_be_without_being_read() {
 fn max_tokens_can_be_lowered_and_is_part_of_the_identity() {
     let settings = EmbedderSettings { max_tokens: Some(8), ..EmbedderSettings::default() };
     let (_dir, embedder) = load(&settings);
-    let embedding = block_on(embedder.embed("a b c d e f g h i j")).unwrap();
+    let embedding = block_on(embedder.embed("a b c d e f g h i j", Asker::default())).unwrap();
     assert_eq!((embedding.tokens, embedding.truncated), (8, true));
     assert_eq!(embedder.spec().variant, "tiny@0123456/bf16/8t");
 }
@@ -117,7 +122,7 @@ fn max_tokens_can_be_lowered_and_is_part_of_the_identity() {
 #[test]
 fn markers_in_a_text_are_text() {
     let (_dir, embedder) = load(&EmbedderSettings::default());
-    let marked = block_on(embedder.embed("what [SEP] is")).unwrap();
+    let marked = block_on(embedder.embed("what [SEP] is", Asker::default())).unwrap();
     // Read as a marker it would be one token; as text it is a bracket, three letters and a bracket.
     assert_eq!(marked.tokens, 2 + 2 + 5);
 }
@@ -146,7 +151,7 @@ proptest! {
     fn any_text_has_a_unit_vector(text in any::<String>()) {
         static EMBEDDER: std::sync::LazyLock<(TempDir, Embedder)> =
             std::sync::LazyLock::new(|| load(&EmbedderSettings::default()));
-        let embedding = block_on(EMBEDDER.1.embed(&text)).unwrap();
+        let embedding = block_on(EMBEDDER.1.embed(&text, Asker::default())).unwrap();
         prop_assert!((cosine(&embedding, &embedding) - 1.0).abs() < 1e-5);
         prop_assert!(embedding.vector.iter().all(|value| value.is_finite()));
     }
@@ -155,6 +160,7 @@ proptest! {
 /// A backend that waits at a gate, counts rows, and panics or fails on command.
 struct Odd {
     gate: Arc<Gate<()>>,
+    begun: Arc<AtomicUsize>,
     rows: Arc<AtomicUsize>,
 }
 
@@ -166,6 +172,7 @@ fn has_word(batch: &TokenBatch, row: usize, word: &str) -> bool {
 
 impl Backend for Odd {
     fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.blocking_lock();
         self.rows.fetch_add(batch.rows(), Ordering::SeqCst);
         let row = |row| {
@@ -196,25 +203,26 @@ impl Backend for Odd {
 struct Rig {
     embedder: Embedder,
     gate: Arc<Gate<()>>,
+    begun: Arc<AtomicUsize>,
     rows: Arc<AtomicUsize>,
 }
 
 fn odd(queue: usize) -> Rig {
     let (gate, rows) = (Arc::new(Gate::new(())), Arc::new(AtomicUsize::new(0)));
-    let backend = Odd { gate: Arc::clone(&gate), rows: Arc::clone(&rows) };
-    let settings = EmbedderSettings { queue, ..EmbedderSettings::default() };
+    let begun = Arc::new(AtomicUsize::new(0));
+    let backend = Odd { gate: Arc::clone(&gate), begun: Arc::clone(&begun), rows: Arc::clone(&rows) };
+    let settings = EmbedderSettings { queue, memo_bytes: 0, ..EmbedderSettings::default() };
     let spec = Embedder::fake(2).spec().clone();
     let tokenizer = TextTokenizer::features(100);
     let embedder = Embedder::with_backend(tokenizer, Box::new(backend), spec, &settings).unwrap();
-    Rig { embedder, gate, rows }
+    Rig { embedder, gate, begun, rows }
 }
 
-/// Starts a question and waits until the worker has taken it.
+/// Starts a question and waits until the worker is at it, its batch closed.
 async fn occupy(rig: &Rig) -> tokio::task::JoinHandle<Result<Embedding, EmbedError>> {
-    let embedder = rig.embedder.clone();
-    let task = tokio::spawn(async move { embedder.embed("first").await });
-    tokio::task::yield_now().await;
-    while rig.embedder.queued() > 0 {
+    let (embedder, before) = (rig.embedder.clone(), rig.begun.load(Ordering::SeqCst));
+    let task = tokio::spawn(async move { embedder.embed("first", Asker::default()).await });
+    while rig.begun.load(Ordering::SeqCst) == before {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     task
@@ -229,21 +237,21 @@ fn a_full_queue_says_so_at_once_and_who_has_gone_makes_room() {
         let waiting: Vec<_> = (0..2)
             .map(|_| {
                 let embedder = rig.embedder.clone();
-                tokio::spawn(async move { embedder.embed("next").await })
+                tokio::spawn(async move { embedder.embed("next", Asker::default()).await })
             })
             .collect();
         while rig.embedder.queued() < 2 {
             tokio::task::yield_now().await;
         }
         let begin = Instant::now();
-        assert_eq!(rig.embedder.embed("x").await, Err(EmbedError::Full { limit: 2 }));
+        assert_eq!(rig.embedder.embed("x", Asker::default()).await, Err(EmbedError::Full { limit: 2 }));
         assert!(begin.elapsed() < Duration::from_millis(100));
         for task in waiting {
             task.abort();
             assert!(task.await.unwrap_err().is_cancelled());
         }
         let embedder = rig.embedder.clone();
-        let late = tokio::spawn(async move { embedder.embed("late").await });
+        let late = tokio::spawn(async move { embedder.embed("late", Asker::default()).await });
         while rig.embedder.queued() != 1 {
             tokio::task::yield_now().await;
         }
@@ -261,14 +269,14 @@ fn a_bad_text_fails_alone_and_the_worker_lives_on() {
         ("failing", "no"),
         ("nan", "length is NaN"),
         ("zero", "length is 0"),
-        ("narrow", "width 2"),
+        ("narrow", "1 values for 1 rows of width 2"),
     ] {
         block_on(async {
             let closed = rig.gate.lock().await;
             let first = occupy(&rig).await;
             let texts = ["good one", bad, "good two"].map(|text| {
                 let embedder = rig.embedder.clone();
-                tokio::spawn(async move { embedder.embed(text).await })
+                tokio::spawn(async move { embedder.embed(text, Asker::default()).await })
             });
             while rig.embedder.queued() < 3 {
                 tokio::task::yield_now().await;
@@ -279,7 +287,7 @@ fn a_bad_text_fails_alone_and_the_worker_lives_on() {
             assert!(one.await.unwrap().is_ok() && two.await.unwrap().is_ok());
             let error = other.await.unwrap().unwrap_err().to_string();
             assert!(error.contains(word), "{bad}: {error}");
-            assert!(rig.embedder.embed("good").await.is_ok());
+            assert!(rig.embedder.embed("good", Asker::default()).await.is_ok());
         });
         let error = rig.embedder.embed_batch(&["good", bad], &|_| {}).unwrap_err();
         assert!(error.to_string().contains(word), "{bad}: {error}");
@@ -293,7 +301,7 @@ fn the_last_clone_takes_the_queue_with_it() {
     let closed = gate.blocking_lock();
     drop(rig.embedder.clone());
     block_on(async {
-        let mut asked = Box::pin(rig.embedder.embed("asked"));
+        let mut asked = Box::pin(rig.embedder.embed("asked", Asker::default()));
         assert!(tokio::time::timeout(Duration::from_millis(20), &mut asked).await.is_err());
     });
     drop(rig);
@@ -310,7 +318,146 @@ fn the_last_clone_takes_the_queue_with_it() {
 fn the_fake_embeds_through_the_same_queue() {
     let embedder = Embedder::fake(64);
     let [a, b, c] = ["How do I reset my password?", "how do i reset my password", "Roast a chicken"]
-        .map(|text| block_on(embedder.embed(text)).unwrap());
+        .map(|text| block_on(embedder.embed(text, Asker::default())).unwrap());
     assert!(cosine(&a, &b) > 0.999 && cosine(&a, &c) < 0.6);
     assert_eq!((a.vector.len(), embedder.spec().variant.as_str()), (64, "fake-64/f32"));
+}
+
+/// Long texts in windows, at most so many.
+fn mean(max_windows: usize) -> EmbedderSettings {
+    EmbedderSettings { long_text: LongText::Mean, max_windows, ..EmbedderSettings::default() }
+}
+
+#[test]
+fn a_long_text_can_be_the_mean_of_its_windows() {
+    let (_dir, cut) = load(&EmbedderSettings::default());
+    let (_dir, whole) = load(&mean(4));
+    assert_eq!(
+        (cut.spec().variant.as_str(), whole.spec().variant.as_str()),
+        ("tiny@0123456/bf16", "tiny@0123456/bf16/mean4")
+    );
+    let embed = |embedder: &Embedder, text: &str| block_on(embedder.embed(text, Asker::default())).unwrap();
+    for text in TEXTS {
+        assert_eq!(embed(&whole, text), embed(&cut, text), "a short text is the same either way");
+    }
+    // 46 tokens beside the two markers are one window.
+    let words: Vec<&str> = "what is the capital of france".split(' ').cycle().take(110).collect();
+    let parts = [&words[..46], &words[46..92], &words[92..]].map(|part| embed(&cut, &part.join(" ")));
+    let mixed = embed(&whole, &words.join(" "));
+    assert_unit(&mixed);
+    assert_eq!((mixed.tokens, mixed.windows, mixed.truncated), (110 + 3 * 2, 3, false));
+    let mut sum = [0.0f32; WIDTH];
+    for (part, tokens) in parts.iter().zip([46.0, 46.0, 18.0]) {
+        sum.iter_mut().zip(part.vector.iter()).for_each(|(total, value)| *total += tokens * value);
+    }
+    let norm = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
+    for (expected, got) in sum.iter().zip(mixed.vector.iter()) {
+        assert!((expected / norm - got).abs() < 1e-5);
+    }
+    let in_bulk = whole.embed_batch(&[&words.join(" "), "what"], &|_| {}).unwrap();
+    assert!(cosine(&in_bulk[0], &mixed) > 0.9999 && in_bulk[0].windows == 3 && in_bulk[1].windows == 1);
+    let endless = embed(&whole, &words.join(" ").repeat(4));
+    assert_eq!((endless.windows, endless.tokens, endless.truncated), (4, 4 * 48, true));
+}
+
+#[test]
+fn windows_of_any_text_come_to_a_unit_vector_in_bounded_time() {
+    let (_dir, embedder) = load(&mean(16));
+    for text in [
+        "what is ".repeat(125_000),
+        "x".repeat(1_000_000),
+        "é🦀\u{0}".repeat(100_000),
+        "東京 \u{200d}what\u{7}".repeat(50_000),
+        "\u{feff}".repeat(300_000),
+    ] {
+        let begin = Instant::now();
+        let embedding = block_on(embedder.embed(&text, Asker::default())).unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+        assert_unit(&embedding);
+        assert!(embedding.truncated && embedding.windows <= 16 && embedding.tokens <= 16 * 48, "{embedding:?}");
+    }
+}
+
+#[test]
+fn what_an_asker_asked_before_is_remembered_for_it_alone() {
+    let (_dir, embedder) = load(&EmbedderSettings::default());
+    let (one, two) = (Asker::new(1), Asker::new(2));
+    let first = block_on(embedder.embed("what is the capital", one)).unwrap();
+    assert_eq!(block_on(embedder.embed(" what is the capital\n", one)).unwrap(), first);
+    assert_eq!(embedder.stats().texts, 1);
+    assert_eq!(block_on(embedder.embed("what is the capital", two)).unwrap(), first);
+    let stats = embedder.stats();
+    assert_eq!((stats.texts, stats.tokens, stats.memo.hits, stats.memo.misses), (2, 12, 1, 2));
+    assert_eq!((stats.batches[0], stats.memo.entries, stats.truncated), (2, 2, 0));
+    let (_dir, forgetful) = load(&EmbedderSettings { memo_bytes: 0, ..EmbedderSettings::default() });
+    for _ in 0..2 {
+        block_on(forgetful.embed("what", one)).unwrap();
+    }
+    assert_eq!((forgetful.stats().texts, forgetful.stats().memo.bytes), (2, 0));
+}
+
+#[test]
+fn one_asker_with_many_texts_does_not_starve_another() {
+    let rig = odd(10_000);
+    block_on(async {
+        let closed = rig.gate.lock().await;
+        let first = occupy(&rig).await;
+        let many: Vec<_> = (0..5_000)
+            .map(|number| {
+                let embedder = rig.embedder.clone();
+                tokio::spawn(async move { embedder.embed(&format!("text {number}"), Asker::new(1)).await })
+            })
+            .collect();
+        while rig.embedder.queued() < 5_000 {
+            tokio::task::yield_now().await;
+        }
+        let embedder = rig.embedder.clone();
+        let lone = tokio::spawn(async move { embedder.embed("a single question", Asker::new(2)).await });
+        while rig.embedder.queued() < 5_001 {
+            tokio::task::yield_now().await;
+        }
+        let before = rig.rows.load(Ordering::SeqCst);
+        drop(closed);
+        assert!(lone.await.unwrap().is_ok());
+        // The batch that was under way, and the one it was in.
+        let served = rig.rows.load(Ordering::SeqCst) - before;
+        assert!(served < 200, "{served} rows were served before a lone question");
+        assert!(first.await.unwrap().is_ok());
+        for task in many {
+            assert!(task.await.unwrap().is_ok());
+        }
+    });
+}
+
+#[test]
+fn a_bulk_and_single_texts_share_the_workers() {
+    let settings = EmbedderSettings { batch_tokens: 64, ..EmbedderSettings::default() };
+    let (_dir, embedder) = load(&settings);
+    let texts: Vec<String> = (0..3_000).map(|number| format!("what is {}", "the ".repeat(number % 9))).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    std::thread::scope(|scope| {
+        let bulk = scope.spawn(|| embedder.embed_batch(&texts, &|_| {}));
+        while embedder.stats().texts < 50 {
+            std::thread::yield_now();
+        }
+        let before = embedder.stats().texts;
+        block_on(embedder.embed("a b c", Asker::default())).unwrap();
+        let passed = embedder.stats().texts - before;
+        assert!(passed < 200, "{passed} texts of the bulk came before a lone one");
+        assert_eq!(bulk.join().unwrap().unwrap().len(), 3_000);
+    });
+}
+
+#[test]
+fn workers_can_be_pinned_and_a_core_that_is_not_ours_is_refused() {
+    let (_dir, embedder) =
+        load(&EmbedderSettings { affinity: Affinity::Each, threads: 2, ..EmbedderSettings::default() });
+    assert_unit(&block_on(embedder.embed("what", Asker::default())).unwrap());
+    if cfg!(target_os = "linux") {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = Tiny::new().write(dir.path());
+        let settings = EmbedderSettings { affinity: Affinity::Cores(vec![100_000]), ..EmbedderSettings::default() };
+        let error = Embedder::load(dir.path(), &manifest, &settings).err().unwrap().to_string();
+        assert!(error.contains("pin: names core 100000"), "{error}");
+    }
 }

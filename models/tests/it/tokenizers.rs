@@ -72,7 +72,7 @@ fn a_unigram_tokenizer_of_another_model_is_refused() {
 
 #[test]
 fn a_prefix_is_read_before_every_text_and_its_tokens_count() {
-    let tokenizer = load(&unigram(), 8).with_prefix("what is ");
+    let tokenizer = load(&unigram(), 8).with_prefix("what is ").unwrap();
     for (text, ids) in
         [("capital?", &[0, 5, 6, 10, 12, 2][..]), ("   capital   ", &[0, 5, 6, 10, 2]), ("", &[0, 5, 6, 2])]
     {

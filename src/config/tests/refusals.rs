@@ -84,6 +84,19 @@ const REFUSED: &[(&str, &str)] = &[
         "embedding.device: unknown device `gpu`, expected one of `cpu`, `cuda`, `cuda:N` at line 1, column 21; did you mean `cpu`?",
     ),
     (
+        "embedding: {precision: fp16}\n",
+        "embedding.precision: unknown precision `fp16`, expected one of `f32`, `bf16`, `int8` at line 1, column 24",
+    ),
+    (
+        "embedding: {pin: 3}\n",
+        "embedding.pin: expected `true` or `false`, found `3` at line 1, column 18; or a list of cores, such as `[2, 3]`",
+    ),
+    ("embedding: {pin: []}\n", "embedding.pin: expected 1 to 1024 cores, found 0 at line 1, column 18"),
+    (
+        "embedding: {pin: [0, 1024]}\n",
+        "embedding.pin[1]: expected a whole number from 0 to 1023, found `1024` at line 1, column 22",
+    ),
+    (
         "cache: {semantic: {threshold: 0.3}}\n",
         "cache.semantic.threshold: expected a number from 0.5 to 1, found `0.3` at line 1, column 31",
     ),

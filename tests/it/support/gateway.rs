@@ -58,6 +58,12 @@ impl Given {
         self
     }
 
+    /// With a sentence model of the test's own.
+    pub fn embedder(mut self, embedder: Embedder) -> Given {
+        self.embedder = Some(embedder);
+        self
+    }
+
     /// With a clock that the test moves.
     pub fn clock(mut self, clock: &Clock) -> Given {
         self.clock = clock.clone();
