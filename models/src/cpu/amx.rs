@@ -6,11 +6,15 @@
 #![allow(unsafe_code)] // Assembly on raw pointers; `Product::check` is called first.
 
 use std::arch::asm;
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use super::halves::Halves;
-use super::matrix::BLOCK;
+use super::matrix::{BLOCK, TILE_BYTES};
 use super::product::{Input, Product, ROWS};
 use super::simd::avx512::Avx512;
+
+/// How long before they are needed weights are asked for, in bytes: of those tried, the best.
+const AHEAD: usize = 8 * TILE_BYTES;
 
 /// `ldtilecfg`'s operand: palette 1, eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
@@ -52,71 +56,94 @@ impl Drop for Tiles {
 #[repr(C, align(64))]
 struct Scratch<T>([T; ROWS * BLOCK]);
 
-/// Two tiles of rows times a block: `$first` and `$second` are the rows' pointers. Leaves the sums in `$low` and `$high`,
-/// rows of 32. `$ahead` prefetches the weights that follow.
+/// Weights that are asked for while a step is computed, a step's at a time, in the order in which they lie. Nothing,
+/// while rows go through weights that the nearest cache has already.
+#[derive(Clone, Copy)]
+struct Ahead(Option<*const u8>);
+
+impl Ahead {
+    /// What to ask for while some rows of a product go through a block: with the last ones, the next block's weights. A
+    /// lone tile or pair of tiles comes by each weight once, and asks for it some steps before.
+    #[inline(always)]
+    fn of(last: bool, lone: bool, weights: *const u8, block_bytes: usize) -> Ahead {
+        Ahead(last.then(|| weights.wrapping_add(if lone { AHEAD } else { block_bytes })))
+    }
+
+    #[inline(always)]
+    fn ask(&mut self) {
+        let Ahead(Some(from)) = *self else { return };
+        for line in 0..2 * TILE_BYTES / 64 {
+            // SAFETY: a prefetch reads nothing that the program could see, and never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line * 64).cast()) };
+        }
+        self.0 = Some(from.wrapping_add(2 * TILE_BYTES));
+    }
+}
+
+/// Two tiles of rows times a block, `steps` steps of them: `first` and `second` are the rows' pointers. Leaves the sums in
+/// `low` and `high`, rows of 32.
 macro_rules! two_by_two {
-    ($dot:literal, $first:expr, $second:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr, $high:expr) => {
+    ($dot:literal, $first:expr, $second:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr, $high:expr, $ahead:expr) => {{
+        asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack));
+        for step in 0..$steps {
+            $ahead.ask();
+            asm!(
+                "tileloadd tmm6, [{weights} + {line}]",
+                "tileloadd tmm4, [{first} + {stride}]",
+                concat!($dot, " tmm0, tmm4, tmm6"),
+                "tileloadd tmm5, [{second} + {stride}]",
+                concat!($dot, " tmm2, tmm5, tmm6"),
+                "tileloadd tmm7, [{weights} + {line} + 1024]",
+                concat!($dot, " tmm1, tmm4, tmm7"),
+                concat!($dot, " tmm3, tmm5, tmm7"),
+                first = in(reg) $first.add(step * 64),
+                second = in(reg) $second.add(step * 64),
+                weights = in(reg) $weights.add(step * 2 * TILE_BYTES),
+                stride = in(reg) $stride,
+                line = in(reg) 64_usize,
+                options(nostack),
+            );
+        }
         asm!(
-            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-            "2:",
-            "tileloadd tmm4, [{first} + {stride}]",
-            "tileloadd tmm5, [{second} + {stride}]",
-            "tileloadd tmm6, [{weights} + {line}]",
-            concat!($dot, " tmm0, tmm4, tmm6"),
-            concat!($dot, " tmm2, tmm5, tmm6"),
-            "tileloadd tmm7, [{weights} + {line} + 1024]",
-            concat!($dot, " tmm1, tmm4, tmm7"),
-            concat!($dot, " tmm3, tmm5, tmm7"),
-            "add {first}, 64",
-            "add {second}, 64",
-            "add {weights}, 2048",
-            "dec {steps}",
-            "jnz 2b",
             "tilestored [{low} + {out}], tmm0",
             "tilestored [{low} + {out} + 64], tmm1",
             "tilestored [{high} + {out}], tmm2",
             "tilestored [{high} + {out} + 64], tmm3",
-            first = inout(reg) $first => _,
-            second = inout(reg) $second => _,
-            weights = inout(reg) $weights => _,
-            steps = inout(reg) $steps => _,
-            stride = in(reg) $stride,
-            line = in(reg) 64_usize,
             out = in(reg) 128_usize,
             low = in(reg) $low,
             high = in(reg) $high,
             options(nostack),
         )
-    };
+    }};
 }
 
-/// One tile of rows times a block, the weights that follow asked for on the way.
+/// One tile of rows times a block.
 macro_rules! one_by_two {
-    ($dot:literal, $first:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr) => {
+    ($dot:literal, $first:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr, $ahead:expr) => {{
+        asm!("tilezero tmm0", "tilezero tmm1", options(nostack));
+        for step in 0..$steps {
+            $ahead.ask();
+            asm!(
+                "tileloadd tmm4, [{first} + {stride}]",
+                "tileloadd tmm6, [{weights} + {line}]",
+                concat!($dot, " tmm0, tmm4, tmm6"),
+                "tileloadd tmm7, [{weights} + {line} + 1024]",
+                concat!($dot, " tmm1, tmm4, tmm7"),
+                first = in(reg) $first.add(step * 64),
+                weights = in(reg) $weights.add(step * 2 * TILE_BYTES),
+                stride = in(reg) $stride,
+                line = in(reg) 64_usize,
+                options(nostack),
+            );
+        }
         asm!(
-            "tilezero tmm0", "tilezero tmm1",
-            "2:",
-            "tileloadd tmm4, [{first} + {stride}]",
-            "tileloadd tmm6, [{weights} + {line}]",
-            concat!($dot, " tmm0, tmm4, tmm6"),
-            "tileloadd tmm7, [{weights} + {line} + 1024]",
-            concat!($dot, " tmm1, tmm4, tmm7"),
-            "add {first}, 64",
-            "add {weights}, 2048",
-            "dec {steps}",
-            "jnz 2b",
             "tilestored [{low} + {out}], tmm0",
             "tilestored [{low} + {out} + 64], tmm1",
-            first = inout(reg) $first => _,
-            weights = inout(reg) $weights => _,
-            steps = inout(reg) $steps => _,
-            stride = in(reg) $stride,
-            line = in(reg) 64_usize,
             out = in(reg) 128_usize,
             low = in(reg) $low,
             options(nostack),
         )
-    };
+    }};
 }
 
 /// Multiplies bfloat16 or halves.
@@ -141,27 +168,29 @@ unsafe fn multiply_bf16(product: &mut Product<'_>, input: &[u16]) {
     let matrix = product.matrix;
     let (mut low, mut high) = (Scratch([0.0; ROWS * BLOCK]), Scratch([0.0; ROWS * BLOCK]));
     let stride = matrix.inputs * 2;
+    let lone = product.rows <= 2 * ROWS;
     for block in 0..matrix.outputs / BLOCK {
         let weights = product.weights[block * matrix.block_bytes()..].as_ptr();
         let mut row = 0;
         while row < product.rows {
-            let first = input[row * matrix.inputs..].as_ptr();
+            let first = input[row * matrix.inputs..].as_ptr().cast::<u8>();
             let left = product.rows - row;
+            let mut ahead = Ahead::of(left <= 2 * ROWS, lone, weights, matrix.block_bytes());
             // SAFETY: `check` has seen that the input has room for whole tiles of rows, and the weights all blocks.
             unsafe {
+                let (to, and_to) = (low.0.as_mut_ptr(), high.0.as_mut_ptr());
                 if left > ROWS {
-                    let second = first.add(ROWS * matrix.inputs);
-                    let (low, high) = (low.0.as_mut_ptr(), high.0.as_mut_ptr());
-                    two_by_two!("tdpbf16ps", first, second, stride, weights, matrix.steps(), low, high);
+                    let second = first.add(stride * ROWS);
+                    two_by_two!("tdpbf16ps", first, second, stride, weights, matrix.steps(), to, and_to, ahead);
                 } else {
-                    one_by_two!("tdpbf16ps", first, stride, weights, matrix.steps(), low.0.as_mut_ptr());
+                    one_by_two!("tdpbf16ps", first, stride, weights, matrix.steps(), to, ahead);
                 }
                 product.put::<Avx512>(block, row, left.min(ROWS), &low.0);
                 if left > ROWS {
                     product.put::<Avx512>(block, row + ROWS, (left - ROWS).min(ROWS), &high.0);
                 }
             }
-            row += if left > ROWS { 2 * ROWS } else { ROWS };
+            row += 2 * ROWS;
         }
     }
 }
@@ -171,15 +200,18 @@ unsafe fn multiply_halves(product: &mut Product<'_>, high: &[u8], low: &[u8], st
     let matrix = product.matrix;
     let (mut coarse, mut fine) = (Scratch([0_i32; ROWS * BLOCK]), Scratch([0_i32; ROWS * BLOCK]));
     let mut sums = Scratch([0.0; ROWS * BLOCK]);
+    let stride = matrix.inputs;
+    let lone = product.rows <= ROWS;
     for block in 0..matrix.outputs / BLOCK {
         let weights = product.weights[block * matrix.block_bytes()..].as_ptr();
         for row in (0..product.rows).step_by(ROWS) {
-            let (first, second) = (high[row * matrix.inputs..].as_ptr(), low[row * matrix.inputs..].as_ptr());
+            let (first, second) = (high[row * stride..].as_ptr(), low[row * stride..].as_ptr());
             let rows = (product.rows - row).min(ROWS);
+            let mut ahead = Ahead::of(product.rows - row <= ROWS, lone, weights, matrix.block_bytes());
             // SAFETY: as in `multiply_bf16`.
             unsafe {
                 let (coarse, fine) = (coarse.0.as_mut_ptr(), fine.0.as_mut_ptr());
-                two_by_two!("tdpbusd", first, second, matrix.inputs, weights, matrix.steps(), coarse, fine);
+                two_by_two!("tdpbusd", first, second, stride, weights, matrix.steps(), coarse, fine, ahead);
             }
             let halves = Halves { coarse: &coarse.0, fine: &fine.0, steps: &steps[row..row + rows] };
             // SAFETY: the caller's.

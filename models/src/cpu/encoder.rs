@@ -133,16 +133,16 @@ impl Encoder {
     /// Brings `rows` into the form in which `matrix` takes them.
     fn prepare(&self, matrix: &Matrix, rows: &[f32], operand: &mut OperandRows) {
         match self.operand(matrix) {
+            Operand::F32 if matrix.is_balanced() => self.kernels.scale(rows, &matrix.balance, operand.floats_mut()),
             Operand::F32 => (),
             Operand::Bf16 => self.kernels.to_bf16(rows, operand.bf16_mut()),
-            Operand::Halves => {
-                self.kernels.to_halves(matrix.inputs, rows, &mut operand.halves_mut());
-            }
+            Operand::Halves => self.kernels.to_halves(rows, &matrix.balance, &mut operand.halves_mut()),
         }
     }
 
     fn multiply(&self, matrix: &Matrix, operand: &OperandRows, floats: &[f32], rows: usize, finish: Finish<'_>) {
         let weights = &self.arena.bytes()[matrix.begin..matrix.begin + matrix.bytes()];
+        let floats = if matrix.is_balanced() { operand.floats() } else { floats };
         let input = operand.input(self.operand(matrix), floats);
         self.kernels.multiply(&mut Product { weights, matrix, input, rows, finish, relu: self.relu });
     }

@@ -33,7 +33,8 @@ pub(super) struct KernelSet {
     embed: unsafe fn(&Tables<'_>, &[u32], &mut [f32]),
     layer_norm: unsafe fn(&Norm<'_>, &mut [f32]),
     to_bf16: unsafe fn(&[f32], &mut [u16]),
-    to_halves: unsafe fn(usize, &[f32], &mut Planes<'_>),
+    scale: unsafe fn(&[f32], &[f32], &mut [f32]),
+    to_halves: unsafe fn(&[f32], &[f32], &mut Planes<'_>),
     attention: unsafe fn(&mut Attention<'_>),
     multiply_f32: unsafe fn(&mut Product<'_>),
     multiply_bf16: unsafe fn(&mut Product<'_>),
@@ -42,7 +43,7 @@ pub(super) struct KernelSet {
 
 /// The functions that every set has, under its target features.
 macro_rules! compiled_for {
-    ($(#[$features:meta])? $simd:ty, $rows:literal, $columns:literal, $sixteen:literal) => {
+    ($(#[$features:meta])? $simd:ty, $rows:literal, $columns:literal, $sixteen:literal, $wide:literal) => {
         use crate::cpu::ops::{self, Attention, Norm, Planes, Tables};
         use crate::cpu::product::{self, Product};
 
@@ -60,12 +61,16 @@ macro_rules! compiled_for {
             unsafe { ops::to_bf16::<$simd>(values, halves) }
         }
         $(#[$features])?
-        pub(super) unsafe fn to_halves(width: usize, values: &[f32], planes: &mut Planes<'_>) {
-            unsafe { ops::to_halves::<$simd>(width, values, planes) }
+        pub(super) unsafe fn scale(values: &[f32], factors: &[f32], to: &mut [f32]) {
+            unsafe { ops::scale::<$simd>(values, factors, to) }
+        }
+        $(#[$features])?
+        pub(super) unsafe fn to_halves(values: &[f32], factors: &[f32], planes: &mut Planes<'_>) {
+            unsafe { ops::to_halves::<$simd>(values, factors, planes) }
         }
         $(#[$features])?
         pub(super) unsafe fn attention(a: &mut Attention<'_>) {
-            unsafe { ops::attention::<$simd, $rows, $sixteen>(a) }
+            unsafe { ops::attention::<$simd, $rows, $sixteen, $wide>(a) }
         }
         $(#[$features])?
         pub(super) unsafe fn multiply_f32(product: &mut Product<'_>) {
@@ -84,6 +89,7 @@ macro_rules! set {
             embed: $module::embed,
             layer_norm: $module::layer_norm,
             to_bf16: $module::to_bf16,
+            scale: $module::scale,
             to_halves: $module::to_halves,
             attention: $module::attention,
             multiply_f32: $module::multiply_f32,
@@ -94,7 +100,7 @@ macro_rules! set {
 }
 
 mod portable {
-    compiled_for!(crate::cpu::simd::portable::Portable, 2, 4, 4);
+    compiled_for!(crate::cpu::simd::portable::Portable, 2, 4, 4, 4);
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -102,6 +108,7 @@ mod neon {
     compiled_for!(
         #[target_feature(enable = "neon")]
         crate::cpu::simd::neon::Neon,
+        4,
         4,
         4,
         4
@@ -115,6 +122,7 @@ mod avx2 {
         crate::cpu::simd::avx2::Avx2,
         4,
         2,
+        2,
         2
     );
 }
@@ -126,7 +134,8 @@ mod avx512 {
         crate::cpu::simd::avx512::Avx512,
         8,
         2,
-        1
+        1,
+        2
     );
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
@@ -210,8 +219,13 @@ impl KernelSet {
     }
 
     /// See [`super::ops::to_halves`].
-    pub(super) fn to_halves(&self, width: usize, values: &[f32], planes: &mut Planes<'_>) {
-        unsafe { (self.to_halves)(width, values, planes) }
+    pub(super) fn to_halves(&self, values: &[f32], factors: &[f32], planes: &mut Planes<'_>) {
+        unsafe { (self.to_halves)(values, factors, planes) }
+    }
+
+    /// See [`super::ops::scale`].
+    pub(super) fn scale(&self, values: &[f32], factors: &[f32], to: &mut [f32]) {
+        unsafe { (self.scale)(values, factors, to) }
     }
 
     /// See [`super::ops::attention`].

@@ -54,6 +54,8 @@ pub(super) struct Matrix {
     pub outputs: usize,
     /// Where the first block begins in the arena, in bytes.
     pub begin: usize,
+    /// For `Int8`: what each input is multiplied with before it is rounded; the weights are divided by it.
+    pub balance: Vec<f32>,
     /// Added to each output.
     pub bias: Vec<f32>,
     /// For `Int8`: what an output's integers are to be multiplied with.
@@ -64,16 +66,34 @@ pub(super) struct Matrix {
 
 impl Matrix {
     /// Packs `weights` (`outputs` rows of `inputs`, both multiples of [`GRAIN`]) into `arena` from `begin` on.
-    pub(super) fn pack(form: Form, weights: &[f32], bias: Vec<f32>, arena: &mut [u8], begin: usize) -> Matrix {
+    /// `balance` is of the inputs.
+    pub(super) fn pack(
+        form: Form,
+        mut weights: Vec<f32>,
+        bias: Vec<f32>,
+        balance: Vec<f32>,
+        (arena, begin): (&mut [u8], usize),
+    ) -> Matrix {
         let outputs = bias.len();
         let inputs = weights.len() / outputs.max(1);
-        let mut matrix = Matrix { form, inputs, outputs, begin, bias, scales: Vec::new(), offsets: Vec::new() };
+        let mut matrix =
+            Matrix { form, inputs, outputs, begin, bias, balance, scales: Vec::new(), offsets: Vec::new() };
         let room = &mut arena[begin..begin + matrix.bytes()];
         match form {
-            Form::Bf16 => matrix.pack_bf16(weights, room),
-            Form::Int8 => matrix.pack_int8(weights, room),
+            Form::Bf16 => matrix.pack_bf16(&weights, room),
+            Form::Int8 => {
+                for row in weights.chunks_exact_mut(matrix.inputs) {
+                    row.iter_mut().zip(&matrix.balance).for_each(|(weight, factor)| *weight /= factor);
+                }
+                matrix.pack_int8(&weights, room);
+            }
         }
         matrix
+    }
+
+    /// Whether inputs have to be multiplied with something first.
+    pub(super) fn is_balanced(&self) -> bool {
+        self.balance.iter().any(|&factor| factor != 1.0)
     }
 
     /// Bytes in the arena.

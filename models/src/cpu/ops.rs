@@ -93,6 +93,25 @@ pub(super) unsafe fn to_bf16<S: Simd>(values: &[f32], halves: &mut [u16]) {
     }
 }
 
+/// Writes rows with each column multiplied with its factor.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(super) unsafe fn scale<S: Simd>(values: &[f32], factors: &[f32], to: &mut [f32]) {
+    let width = factors.len();
+    assert!(width.is_multiple_of(S::LANES) && values.len().is_multiple_of(width) && to.len() >= values.len());
+    for (row, to) in values.chunks_exact(width).zip(to.chunks_exact_mut(width)) {
+        for at in (0..width).step_by(S::LANES) {
+            // SAFETY: all three have `width` values.
+            unsafe {
+                let value = S::mul(S::load(row.as_ptr().add(at)), S::load(factors.as_ptr().add(at)));
+                S::store(to.as_mut_ptr().add(at), value);
+            }
+        }
+    }
+}
+
 /// What a row's 16-bit integers stand for 0 at.
 pub(super) const ZERO: f32 = 32_768.0;
 
@@ -106,29 +125,32 @@ pub(super) struct Planes<'a> {
     pub steps: &'a mut [f32],
 }
 
-/// Writes each row as integers of 16 bits around [`ZERO`], in two planes of bytes, with the step of each row.
+/// Writes each row, its columns multiplied with their factors, as integers of 16 bits around [`ZERO`], in two planes of
+/// bytes, with the step of each row.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
-pub(super) unsafe fn to_halves<S: Simd>(width: usize, values: &[f32], planes: &mut Planes<'_>) {
+pub(super) unsafe fn to_halves<S: Simd>(values: &[f32], factors: &[f32], planes: &mut Planes<'_>) {
     let Planes { high, low, steps } = planes;
-    let rows = values.len() / width;
+    let width = factors.len();
     assert!(width.is_multiple_of(S::LANES) && high.len() >= values.len() && low.len() >= values.len());
-    assert!(steps.len() >= rows);
+    assert!(steps.len() >= values.len() / width);
     for (number, row) in values.chunks_exact(width).enumerate() {
         let begin = number * width;
-        // SAFETY: `row` has `width` values; the planes have as many from `begin` on.
+        // SAFETY: `row` and `factors` have `width` values; the planes have as many from `begin` on.
         unsafe {
             let mut largest = S::splat(0.0);
             for at in (0..width).step_by(S::LANES) {
-                largest = S::max(largest, S::abs(S::load(row.as_ptr().add(at))));
+                let value = S::mul(S::load(row.as_ptr().add(at)), S::load(factors.as_ptr().add(at)));
+                largest = S::max(largest, S::abs(value));
             }
             let largest = S::largest(largest).max(1e-30);
             steps[number] = largest / 32_767.0;
-            let (factor, zero) = (S::splat(32_767.0 / largest), S::splat(ZERO));
+            let (finer, zero) = (S::splat(32_767.0 / largest), S::splat(ZERO));
             for at in (0..width).step_by(S::LANES) {
-                let integer = S::round(S::fma(S::load(row.as_ptr().add(at)), factor, zero));
+                let value = S::mul(S::load(row.as_ptr().add(at)), S::load(factors.as_ptr().add(at)));
+                let integer = S::round(S::fma(value, finer, zero));
                 S::store_halves(high.as_mut_ptr().add(begin + at), low.as_mut_ptr().add(begin + at), integer);
             }
         }
@@ -261,43 +283,54 @@ const TOGETHER: usize = 8;
 impl Attention<'_> {
     /// Floats of scratch that a text of `tokens` tokens needs.
     pub(super) fn room(tokens: usize, size: usize) -> usize {
-        tokens.next_multiple_of(16) * (size + TOGETHER)
+        padded(tokens) * (size + TOGETHER)
     }
 }
 
-/// Fills `context`. `R` tokens, at most 8, are computed at once; `V · LANES` is 16.
+/// Tokens, rounded up to what is computed at once.
+fn padded(tokens: usize) -> usize {
+    if tokens <= 16 { 16 } else { tokens.next_multiple_of(32) }
+}
+
+/// Fills `context`. `R` tokens, at most 8, are computed at once; `V · LANES` is 16, and `W · LANES` 16 or 32.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
-pub(super) unsafe fn attention<S: Simd, const R: usize, const V: usize>(a: &mut Attention<'_>) {
+pub(super) unsafe fn attention<S: Simd, const R: usize, const V: usize, const W: usize>(a: &mut Attention<'_>) {
     let width = a.heads * a.size;
     let tokens = a.context.len() / width;
     assert!(V * S::LANES == 16 && R <= TOGETHER && a.size.is_multiple_of(16));
+    assert!(W * S::LANES == 16 || W * S::LANES == 32);
     assert!(a.mixed.len() == 3 * a.context.len() && a.scratch.len() >= Attention::room(tokens, a.size));
-    let padded = tokens.next_multiple_of(16);
-    let (keys, weights) = a.scratch.split_at_mut(padded * a.size);
+    let place = Place { tokens, padded: padded(tokens), size: a.size, stride: 3 * width };
+    let (keys, weights) = a.scratch.split_at_mut(place.padded * a.size);
     for head in 0..a.heads {
-        let place = Place { tokens, padded, size: a.size, stride: 3 * width };
         let queries = &a.mixed[head * a.size..];
-        turn(&place, &a.mixed[width + head * a.size..], keys);
         let values = &a.mixed[2 * width + head * a.size..];
+        // SAFETY: `keys` has `padded` values for each of `size`, as has `mixed` for each token, from `width` on.
+        unsafe { turn::<S>(&place, &a.mixed[width + head * a.size..], keys) };
         let mut row = 0;
         while row < tokens {
             let (queries, context) = (&queries[row * place.stride..], &mut a.context[row * width + head * a.size..]);
+            let many = tokens - row >= R;
             // SAFETY: `queries`, `values` and `context` reach to the last token's last value of this head; `keys` and
             // `weights` have `padded` values for each of `size` and of 8 rows.
             unsafe {
-                if tokens - row >= R {
-                    scores::<S, R, V>(&place, queries, keys, weights);
-                    mix::<S, R, V>(&place, weights, values, context, width);
-                    row += R;
-                } else {
-                    scores::<S, 1, V>(&place, queries, keys, weights);
-                    mix::<S, 1, V>(&place, weights, values, context, width);
-                    row += 1;
+                match (many, place.padded > 16) {
+                    (true, true) => scores::<S, R, W>(&place, queries, keys, weights),
+                    (true, false) => scores::<S, R, V>(&place, queries, keys, weights),
+                    (false, true) => scores::<S, 1, W>(&place, queries, keys, weights),
+                    (false, false) => scores::<S, 1, V>(&place, queries, keys, weights),
+                }
+                match (many, place.size.is_multiple_of(32)) {
+                    (true, true) => mix::<S, R, W>(&place, weights, values, context, width),
+                    (true, false) => mix::<S, R, V>(&place, weights, values, context, width),
+                    (false, true) => mix::<S, 1, W>(&place, weights, values, context, width),
+                    (false, false) => mix::<S, 1, V>(&place, weights, values, context, width),
                 }
             }
+            row += if many { R } else { 1 };
         }
     }
 }
@@ -311,17 +344,19 @@ struct Place {
     stride: usize,
 }
 
-/// `to[d][j] = keys[j][d]`
+/// `to[d][j] = keys[j][d]`, zeros where there is no token.
 #[inline(always)]
-fn turn(place: &Place, keys: &[f32], to: &mut [f32]) {
-    for token in 0..place.tokens {
-        let key = &keys[token * place.stride..][..place.size];
-        for (value, line) in key.iter().zip(to.chunks_exact_mut(place.padded)) {
-            line[token] = *value;
+unsafe fn turn<S: Simd>(place: &Place, keys: &[f32], to: &mut [f32]) {
+    for token in (0..place.padded).step_by(16) {
+        let count = place.tokens.saturating_sub(token).min(16);
+        let from = keys.as_ptr().wrapping_add(token * place.stride);
+        for d in (0..place.size).step_by(16) {
+            // SAFETY: the caller's.
+            unsafe {
+                let to = to.as_mut_ptr().add(d * place.padded + token);
+                S::turn(from.wrapping_add(d), place.stride, count, to, place.padded);
+            }
         }
-    }
-    if place.padded > place.tokens {
-        to.chunks_exact_mut(place.padded).take(place.size).for_each(|line| line[place.tokens..].fill(0.0));
     }
 }
 
@@ -336,7 +371,7 @@ unsafe fn scores<S: Simd, const R: usize, const V: usize>(
     let (queries, keys, out) = (queries.as_ptr(), keys.as_ptr(), weights.as_mut_ptr());
     // SAFETY: see `attention`.
     unsafe {
-        for token in (0..place.padded).step_by(16) {
+        for token in (0..place.padded).step_by(V * S::LANES) {
             let mut sums = [[S::splat(0.0); V]; R];
             for d in 0..place.size {
                 let mut key = [S::splat(0.0); V];
@@ -400,7 +435,7 @@ unsafe fn mix<S: Simd, const R: usize, const V: usize>(
     let (weights, values, out) = (weights.as_ptr(), values.as_ptr(), context.as_mut_ptr());
     // SAFETY: see `attention`.
     unsafe {
-        for d in (0..place.size).step_by(16) {
+        for d in (0..place.size).step_by(V * S::LANES) {
             let mut sums = [[S::splat(0.0); V]; R];
             for token in 0..place.tokens {
                 let mut value = [S::splat(0.0); V];

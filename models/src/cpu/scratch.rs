@@ -61,7 +61,7 @@ impl Scratch {
             hidden: Floats::new(rows * widths.hidden),
             wide: Floats::new(rows * wide),
             context: Floats::new(rows * widths.hidden),
-            operand: OperandRows::new(rows * widths.hidden.max(widths.inner)),
+            operand: OperandRows::new(rows * (2 * widths.hidden).max(widths.inner)),
             inner: OperandRows::new(rows * widths.inner),
             attention: Floats::new(super::ops::Attention::room(rows, widths.head)),
         };
@@ -89,7 +89,7 @@ impl Floats {
 
 /// Rows in one of the forms that products take.
 pub(super) struct OperandRows {
-    /// bfloat16, or two planes of bytes, the second from the middle on.
+    /// bfloat16, or two planes of bytes, the second from the middle on; or floats.
     memory: Arena,
     steps: Vec<f32>,
 }
@@ -98,6 +98,16 @@ impl OperandRows {
     /// Room for `values` values.
     fn new(values: usize) -> OperandRows {
         OperandRows { memory: Arena::zeroed(values * 2), steps: vec![0.0; values.div_ceil(GRAIN)] }
+    }
+
+    /// Floats: half as many as there is room for values.
+    pub(super) fn floats_mut(&mut self) -> &mut [f32] {
+        self.memory.view_mut()
+    }
+
+    /// The same, to be read.
+    pub(super) fn floats(&self) -> &[f32] {
+        self.memory.view()
     }
 
     /// bfloat16.

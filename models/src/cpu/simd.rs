@@ -65,6 +65,21 @@ pub(super) trait Simd: Copy {
     unsafe fn load_i32(from: *const i32) -> Self::F;
     /// Reads the differences of signed 32-bit integers, as floats.
     unsafe fn load_i32_less(from: *const i32, less: *const i32) -> Self::F;
+
+    /// Writes a square of 16 × 16 with rows and columns exchanged: of its rows, `stride` apart, there are `count`, and
+    /// the others are zeros. Its columns become rows `to_stride` apart.
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, count: usize, to: *mut f32, to_stride: usize) {
+        for row in 0..16 {
+            for column in 0..16 {
+                // SAFETY: the caller's.
+                unsafe {
+                    let value = if row < count { *from.add(row * stride + column) } else { 0.0 };
+                    *to.add(column * to_stride + row) = value;
+                }
+            }
+        }
+    }
 }
 
 /// Coefficients of `(Φ(x) - 1/2) / x` in powers of x², fitted by us for |x| ≤ [`GELU_BOUND`].

@@ -63,7 +63,7 @@ fn case(form: Form, rows: usize, round_input: bool) -> Case {
     let bias = dice.some(outputs);
     let mut input = dice.some(rows * inputs);
     let mut arena = Arena::zeroed(form.bytes(outputs, inputs) + 64);
-    let matrix = Matrix::pack(form, &weights, bias.clone(), arena.bytes_mut(), 64);
+    let matrix = Matrix::pack(form, weights.clone(), bias.clone(), vec![1.0; inputs], (arena.bytes_mut(), 64));
     if round_input {
         input.iter_mut().for_each(|value| *value = from_bf16(to_bf16(*value)));
     }
@@ -89,7 +89,7 @@ fn multiply(set: &KernelSet, case: &Case, finish: Finish<'_>, relu: bool) {
     let mut steps = vec![0.0; case.rows];
     set.to_bf16(&case.input, &mut halves);
     let mut planes = Planes { high: &mut high, low: &mut low, steps: &mut steps };
-    set.to_halves(case.matrix.inputs, &case.input, &mut planes);
+    set.to_halves(&case.input, &case.matrix.balance, &mut planes);
     let input = match operand {
         Operand::F32 => Input::F32(&case.input),
         Operand::Bf16 => Input::Bf16(&halves),
@@ -229,11 +229,15 @@ fn halves_lose_almost_nothing() {
     let mut values = Dice(6).some(3 * width);
     values[..width].iter_mut().for_each(|value| *value *= 1e4);
     values[width..2 * width].fill(0.0);
+    let factors: Vec<f32> = Dice(8).some(width).iter().map(|value| value + 1.5).collect();
     for set in sets() {
         let (mut high, mut low, mut steps) = (vec![0; 3 * width], vec![0; 3 * width], vec![0.0; 3]);
         let mut planes = Planes { high: &mut high, low: &mut low, steps: &mut steps };
-        set.to_halves(width, &values, &mut planes);
-        for (at, value) in values.iter().enumerate() {
+        set.to_halves(&values, &factors, &mut planes);
+        let mut scaled = vec![0.0; values.len()];
+        set.scale(&values, &factors, &mut scaled);
+        for (at, value) in scaled.iter().enumerate() {
+            assert_eq!(*value, values[at] * factors[at % width]);
             let integer = f32::from(high[at]) * 256.0 + f32::from(low[at]) - 32_768.0;
             let error = (integer * steps[at / width] - value).abs();
             assert!(error <= 0.51 * steps[at / width], "{} {at}: {value}", set.name);

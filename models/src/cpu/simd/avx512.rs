@@ -125,6 +125,38 @@ impl Simd for Avx512 {
         unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast())) }
     }
     #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, count: usize, to: *mut f32, to_stride: usize) {
+        unsafe {
+            let mut rows = [_mm512_setzero_ps(); 16];
+            for (number, row) in rows.iter_mut().enumerate() {
+                if number < count {
+                    *row = _mm512_loadu_ps(from.add(number * stride));
+                }
+            }
+            // Of each four rows: vectors whose lane l has the four values of column c + 4·l.
+            let mut fours = [[_mm512_setzero_pd(); 4]; 4];
+            for (group, four) in fours.iter_mut().enumerate() {
+                let [a, b, c, d] = [rows[4 * group], rows[4 * group + 1], rows[4 * group + 2], rows[4 * group + 3]];
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                four[0] = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                four[1] = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                four[2] = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                four[3] = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            }
+            for column in 0..4 {
+                let [a, b, c, d] = [fours[0][column], fours[1][column], fours[2][column], fours[3][column]];
+                let (ab, cd) = (_mm512_shuffle_f64x2::<0x44>(a, b), _mm512_shuffle_f64x2::<0x44>(c, d));
+                let (first, second) = (_mm512_shuffle_f64x2::<0x88>(ab, cd), _mm512_shuffle_f64x2::<0xDD>(ab, cd));
+                let (ab, cd) = (_mm512_shuffle_f64x2::<0xEE>(a, b), _mm512_shuffle_f64x2::<0xEE>(c, d));
+                let (third, fourth) = (_mm512_shuffle_f64x2::<0x88>(ab, cd), _mm512_shuffle_f64x2::<0xDD>(ab, cd));
+                for (lane, turned) in [first, second, third, fourth].into_iter().enumerate() {
+                    _mm512_storeu_ps(to.add((column + 4 * lane) * to_stride), _mm512_castpd_ps(turned));
+                }
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn load_i32_less(from: *const i32, less: *const i32) -> F {
         unsafe {
             let (a, b) = (_mm512_loadu_si512(from.cast()), _mm512_loadu_si512(less.cast()));
