@@ -162,6 +162,8 @@ struct Odd {
     gate: Arc<Gate<()>>,
     begun: Arc<AtomicUsize>,
     rows: Arc<AtomicUsize>,
+    /// Rows that were there before the one with the word "lonely".
+    before_lonely: Arc<AtomicUsize>,
 }
 
 /// Tokens of a text of words and trigrams that no test word collides with.
@@ -174,7 +176,10 @@ impl Backend for Odd {
     fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.blocking_lock();
-        self.rows.fetch_add(batch.rows(), Ordering::SeqCst);
+        let before = self.rows.fetch_add(batch.rows(), Ordering::SeqCst);
+        if let Some(row) = (0..batch.rows()).find(|&row| has_word(batch, row, "lonely")) {
+            self.before_lonely.store(before + row, Ordering::SeqCst);
+        }
         let row = |row| {
             assert!(!has_word(batch, row, "panicking"), "a row panicked");
             match () {
@@ -205,17 +210,23 @@ struct Rig {
     gate: Arc<Gate<()>>,
     begun: Arc<AtomicUsize>,
     rows: Arc<AtomicUsize>,
+    before_lonely: Arc<AtomicUsize>,
 }
 
 fn odd(queue: usize) -> Rig {
     let (gate, rows) = (Arc::new(Gate::new(())), Arc::new(AtomicUsize::new(0)));
-    let begun = Arc::new(AtomicUsize::new(0));
-    let backend = Odd { gate: Arc::clone(&gate), begun: Arc::clone(&begun), rows: Arc::clone(&rows) };
+    let (begun, before_lonely) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let backend = Odd {
+        gate: Arc::clone(&gate),
+        begun: Arc::clone(&begun),
+        rows: Arc::clone(&rows),
+        before_lonely: Arc::clone(&before_lonely),
+    };
     let settings = EmbedderSettings { queue, memo_bytes: 0, ..EmbedderSettings::default() };
     let spec = Embedder::fake(2).spec().clone();
     let tokenizer = TextTokenizer::features(100);
     let embedder = Embedder::with_backend(tokenizer, Box::new(backend), spec, &settings).unwrap();
-    Rig { embedder, gate, begun, rows }
+    Rig { embedder, gate, begun, rows, before_lonely }
 }
 
 /// Starts a question and waits until the worker is at it, its batch closed.
@@ -412,7 +423,7 @@ fn one_asker_with_many_texts_does_not_starve_another() {
             tokio::task::yield_now().await;
         }
         let embedder = rig.embedder.clone();
-        let lone = tokio::spawn(async move { embedder.embed("a single question", Asker::new(2)).await });
+        let lone = tokio::spawn(async move { embedder.embed("a lonely question", Asker::new(2)).await });
         while rig.embedder.queued() < 5_001 {
             tokio::task::yield_now().await;
         }
@@ -420,7 +431,7 @@ fn one_asker_with_many_texts_does_not_starve_another() {
         drop(closed);
         assert!(lone.await.unwrap().is_ok());
         // The batch that was under way, and the one it was in.
-        let served = rig.rows.load(Ordering::SeqCst) - before;
+        let served = rig.before_lonely.load(Ordering::SeqCst) - before;
         assert!(served < 200, "{served} rows were served before a lone question");
         assert!(first.await.unwrap().is_ok());
         for task in many {
@@ -431,19 +442,24 @@ fn one_asker_with_many_texts_does_not_starve_another() {
 
 #[test]
 fn a_bulk_and_single_texts_share_the_workers() {
-    let settings = EmbedderSettings { batch_tokens: 64, ..EmbedderSettings::default() };
-    let (_dir, embedder) = load(&settings);
-    let texts: Vec<String> = (0..3_000).map(|number| format!("what is {}", "the ".repeat(number % 9))).collect();
+    let rig = odd(100);
+    let texts: Vec<String> = (0..3_000).map(|number| format!("text {number}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     std::thread::scope(|scope| {
-        let bulk = scope.spawn(|| embedder.embed_batch(&texts, &|_| {}));
-        while embedder.stats().texts < 50 {
+        let closed = rig.gate.blocking_lock();
+        let bulk = scope.spawn(|| rig.embedder.embed_batch(&texts, &|_| {}));
+        // A batch of the bulk is under way, and all others are ready, when the lone text comes.
+        while rig.begun.load(Ordering::SeqCst) == 0 {
             std::thread::yield_now();
         }
-        let before = embedder.stats().texts;
-        block_on(embedder.embed("a b c", Asker::default())).unwrap();
-        let passed = embedder.stats().texts - before;
-        assert!(passed < 200, "{passed} texts of the bulk came before a lone one");
+        let lone = scope.spawn(|| block_on(rig.embedder.embed("a lonely question", Asker::default())));
+        while rig.embedder.queued() == 0 {
+            std::thread::yield_now();
+        }
+        drop(closed);
+        assert!(lone.join().unwrap().is_ok());
+        let served = rig.before_lonely.load(Ordering::SeqCst);
+        assert!(served < 300, "{served} texts of the bulk came before a lone one");
         assert_eq!(bulk.join().unwrap().unwrap().len(), 3_000);
     });
 }

@@ -133,19 +133,18 @@ impl Simd for Avx512 {
                     *row = _mm512_loadu_ps(from.add(number * stride));
                 }
             }
-            // Of each four rows: vectors whose lane l has the four values of column c + 4·l.
+            // `fours[c][group]`: lane l has the values of column c + 4·l in the group's four rows.
             let mut fours = [[_mm512_setzero_pd(); 4]; 4];
-            for (group, four) in fours.iter_mut().enumerate() {
+            for group in 0..4 {
                 let [a, b, c, d] = [rows[4 * group], rows[4 * group + 1], rows[4 * group + 2], rows[4 * group + 3]];
                 let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
-                four[0] = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-                four[1] = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                fours[0][group] = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                fours[1][group] = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
                 let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
-                four[2] = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-                four[3] = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                fours[2][group] = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                fours[3][group] = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
             }
-            for column in 0..4 {
-                let [a, b, c, d] = [fours[0][column], fours[1][column], fours[2][column], fours[3][column]];
+            for (column, [a, b, c, d]) in fours.into_iter().enumerate() {
                 let (ab, cd) = (_mm512_shuffle_f64x2::<0x44>(a, b), _mm512_shuffle_f64x2::<0x44>(c, d));
                 let (first, second) = (_mm512_shuffle_f64x2::<0x88>(ab, cd), _mm512_shuffle_f64x2::<0xDD>(ab, cd));
                 let (ab, cd) = (_mm512_shuffle_f64x2::<0xEE>(a, b), _mm512_shuffle_f64x2::<0xEE>(c, d));
