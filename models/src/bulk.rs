@@ -47,7 +47,7 @@ pub(crate) fn embed(
     for part in texts.chunks(SORTED_TOGETHER) {
         let readings = part
             .iter()
-            .map(|text| worker::guarded(|| engine.tokenizer.read(text)))
+            .map(|text| worker::guarded(|| engine.tokenizer.read(engine.tokenizer.readable(text))))
             .collect::<Result<Vec<Reading>, _>>()?;
         let done = embeddings.len();
         embeddings.extend(Bulk::new(queue, pace).run(readings, &|count| progress(done + count))?);

@@ -93,6 +93,14 @@ impl Backend for Candle {
         "candle"
     }
 
+    fn pads(&self) -> bool {
+        true
+    }
+
+    fn uses_rayon(&self) -> bool {
+        true
+    }
+
     fn width(&self) -> usize {
         self.width
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::affinity::Affinity;
@@ -21,6 +22,7 @@ use crate::queue::{Answer, Gather, Queue};
 use crate::reading::LongText;
 use crate::stats::{Counters, EmbedderStats};
 use crate::tokenize::TextTokenizer;
+use crate::weights;
 use crate::worker::{self, Shared};
 
 /// More workers than this is a typing error.
@@ -291,15 +293,34 @@ fn check_settings(settings: &EmbedderSettings) -> Result<(), ModelError> {
     Ok(())
 }
 
+/// Rises when the same files give other vectors than before, beyond what kernels differ by: a change of how weights or
+/// activations are rounded.
+const SCHEME: u32 = 1;
+
+/// What else makes vectors what they are, in eight hex digits: the files' contents, pooling, prefix, and [`SCHEME`].
+fn fingerprint(manifest: &ModelManifest) -> String {
+    let mut hash = Sha256::new();
+    for file in &manifest.source.files {
+        hash.update(&file.sha256);
+    }
+    hash.update(format!("{:?}{:?}{SCHEME}", manifest.pooling, manifest.prefix));
+    weights::hex(&hash.finalize()[..4])
+}
+
 fn spec(manifest: &ModelManifest, max_tokens: usize, settings: &EmbedderSettings) -> EmbedderSpec {
     let precision = settings.precision;
     let mut variant = format!("{}@{}/{precision}", manifest.name, manifest.short_revision());
+    if settings.device != Device::Cpu {
+        // Its sums are rounded otherwise, and nobody has measured how far that goes.
+        variant.push_str("/cuda");
+    }
     if max_tokens != manifest.max_tokens {
         variant.push_str(&format!("/{max_tokens}t"));
     }
     if settings.long_text == LongText::Mean {
         variant.push_str(&format!("/mean{}", settings.max_windows));
     }
+    variant.push_str(&format!("#{}", fingerprint(manifest)));
     EmbedderSpec {
         name: manifest.name.clone(),
         revision: manifest.source.revision.clone(),

@@ -92,7 +92,7 @@ fn backend(
 
 fn static_table(dir: &Path, manifest: &ModelManifest, max_tokens: usize) -> Result<Engine, ModelError> {
     let backend = StaticTable::load(dir, manifest)?;
-    let tokenizer = tokenizer(dir, manifest, max_tokens, backend.rows())?.without_markers();
+    let tokenizer = tokenizer(dir, manifest, max_tokens, backend.rows())?;
     Ok(Engine { tokenizer, backend: Box::new(backend) })
 }
 
@@ -105,5 +105,9 @@ fn tokenizer(
     let entry = manifest.part(Role::Tokenizer)?;
     let bytes = weights::read_checked(dir, entry, &manifest.name)?;
     let tokenizer = TextTokenizer::from_json(&bytes, &dir.join(&entry.path), max_tokens, vocabulary)?;
+    let tokenizer = match manifest.architecture {
+        Architecture::Bert => tokenizer,
+        Architecture::Static => tokenizer.without_markers(),
+    };
     tokenizer.with_prefix(&manifest.prefix.query)
 }

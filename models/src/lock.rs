@@ -56,7 +56,11 @@ impl Lock {
         Ok(lock)
     }
 
-    fn check(&self, manifest: &ModelManifest) -> Result<(), String> {
+    /// Whether this lock can be of the manifest's model.
+    ///
+    /// # Errors
+    /// Says what was expected and what came, for the end of a sentence that begins with the file or folder.
+    pub(crate) fn check(&self, manifest: &ModelManifest) -> Result<(), String> {
         if self.name != manifest.name {
             return Err(format!("is of model `{}`, expected `{}`", self.name, manifest.name));
         }

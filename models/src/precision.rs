@@ -14,7 +14,7 @@ pub enum Precision {
     /// bfloat16 weights and products, sums in 32-bit floats. Nearly the same vectors as `f32`.
     #[default]
     Bf16,
-    /// 8-bit integer weights and activations where that does little harm, the rest in `bf16`.
+    /// Weights in 8-bit integers with a scale for each output, activations in 16-bit integers, sums exact.
     Int8,
 }
 
@@ -26,7 +26,7 @@ pub enum Kernels {
     Auto,
     /// x86-64 tile multiplication (AMX) beside AVX-512.
     Amx,
-    /// x86-64 AVX-512 with BF16 and VNNI.
+    /// x86-64 AVX-512 (F, BW, DQ, VL), with VNNI where there is one.
     Avx512,
     /// x86-64 AVX2 with FMA.
     Avx2,

@@ -150,7 +150,9 @@ impl TextTokenizer {
     /// cut.
     pub fn readable<'a>(&self, text: &'a str) -> &'a str {
         let most = self.max_tokens.saturating_mul(self.windows).saturating_mul(BYTES_PER_TOKEN[1]);
-        cut(text.trim(), most.saturating_add(64))
+        let text = text.trim();
+        // Not after a word, as below: a text that is longer must stay longer than all that is ever read of it.
+        &text[..text.floor_char_boundary(most.saturating_add(64).min(text.len()))]
     }
 
     /// The ids of a text's beginning.
@@ -158,11 +160,12 @@ impl TextTokenizer {
     /// # Errors
     /// [`EmbedError::Tokenize`] when the tokenizer refuses the text.
     pub fn tokenize(&self, text: &str) -> Result<Tokens, EmbedError> {
-        let reading = self.read_windows(text, 1)?;
+        let reading = self.read_windows(self.readable(text), 1)?;
         Ok(Tokens { ids: reading.rows.row(0).to_vec(), truncated: reading.truncated })
     }
 
-    /// The ids of a text, in as many windows as it needs and may have.
+    /// The ids of a text, in as many windows as it needs and may have. The text is what [`TextTokenizer::readable`] gave:
+    /// spaces at its end may be all that is left of what was cut, and are not trimmed again.
     ///
     /// # Errors
     /// [`EmbedError::Tokenize`] when the tokenizer refuses the text.
@@ -171,7 +174,6 @@ impl TextTokenizer {
     }
 
     fn read_windows(&self, text: &str, windows: usize) -> Result<Reading, EmbedError> {
-        let text = text.trim();
         let mut reading = Reading::default();
         for bytes_per_token in BYTES_PER_TOKEN {
             let head = cut(text, self.max_tokens.saturating_mul(windows).saturating_mul(bytes_per_token));

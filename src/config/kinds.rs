@@ -154,7 +154,7 @@ words! {
         F32 = "f32",
         /// bfloat16 with sums in 32-bit floats.
         Bf16 = "bf16",
-        /// 8-bit integers where that does little harm.
+        /// Weights in 8-bit integers.
         Int8 = "int8",
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::arena::Arena;
 use super::encoder::{Embeddings, Encoder, Layer, NormWeights};
 use super::kernels::KernelSet;
@@ -92,14 +94,16 @@ struct Packer {
     shape: Shape,
 }
 
-/// Packs the tensors of `bert::wanted`, all of which have been checked to be there in their shapes. `None` when one is
-/// missing all the same.
+/// Packs the tensors of `bert::wanted`, all of which have been checked to be there in their shapes.
+///
+/// # Errors
+/// Names a tensor that is missing all the same, or whose values do not fit.
 pub(crate) fn pack(
     tensors: BTreeMap<String, Weights>,
     shape: &Shape,
     parts: Parts,
     kernels: &'static KernelSet,
-) -> Option<Encoder> {
+) -> Result<Encoder, String> {
     let arena = Arena::zeroed(shape.layers * parts.layer_bytes(shape));
     let mut packer = Packer { tensors, arena, filled: 0, shape: *shape };
     let embeddings = packer.embeddings()?;
@@ -108,7 +112,7 @@ pub(crate) fn pack(
         let before = layers.last().map_or(&embeddings.norm, |layer| &layer.narrow_norm);
         layers.push(packer.layer(number, parts, before)?);
     }
-    Some(Encoder {
+    Ok(Encoder {
         kernels,
         widths: Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads },
         heads: shape.heads,
@@ -120,34 +124,40 @@ pub(crate) fn pack(
 }
 
 impl Packer {
-    fn take(&mut self, name: &str) -> Option<Vec<f32>> {
-        self.tensors.remove(name).map(|weights| weights.values)
+    fn take(&mut self, name: &str) -> Result<Vec<f32>, String> {
+        let weights = self.tensors.remove(name).ok_or_else(|| format!("lacks tensor `{name}`"))?;
+        // The largest that 16-bit floats hold, and far below what bfloat16 does: sums must have room as well.
+        match weights.values.iter().find(|value| value.abs() >= 65_504.0) {
+            Some(value) => Err(format!("tensor `{name}` has the value {value}; expected less than 65504")),
+            None => Ok(weights.values),
+        }
     }
 
-    fn embeddings(&mut self) -> Option<Embeddings> {
+    fn embeddings(&mut self) -> Result<Embeddings, String> {
         let table = self.take("embeddings.word_embeddings.weight")?;
         let mut words = Arena::zeroed(table.len() * 2);
-        words.view_mut().iter_mut().zip(&table).for_each(|(half, &value)| *half = to_f16(value));
+        let halves: &mut [u16] = words.view_mut();
+        halves.par_iter_mut().zip(&table).for_each(|(half, &value)| *half = to_f16(value));
         let mut positions = self.take("embeddings.position_embeddings.weight")?;
         let kinds = self.take("embeddings.token_type_embeddings.weight")?;
-        let first = kinds.get(..self.shape.hidden)?;
+        let first = kinds.get(..self.shape.hidden).ok_or("lacks a token type")?;
         for row in positions.chunks_exact_mut(self.shape.hidden) {
             row.iter_mut().zip(first).for_each(|(value, kind)| *value += kind);
         }
-        Some(Embeddings { words, positions, norm: self.norm("embeddings.LayerNorm")? })
+        Ok(Embeddings { words, positions, norm: self.norm("embeddings.LayerNorm")? })
     }
 
-    fn norm(&mut self, name: &str) -> Option<NormWeights> {
+    fn norm(&mut self, name: &str) -> Result<NormWeights, String> {
         let (gain, bias) = (self.take(&format!("{name}.weight"))?, self.take(&format!("{name}.bias"))?);
-        Some(NormWeights { gain, bias, epsilon: self.shape.epsilon })
+        Ok(NormWeights { gain, bias, epsilon: self.shape.epsilon })
     }
 
     /// `before` is the norm of the rows that come in.
-    fn layer(&mut self, number: usize, parts: Parts, before: &NormWeights) -> Option<Layer> {
+    fn layer(&mut self, number: usize, parts: Parts, before: &NormWeights) -> Result<Layer, String> {
         let name = |part: &str| format!("encoder.layer.{number}.{part}");
         let (output_norm, narrow_norm) =
             (self.norm(&name("attention.output.LayerNorm"))?, self.norm(&name("output.LayerNorm"))?);
-        Some(Layer {
+        Ok(Layer {
             mixed: self.mixed(&name("attention.self"), parts.mixed, before)?,
             output: self.linear(&name("attention.output.dense"), parts.output, None)?,
             widen: self.linear(&name("intermediate.dense"), parts.widen, Some(&output_norm))?,
@@ -159,19 +169,19 @@ impl Packer {
 
     /// Queries, keys and values as one matrix; the queries divided by the root of the head's width, which attention
     /// would otherwise do to every score.
-    fn mixed(&mut self, name: &str, form: Form, norm: &NormWeights) -> Option<Matrix> {
+    fn mixed(&mut self, name: &str, form: Form, norm: &NormWeights) -> Result<Matrix, String> {
         let share = 1.0 / ((self.shape.hidden / self.shape.heads) as f32).sqrt();
         let (mut weights, mut bias) = (Vec::new(), Vec::new());
         for (part, factor) in [("query", share), ("key", 1.0), ("value", 1.0)] {
             weights.extend(self.take(&format!("{name}.{part}.weight"))?.into_iter().map(|value| value * factor));
             bias.extend(self.take(&format!("{name}.{part}.bias"))?.into_iter().map(|value| value * factor));
         }
-        Some(self.pack(form, weights, bias, Some(norm)))
+        Ok(self.pack(form, weights, bias, Some(norm)))
     }
 
-    fn linear(&mut self, name: &str, form: Form, norm: Option<&NormWeights>) -> Option<Matrix> {
+    fn linear(&mut self, name: &str, form: Form, norm: Option<&NormWeights>) -> Result<Matrix, String> {
         let (weights, bias) = (self.take(&format!("{name}.weight"))?, self.take(&format!("{name}.bias"))?);
-        Some(self.pack(form, weights, bias, norm))
+        Ok(self.pack(form, weights, bias, norm))
     }
 
     /// `norm` is that of the rows that the matrix takes, where they have just been normalised.

@@ -2,8 +2,10 @@
 //!
 //! A matrix of `outputs × inputs` is cut into blocks of 32 outputs. A block is read front to back, once for each group
 //! of token rows: for each step of inputs two tiles of 1 KiB, of 16 outputs each. A tile has 16 rows of 64 bytes; a row
-//! has 4 bytes for each output: two consecutive inputs in bfloat16, or four in 8-bit integers. That is what AMX, VNNI
-//! and the bfloat16 dot product want, and what AVX2 and NEON take apart with a shift.
+//! has 4 bytes for each output: two consecutive inputs in bfloat16, or four in 8-bit integers. That is what AMX and VNNI
+//! want, and what plain vectors take apart with a shift.
+
+use rayon::prelude::*;
 
 use super::simd::portable::to_bf16;
 
@@ -112,48 +114,43 @@ impl Matrix {
     }
 
     fn pack_bf16(&self, weights: &[f32], room: &mut [u8]) {
-        self.each_row(weights, |output, row| {
-            for (step, values) in row.chunks_exact(32).enumerate() {
-                let at = self.place(output) + step * 2 * TILE_BYTES;
-                for (line, pair) in values.chunks_exact(2).enumerate() {
-                    let word = u32::from(to_bf16(pair[0])) | u32::from(to_bf16(pair[1])) << 16;
-                    room[at + line * 64..][..4].copy_from_slice(&word.to_le_bytes());
-                }
-            }
+        room.par_chunks_exact_mut(self.block_bytes()).enumerate().for_each(|(block, room)| {
+            self.fill(block, room, |output, input| {
+                let pair = &weights[output * self.inputs + input..][..2];
+                (u32::from(to_bf16(pair[0])) | u32::from(to_bf16(pair[1])) << 16).to_le_bytes()
+            });
         });
     }
 
     fn pack_int8(&mut self, weights: &[f32], room: &mut [u8]) {
-        let mut scales = Vec::with_capacity(self.outputs);
-        let mut offsets = Vec::with_capacity(self.outputs);
-        self.each_row(weights, |output, row| {
-            let scale = scale(row);
-            let mut sum = 0;
-            for (step, values) in row.chunks_exact(64).enumerate() {
-                let at = self.place(output) + step * 2 * TILE_BYTES;
-                for (line, four) in values.chunks_exact(4).enumerate() {
-                    for (lane, value) in four.iter().enumerate() {
-                        let integer = (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
-                        sum += i32::from(integer);
-                        room[at + line * 64 + lane] = integer as u8;
-                    }
-                }
-            }
-            scales.push(scale);
-            offsets.push(128 * sum);
+        let scales: Vec<f32> = weights.par_chunks_exact(self.inputs).map(scale).collect();
+        let integer = |at: usize, scale: f32| (weights[at] / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+        let sum = |output: usize| -> i32 {
+            let row = output * self.inputs..(output + 1) * self.inputs;
+            row.map(|at| i32::from(integer(at, scales[output]))).sum()
+        };
+        self.offsets = (0..self.outputs).into_par_iter().map(|output| 128 * sum(output)).collect();
+        room.par_chunks_exact_mut(self.block_bytes()).enumerate().for_each(|(block, room)| {
+            self.fill(block, room, |output, input| {
+                let at = output * self.inputs + input;
+                std::array::from_fn(|lane| integer(at + lane, scales[output]) as u8)
+            });
         });
         self.scales = scales;
-        self.offsets = offsets;
     }
 
-    fn each_row(&self, weights: &[f32], mut f: impl FnMut(usize, &[f32])) {
-        weights.chunks_exact(self.inputs).enumerate().for_each(|(output, row)| f(output, row));
-    }
-
-    /// Where an output's first 4 bytes are, counted from the matrix's first.
-    fn place(&self, output: usize) -> usize {
-        let (block, column) = (output / BLOCK, output % BLOCK);
-        block * self.block_bytes() + column / 16 * TILE_BYTES + column % 16 * 4
+    /// Writes a block front to back: `four` gives the 4 bytes of an output's inputs from one on.
+    #[inline(always)]
+    fn fill(&self, block: usize, room: &mut [u8], four: impl Fn(usize, usize) -> [u8; 4]) {
+        for (number, tile) in room.chunks_exact_mut(TILE_BYTES).enumerate() {
+            let (step, side) = (number / 2, number % 2);
+            for (line, bytes) in tile.chunks_exact_mut(64).enumerate() {
+                let input = step * self.form.step() + line * self.form.together();
+                for (column, bytes) in bytes.chunks_exact_mut(4).enumerate() {
+                    bytes.copy_from_slice(&four(block * BLOCK + side * 16 + column, input));
+                }
+            }
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl CpuBert {
         let tensors = weights::read_tensors(dir, file, &manifest.name, &bert::wanted(config))?;
         let parts = Parts::of(precision);
         let encoder = load::pack(tensors, &shape, parts, set)
-            .ok_or_else(|| ModelError::bad_file(dir.join(&file.path), "lacks a tensor"))?;
+            .map_err(|problem| ModelError::bad_file(dir.join(&file.path), problem))?;
         Ok(CpuBert { encoder, pooling: manifest.pooling, idle: Mutex::new(Vec::new()) })
     }
 

@@ -140,13 +140,15 @@ pub(super) unsafe fn to_halves<S: Simd>(values: &[f32], factors: &[f32], planes:
         let begin = number * width;
         // SAFETY: `row` and `factors` have `width` values; the planes have as many from `begin` on.
         unsafe {
-            let mut largest = S::splat(0.0);
+            let (mut largest, mut nothing) = (S::splat(0.0), S::splat(0.0));
             for at in (0..width).step_by(S::LANES) {
                 let value = S::mul(S::load(row.as_ptr().add(at)), S::load(factors.as_ptr().add(at)));
                 largest = S::max(largest, S::abs(value));
+                nothing = S::fma(value, S::splat(0.0), nothing);
             }
             let largest = S::largest(largest).max(1e-30);
-            steps[number] = largest / 32_767.0;
+            // What is not a number, or infinite, has no integer: the step says so in its place, and the vector will.
+            steps[number] = largest / 32_767.0 + S::sum(nothing);
             let (finer, zero) = (S::splat(32_767.0 / largest), S::splat(ZERO));
             for at in (0..width).step_by(S::LANES) {
                 let value = S::mul(S::load(row.as_ptr().add(at)), S::load(factors.as_ptr().add(at)));
@@ -337,7 +339,7 @@ pub(super) unsafe fn attention<S: Simd, const R: usize, const V: usize, const W:
 
 struct Place {
     tokens: usize,
-    /// `tokens`, rounded up to 16.
+    /// `tokens`, rounded up to 16 or a multiple of 32.
     padded: usize,
     size: usize,
     /// Floats from a token to the next.

@@ -11,6 +11,7 @@ use reqwest::{Client, Url, redirect};
 
 use super::staging::{self, Staging};
 use super::{PullProgress, PullSources, hub};
+use crate::error::ModelError;
 use crate::lock::{Lock, LockedFile};
 use crate::manifest::{FileEntry, ModelManifest, is_hex};
 
@@ -52,8 +53,9 @@ pub(super) async fn from_hub(
 
 /// The lock of files that lie in a folder: its own lock file, or what the files are.
 pub(super) async fn from_folder(dir: &Path, manifest: &ModelManifest) -> Result<Lock, String> {
-    if let Ok(lock) = Lock::read(dir, manifest) {
-        return Ok(lock);
+    match Lock::read(dir, manifest) {
+        Err(ModelError::Missing { .. }) => {}
+        read => return read.map_err(|error| error.to_string()),
     }
     // A Hugging Face cache names its folders by commit.
     let commit = dir.file_name().and_then(|name| name.to_str()).filter(|name| is_hex(name, 40));
@@ -65,7 +67,9 @@ pub(super) async fn from_folder(dir: &Path, manifest: &ModelManifest) -> Result<
         let sha256 = staging::digest(&path).await.map_err(unreadable)?;
         files.push(LockedFile { path: entry.path.clone(), bytes, sha256 });
     }
-    Ok(Lock { name: manifest.name.clone(), commit: commit.map(str::to_owned), files })
+    let lock = Lock { name: manifest.name.clone(), commit: commit.map(str::to_owned), files };
+    lock.check(manifest).map_err(|problem| format!("{} {problem}", dir.display()))?;
+    Ok(lock)
 }
 
 async fn fetch(
@@ -99,12 +103,20 @@ async fn fetch(
 async fn ask(client: &Client, url: &str, entry: &FileEntry) -> Result<Told, String> {
     let fail = |problem: String| format!("{}: {problem}", entry.path);
     let mut url = Url::parse(url).map_err(|error| fail(format!("`{url}` is no address: {error}")))?;
+    // The commit is told by the first answer, also by one that only says where the file is.
+    let mut commit = None;
     for _ in 0..=MAX_REDIRECTS {
         let request = client.head(url.clone()).header(ACCEPT_ENCODING, "identity");
         let response = request.send().await.map_err(|error| fail(hub::whole(&error)))?;
         let (status, headers) = (response.status(), response.headers());
-        if headers.contains_key("x-repo-commit") && (status.is_success() || status.is_redirection()) {
-            return told(headers).map_err(fail);
+        if commit.is_none() && (status.is_success() || status.is_redirection()) {
+            commit = headers.get("x-repo-commit").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        }
+        // The length of a redirect is its own, unless it says whose it is.
+        if let Some(commit) = &commit
+            && (status.is_success() || status.is_redirection() && headers.contains_key("x-linked-size"))
+        {
+            return told(commit, headers).map_err(fail);
         }
         match headers.get(LOCATION).and_then(|value| value.to_str().ok()).filter(|_| status.is_redirection()) {
             Some(location) => url = url.join(location).map_err(|error| fail(format!("bad redirect: {error}")))?,
@@ -117,10 +129,12 @@ async fn ask(client: &Client, url: &str, entry: &FileEntry) -> Result<Told, Stri
     Err(fail(format!("more than {MAX_REDIRECTS} redirects")))
 }
 
-fn told(headers: &HeaderMap) -> Result<Told, String> {
+fn told(commit: &str, headers: &HeaderMap) -> Result<Told, String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let commit = text("x-repo-commit").filter(|commit| is_hex(commit, 40));
-    let commit = commit.ok_or("X-Repo-Commit is no full commit hash")?.to_owned();
+    if !is_hex(commit, 40) {
+        return Err("X-Repo-Commit is no full commit hash".into());
+    }
+    let commit = commit.to_owned();
     let length = text("x-linked-size").or_else(|| text(CONTENT_LENGTH.as_str()));
     let bytes = length.and_then(|length| length.parse().ok()).ok_or("the server tells no length")?;
     let etag = text("x-linked-etag").map(|etag| etag.trim_start_matches("W/").trim_matches('"'));

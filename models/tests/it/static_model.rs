@@ -55,7 +55,7 @@ fn a_vector_is_the_mean_of_the_tokens_rows_without_markers() {
         let dir = tempfile::tempdir().unwrap();
         let (manifest, values) = write(dir.path(), dtype);
         let embedder = Embedder::load(dir.path(), &manifest, &settings()).unwrap();
-        assert_eq!(embedder.spec().variant, "tiny@0123456/f32");
+        assert!(embedder.spec().variant.starts_with("tiny@0123456/f32#"), "{}", embedder.spec().variant);
         let all = embedder.embed_batch(&["what is france", "", "?"], &|_| {}).unwrap();
         let words = tiny::vocabulary();
         let rows = ["what", "is", "france"].map(|word| words.iter().position(|one| one == word).unwrap());
@@ -93,7 +93,7 @@ fn the_known_table_gives_the_vectors_of_its_own_package() {
         return;
     };
     let embedder = Embedder::load(&dir, manifest("wordllama-l2-256").unwrap(), &settings()).unwrap();
-    assert_eq!(embedder.spec().variant, "wordllama-l2-256@0.4.0.post1/f32");
+    assert!(embedder.spec().variant.starts_with("wordllama-l2-256@0.4.0.post1/f32#"), "{}", embedder.spec().variant);
     let reference = std::env::var_os("ASKONCE_TEST_WORDLLAMA_VECTORS").expect("made by models/tests/static_vectors.py");
     let reference: serde_json::Value = serde_json::from_slice(&std::fs::read(reference).unwrap()).unwrap();
     let pairs = reference.as_object().unwrap();
