@@ -246,6 +246,19 @@ fn halves_lose_almost_nothing() {
 }
 
 #[test]
+fn what_is_no_number_stays_none_in_halves() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut values = Dice(9).some(2 * 64);
+        values[70] = bad;
+        for set in sets() {
+            let (mut high, mut low, mut steps) = (vec![0; 128], vec![0; 128], vec![0.0; 2]);
+            set.to_halves(&values, &[1.0; 64], &mut Planes { high: &mut high, low: &mut low, steps: &mut steps });
+            assert!(steps[0].is_finite() && steps[1].is_nan(), "{} {bad}: {steps:?}", set.name);
+        }
+    }
+}
+
+#[test]
 fn half_floats_round_trip_and_round_to_the_nearest() {
     for half in 0..0x7C00_u16 {
         assert_eq!(to_f16(from_f16(half)), half);

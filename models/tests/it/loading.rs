@@ -38,6 +38,7 @@ fn contradictory_files_are_named_with_tensor_and_shape() {
             vec!["model.safetensors", "lacks tensor", query, "[64, 64]"],
         ),
         (refused(|tiny| tiny.tensor(query).2.truncate(9)), vec!["model.safetensors", query, "expected 16384 bytes"]),
+        (refused(|tiny| tiny.tensor(query).2[3] = 70_000.0), vec!["model.safetensors", query, "70000", "65504"]),
         (refused(|tiny| tiny.config["hidden_size"] = json!(32)), vec!["config.json", "hidden_size is 32", "width 64"]),
         (refused(|tiny| tiny.config["num_attention_heads"] = json!(3)), vec!["config.json", "3 attention heads"]),
         (
