@@ -6,8 +6,8 @@
 #
 # Needs the target (`rustup target add aarch64-unknown-linux-gnu`) and a cross compiler with its C library (Debian and
 # Ubuntu: `gcc-aarch64-linux-gnu`, `libc6-dev-arm64-cross`). To run the tests: `qemu-user`. Everything that the package
-# depends on, candle among it, is then built for AArch64 a second time: on one core some three minutes to check, and
-# a quarter of an hour more to build the tests, the first time. The tests themselves take less than a minute.
+# depends on, candle among it, is then built for AArch64 a second time: on one core some three minutes to check, and ten
+# more to build the tests, the first time. The tests themselves take seconds.
 #
 # AARCH64_CC       the cross compiler, which also links
 # AARCH64_SYSROOT  where qemu finds the C library of AArch64
