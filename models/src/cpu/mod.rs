@@ -12,6 +12,7 @@
 //! | `product` | what a product is, and the one in plain vectors; `ops`: the element-wise work, and attention |
 //! | `scratch`, `matrix`, `arena` | memory of a pass; packed weights; aligned memory |
 //! | `simd` | vector instructions, for each kind of processor |
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles, and products over halves, are x86-64's"))]
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

@@ -86,8 +86,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> F {
-        // The conversion's intrinsic wants a type that is not stable yet; this is embedding rows only.
-        unsafe { vld1q_f32(Portable::load_f16(from).as_ptr()) }
+        unsafe { vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))) }
     }
     #[inline(always)]
     unsafe fn load_bf16_pairs(from: *const u8) -> [F; 2] {
@@ -124,5 +123,110 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn load_i32_less(from: *const i32, less: *const i32) -> F {
         unsafe { vcvtq_f32_s32(vsubq_s32(vld1q_s32(from), vld1q_s32(less))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Each method against its portable twin, which has four lanes too.
+
+    use super::*;
+
+    type Four = [f32; 4];
+
+    /// Ties of integers and of bfloat16, both signs, sizes apart, and a zero of each sign.
+    const SOME: [Four; 6] = [
+        [0.5, 1.5, 2.5, -0.5],
+        [-1.5, -2.5, 0.0, -0.0],
+        [1e-20, -3.25, 1e6, 1_048_575.5],
+        [-0.1, 0.3, -7.7, 65_535.0],
+        [123.456, -1e-3, 2.0, -4096.5],
+        [257.0 / 256.0, 259.0 / 256.0, -257.0 / 256.0, 3.0],
+    ];
+
+    fn neon(four: Four) -> F {
+        unsafe { Neon::load(four.as_ptr()) }
+    }
+
+    fn four(value: F) -> Four {
+        let mut four = [0.0; 4];
+        unsafe { Neon::store(four.as_mut_ptr(), value) };
+        four
+    }
+
+    #[test]
+    fn arithmetic_is_the_portable_twins() {
+        for a in SOME {
+            unsafe {
+                assert_eq!(four(Neon::splat(a[1])), Portable::splat(a[1]));
+                assert_eq!(four(Neon::abs(neon(a))), Portable::abs(a));
+                assert_eq!(four(Neon::round(neon(a))), Portable::round(a));
+                assert_eq!(Neon::sum(neon(a)).round(), Portable::sum(a).round());
+                assert_eq!(Neon::largest(neon(a)), Portable::largest(a));
+                let powers = [-126.0, 127.0, 0.0, 5.0];
+                assert_eq!(four(Neon::scale2(neon(a), neon(powers))), Portable::scale2(a, powers));
+            }
+            for b in SOME {
+                unsafe {
+                    assert_eq!(four(Neon::add(neon(a), neon(b))), Portable::add(a, b));
+                    assert_eq!(four(Neon::sub(neon(a), neon(b))), Portable::sub(a, b));
+                    assert_eq!(four(Neon::mul(neon(a), neon(b))), Portable::mul(a, b));
+                    assert_eq!(four(Neon::max(neon(a), neon(b))), Portable::max(a, b));
+                    assert_eq!(four(Neon::min(neon(a), neon(b))), Portable::min(a, b));
+                    // Rounded once here, and twice there.
+                    let fused: Four = std::array::from_fn(|i| a[i].mul_add(b[i], SOME[0][i]));
+                    assert_eq!(four(Neon::fma(neon(a), neon(b), neon(SOME[0]))), fused);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_half_float_is_read_as_the_portable_twin_reads_it() {
+        // Up to the infinities; beyond are those that are no numbers.
+        for half in 0..=0x7C00 {
+            let halves = [half, 0x7C00 - half, half | 0x8000, 0x3C00];
+            let (got, wanted) = unsafe { (four(Neon::load_f16(halves.as_ptr())), Portable::load_f16(halves.as_ptr())) };
+            assert_eq!(got.map(f32::to_bits), wanted.map(f32::to_bits), "{halves:04x?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_taken_apart_as_the_portable_twin_does() {
+        for start in 0..=u8::MAX {
+            let bytes: [u8; 16] = std::array::from_fn(|i| start.wrapping_add((i as u8).wrapping_mul(37)));
+            unsafe {
+                let quads = Neon::load_i8_quads(bytes.as_ptr()).map(four);
+                assert_eq!(quads, Portable::load_i8_quads(bytes.as_ptr()));
+                let pairs = Neon::load_bf16_pairs(bytes.as_ptr()).map(|pair| four(pair).map(f32::to_bits));
+                assert_eq!(pairs, Portable::load_bf16_pairs(bytes.as_ptr()).map(|pair| pair.map(f32::to_bits)));
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_narrowed_as_the_portable_twin_does() {
+        for a in SOME {
+            let (mut got, mut wanted) = ([0; 4], [0; 4]);
+            unsafe { Neon::store_bf16(got.as_mut_ptr(), neon(a)) };
+            unsafe { Portable::store_bf16(wanted.as_mut_ptr(), a) };
+            assert_eq!(got, wanted, "{a:?}");
+        }
+        for value in (0..=u16::MAX).step_by(13) {
+            let value = f32::from(value);
+            let (mut high, mut low) = ([0; 4], [0; 4]);
+            unsafe { Neon::store_halves(high.as_mut_ptr(), low.as_mut_ptr(), Neon::splat(value)) };
+            assert!((0..4).all(|i| f32::from(high[i]) * 256.0 + f32::from(low[i]) == value), "{value}");
+        }
+    }
+
+    #[test]
+    fn integers_are_read_as_the_portable_twin_reads_them() {
+        let (a, b) = ([i32::MAX, i32::MIN, 16_777_217, -3], [-1, 1, 16_777_216, 40_000_001]);
+        unsafe {
+            assert_eq!(four(Neon::load_i32(a.as_ptr())), Portable::load_i32(a.as_ptr()));
+            let got = four(Neon::load_i32_less(a.as_ptr(), b.as_ptr()));
+            assert_eq!(got, Portable::load_i32_less(a.as_ptr(), b.as_ptr()));
+        }
     }
 }
