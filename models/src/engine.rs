@@ -72,9 +72,14 @@ fn bert(dir: &Path, manifest: &ModelManifest, max_tokens: usize, choice: Choice)
             format!("max_position_embeddings is {}, less than max_tokens {max_tokens}", config.max_position_embeddings);
         return Err(ModelError::bad_file(file, problem));
     }
-    let tokenizer = tokenizer(dir, manifest, max_tokens, config.vocab_size)?;
-    let backend = backend(dir, manifest, &config, choice)?;
-    Ok(Engine { tokenizer, backend })
+    // Side by side: reading the vocabulary takes about as long as packing the weights.
+    std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| tokenizer(dir, manifest, max_tokens, config.vocab_size));
+        let backend = backend(dir, manifest, &config, choice);
+        let tokenizer =
+            tokenizer.join().map_err(|_| ModelError::Thread("the one that reads the tokenizer ended".into()))?;
+        Ok(Engine { tokenizer: tokenizer?, backend: backend? })
+    })
 }
 
 fn backend(

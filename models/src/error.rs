@@ -95,8 +95,8 @@ pub enum ModelError {
         /// How to bring the model here by hand.
         advice: String,
     },
-    /// The machine refused a thread.
-    #[error("cannot start an embedding thread: {0}")]
+    /// The machine refused a thread, or one ended before its work did.
+    #[error("a thread of the sentence model failed: {0}")]
     Thread(String),
 }
 

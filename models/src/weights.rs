@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
+use std::sync::mpsc;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -79,17 +80,31 @@ pub(crate) fn read_tensors(
 ) -> Result<BTreeMap<String, Weights>, ModelError> {
     let path = dir.join(&entry.path);
     let file = File::open(&path).map_err(|error| ModelError::io("open", &path, error))?;
-    let mut reader = Hashing { inner: BufReader::with_capacity(1 << 20, file), digest: Sha256::new(), path: &path };
-    let tensors = reader.tensors(wanted);
-    // A damaged file is better named by its checksum than by the first oddity that follows from it.
-    let digest = reader.finish()?;
-    check_sum(&path, entry, model, &digest)?;
-    tensors
+    std::thread::scope(|scope| {
+        // Beside the reading, which takes as long: what was read goes there to be hashed, a few tensors at a time.
+        let (hash, read) = mpsc::sync_channel::<Vec<u8>>(HASHED_LATER);
+        let hashing = scope.spawn(move || {
+            let mut digest = Sha256::new();
+            read.into_iter().for_each(|bytes| digest.update(&bytes));
+            digest.finalize().to_vec()
+        });
+        let mut reader = Hashing { inner: BufReader::with_capacity(1 << 20, file), hash, path: &path };
+        let tensors = reader.tensors(wanted);
+        reader.finish()?;
+        let digest = hashing.join().map_err(|_| ModelError::Thread("the one that hashes weights ended".into()))?;
+        // A damaged file is better named by its checksum than by the first oddity that follows from it.
+        check_sum(&path, entry, model, &digest)?;
+        tensors
+    })
 }
+
+/// Tensors that wait to be hashed, at most.
+const HASHED_LATER: usize = 4;
 
 struct Hashing<'a> {
     inner: BufReader<File>,
-    digest: Sha256,
+    /// Takes all bytes of the file, in order.
+    hash: mpsc::SyncSender<Vec<u8>>,
     path: &'a Path,
 }
 
@@ -98,19 +113,27 @@ impl Hashing<'_> {
         ModelError::bad_file(self.path, problem)
     }
 
-    /// Fills the buffer; what was read before the file's end is hashed also when that comes too early.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), ModelError> {
+    /// Reads the next `bytes`. They are the caller's to pass to [`Hashing::hash`]; what was read before a file's early end
+    /// is passed here.
+    fn next(&mut self, bytes: usize) -> Result<Vec<u8>, ModelError> {
+        let mut buffer = vec![0; bytes];
         let mut filled = 0;
-        while filled < buffer.len() {
+        while filled < bytes {
             let read =
                 self.inner.read(&mut buffer[filled..]).map_err(|error| ModelError::io("read", self.path, error))?;
             if read == 0 {
+                buffer.truncate(filled);
+                self.hash(buffer);
                 return Err(self.bad("ends too early"));
             }
-            self.digest.update(&buffer[filled..filled + read]);
             filled += read;
         }
-        Ok(())
+        Ok(buffer)
+    }
+
+    fn hash(&self, bytes: Vec<u8>) {
+        // The other end is there as long as this is: should its thread have died, joining it will say so.
+        let _ = self.hash.send(bytes);
     }
 
     /// Bytes between here and the file's end; never allocate more than that on a header's word.
@@ -122,14 +145,15 @@ impl Hashing<'_> {
     }
 
     /// Hashes what is left.
-    fn finish(mut self) -> Result<Vec<u8>, ModelError> {
-        let mut buffer = vec![0; 1 << 20];
+    fn finish(mut self) -> Result<(), ModelError> {
         loop {
+            let mut buffer = vec![0; 1 << 20];
             let read = self.inner.read(&mut buffer).map_err(|error| ModelError::io("read", self.path, error))?;
             if read == 0 {
-                return Ok(self.digest.finalize().to_vec());
+                return Ok(());
             }
-            self.digest.update(&buffer[..read]);
+            buffer.truncate(read);
+            self.hash(buffer);
         }
     }
 
@@ -151,7 +175,6 @@ impl Hashing<'_> {
         in_order.sort_by_key(|(_, tensor)| tensor.data_offsets);
         let room = self.left()?;
         let mut read = BTreeMap::new();
-        let mut buffer = Vec::new();
         let mut at = 0;
         for (name, tensor) in in_order {
             let (begin, end) = tensor.data_offsets;
@@ -163,10 +186,10 @@ impl Hashing<'_> {
             if end > room {
                 return Err(self.bad(format!("ends before tensor `{name}` does")));
             }
-            buffer.resize(bytes, 0);
-            self.fill(&mut buffer)?;
-            if let Some((wanted_name, dtype)) = names.get(name) {
-                let values = dtype.values(&buffer);
+            let buffer = self.next(bytes)?;
+            let values = names.get(name).map(|(wanted_name, dtype)| (wanted_name, dtype.values(&buffer)));
+            self.hash(buffer);
+            if let Some((wanted_name, values)) = values {
                 self.check_values(name, &values)?;
                 read.insert(wanted_name.clone(), Weights { shape: tensor.shape.clone(), values });
             }
@@ -175,18 +198,19 @@ impl Hashing<'_> {
     }
 
     fn header(&mut self) -> Result<BTreeMap<String, TensorHeader>, ModelError> {
-        let mut length = [0; 8];
-        self.fill(&mut length)?;
-        let length = u64::from_le_bytes(length);
+        let bytes = self.next(8)?;
+        let length = bytes.iter().rev().fold(0, |length: u64, &byte| length << 8 | u64::from(byte));
+        self.hash(bytes);
         if length > MAX_HEADER_BYTES {
             return Err(self.bad(format!(
                 "is no safetensors file: its header claims {length} bytes, at most {MAX_HEADER_BYTES} are accepted"
             )));
         }
-        let mut text = vec![0; length as usize];
-        self.fill(&mut text)?;
-        let mut header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&text)
-            .map_err(|error| self.bad(format!("has a broken safetensors header: {error}")))?;
+        let text = self.next(length as usize)?;
+        let header = serde_json::from_slice(&text);
+        self.hash(text);
+        let mut header: BTreeMap<String, serde_json::Value> =
+            header.map_err(|error| self.bad(format!("has a broken safetensors header: {error}")))?;
         header.remove("__metadata__");
         header
             .into_iter()

@@ -123,20 +123,19 @@ impl Matrix {
     }
 
     fn pack_int8(&mut self, weights: &[f32], room: &mut [u8]) {
-        let scales: Vec<f32> = weights.par_chunks_exact(self.inputs).map(scale).collect();
-        let integer = |at: usize, scale: f32| (weights[at] / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
-        let sum = |output: usize| -> i32 {
-            let row = output * self.inputs..(output + 1) * self.inputs;
-            row.map(|at| i32::from(integer(at, scales[output]))).sum()
-        };
-        self.offsets = (0..self.outputs).into_par_iter().map(|output| 128 * sum(output)).collect();
-        room.par_chunks_exact_mut(self.block_bytes()).enumerate().for_each(|(block, room)| {
+        self.scales = weights.par_chunks_exact(self.inputs).map(scale).collect();
+        let blocks = room.par_chunks_exact_mut(self.block_bytes()).zip(weights.par_chunks_exact(BLOCK * self.inputs));
+        let offsets = blocks.enumerate().map(|(block, (room, weights))| {
+            let scales = &self.scales[block * BLOCK..][..BLOCK];
+            let integers: Vec<i8> = weights.chunks_exact(self.inputs).zip(scales).flat_map(integers).collect();
             self.fill(block, room, |output, input| {
-                let at = output * self.inputs + input;
-                std::array::from_fn(|lane| integer(at + lane, scales[output]) as u8)
+                let at = output % BLOCK * self.inputs + input;
+                std::array::from_fn(|lane| integers[at + lane] as u8)
             });
+            let sum = |row: &[i8]| 128 * row.iter().map(|&integer| i32::from(integer)).sum::<i32>();
+            integers.chunks_exact(self.inputs).map(sum).collect::<Vec<i32>>()
         });
-        self.scales = scales;
+        self.offsets = offsets.collect::<Vec<_>>().concat();
     }
 
     /// Writes a block front to back: `four` gives the 4 bytes of an output's inputs from one on.
@@ -152,6 +151,13 @@ impl Matrix {
             }
         }
     }
+}
+
+/// An output's weights in integers, by its scale.
+fn integers((row, scale): (&[f32], &f32)) -> impl Iterator<Item = i8> {
+    // Adding and taking away 1.5 · 2²³ leaves no room for a fraction: rounded to even without a call.
+    const SHIFT: f32 = 12_582_912.0;
+    row.iter().map(move |weight| ((weight / scale + SHIFT) - SHIFT).clamp(-127.0, 127.0) as i8)
 }
 
 /// The step of an output's integers.
