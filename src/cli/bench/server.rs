@@ -185,7 +185,8 @@ fn config_value(port: u16, upstream_port: u16, folder: &Path, model_dir: Option<
         "cache": {"enabled": true, "semantic": {"enabled": model_dir.is_some()}},
     });
     if let Some(model_dir) = model_dir {
-        config["embedding"] = json!({"model_dir": literal(model_dir)});
+        // Few questions are asked again and again: remembered, they would not be embedded, and the figure would flatter.
+        config["embedding"] = json!({"model_dir": literal(model_dir), "memo_bytes": 0});
     }
     config
 }
@@ -225,6 +226,7 @@ mod tests {
             assert_eq!(config.default_provider.as_deref(), Some("mock"));
             assert_eq!((config.cache.enabled, config.cache.semantic.enabled), (true, model_dir.is_some()));
             assert_eq!(config.embedding.model_dir.as_deref(), model_dir);
+            assert_eq!(config.embedding.memo_bytes == 0, model_dir.is_some());
         }
     }
 }
