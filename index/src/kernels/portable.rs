@@ -1,0 +1,31 @@
+//! Plain loops: what any processor can do, and what the others are tested against.
+
+use super::Kernels;
+
+pub(super) static KERNELS: Kernels = Kernels { name: "portable", dots, four, between, bits };
+
+unsafe fn dots(query: &[i8], rows: &[*const u8], sums: &mut [i32]) {
+    for (row, sum) in rows.iter().zip(sums) {
+        // SAFETY: the caller of `Kernels::dots` vouches for the pointers.
+        let row = unsafe { std::slice::from_raw_parts(*row, query.len()) };
+        *sum = dot(row, query);
+    }
+}
+
+fn dot(row: &[u8], query: &[i8]) -> i32 {
+    row.iter().zip(query).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}
+
+unsafe fn four(high: &[u8], low: &[u8], query_high: &[i8], query_low: &[i8]) -> [i32; 4] {
+    [dot(high, query_high), dot(high, query_low), dot(low, query_high), dot(low, query_low)]
+}
+
+unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
+    a.iter().zip(b).map(|(a, b)| (i32::from(*a) - 128) * (i32::from(*b) - 128)).sum()
+}
+
+unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
+    for (row, count) in rows.chunks_exact(signature.len()).zip(counts) {
+        *count = row.iter().zip(signature).map(|(a, b)| (a ^ b).count_ones() as u16).sum();
+    }
+}
