@@ -67,6 +67,10 @@ impl Group<'_> {
         Row::from_planes(self.scale(i), &self.high[plane.clone()], &self.low[plane])
     }
 
+    pub(crate) fn live_rows(&self) -> u32 {
+        self.live.iter().map(|bits| bits.count_ones()).sum()
+    }
+
     /// Copies of the live rows.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
         (0..self.count).filter(|&i| self.is_live(i)).map(|i| Entry { id: self.id(i), row: self.row(i) })
