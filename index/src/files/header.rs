@@ -18,11 +18,11 @@ const MAGIC: &[u8; 8] = b"askonceV";
 const FIXED: usize = 40;
 const BEGINS_EMPTY: u32 = 1;
 
-/// What a file is.
+/// What a file is; of one generation, in the order in which they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    Log,
     Checkpoint,
+    Log,
 }
 
 /// The beginning of a file.
@@ -92,10 +92,10 @@ pub(crate) fn read(bytes: &[u8]) -> Beginning {
     if bytes.len() < 20 || &bytes[..8] != MAGIC {
         return Beginning::Damaged;
     }
-    // Another version may lay out the rest in another way. A number far from ours is damage, not a version.
+    // Another version may lay out the rest in another way.
     let version = u32_at(bytes, 8);
     if version != VERSION {
-        return if version < 1000 { Beginning::Version(version) } else { Beginning::Damaged };
+        return if is_version(bytes) { Beginning::Version(version) } else { Beginning::Damaged };
     }
     let variant = u32_at(bytes, 16) as usize;
     let len = length(variant.min(256));
@@ -115,6 +115,17 @@ pub(crate) fn read(bytes: &[u8]) -> Beginning {
         begins_empty: u32_at(bytes, 32) & BEGINS_EMPTY != 0,
     };
     Beginning::Good(header, len)
+}
+
+/// Whether the version in a header can be meant. A number far from ours is damage; so is one which, put right, makes the
+/// checksum right.
+fn is_version(bytes: &[u8]) -> bool {
+    let (version, variant) = (u32_at(bytes, 8), u32_at(bytes, 16) as usize);
+    let len = length(variant.min(256));
+    let mut ours = bytes[..len.min(bytes.len())].to_vec();
+    ours[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    let is_ours = ours.len() == len && crc32fast::hash(&ours[..len - 4]) == u32_at(&ours, len - 4);
+    version < 1000 && !is_ours
 }
 
 /// The number at `at`, which must be inside.
@@ -158,8 +169,13 @@ mod tests {
             for bit in 0..bytes.len() * 8 {
                 let mut flipped = bytes.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
-                assert!(!matches!(read(&flipped), Beginning::Good(..)), "bit {bit}");
+                assert_eq!(read(&flipped), Beginning::Damaged, "bit {bit}");
             }
+            let mut newer = bytes;
+            newer[8] = 3;
+            assert_eq!(read(&newer), Beginning::Damaged, "no other version has our checksum");
+            newer[12] = 5;
+            assert_eq!(read(&newer), Beginning::Version(3));
         }
     }
 

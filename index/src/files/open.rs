@@ -256,6 +256,8 @@ impl Start<'_> {
     }
 
     fn tell(&mut self, path: &Path, found: &Found) {
+        // What was dropped with a torn end is in no log once that is cut off.
+        self.care.behind |= found.lost > 0;
         if !found.damaged.is_empty() {
             self.care.behind = true;
             let bytes: u64 = found.damaged.iter().map(|range| range.end - range.start).sum();

@@ -17,6 +17,8 @@ pub(crate) struct Found {
     pub(crate) end: u64,
     /// Bytes between whole records.
     pub(crate) damaged: Vec<Range<u64>>,
+    /// Ids whose old vector was dropped because the new one is unreadable.
+    pub(crate) lost: usize,
     /// Whole records of vectors that are not of length 1.
     pub(crate) refused: usize,
 }
@@ -79,7 +81,10 @@ impl Window {
                 Record::Insert(scope, id, row) => apply(Change::Insert { scope: *scope, id: *id, row: row.view() }),
                 Record::Remove(scope, id) => apply(Change::Remove { scope: *scope, id: *id }),
                 // It was to replace what the id had: that is out of date, and the new one is unreadable.
-                Record::Lost(scope, id) => apply(Change::Remove { scope: *scope, id: *id }),
+                Record::Lost(scope, id) => {
+                    apply(Change::Remove { scope: *scope, id: *id });
+                    found.lost += 1;
+                }
                 Record::Refused => found.refused += 1,
                 Record::None => (),
             }

@@ -349,11 +349,12 @@ fn spoiled(dir: &Path, kind: Kind, bytes: &[u8]) -> tempfile::TempDir {
 
 /// Opens what was spoiled; checks that it is told, and gone after a checkpoint.
 fn mended(dir: &Path, what: &str) -> (Rows, usize) {
-    assert!(!check(dir).unwrap().is_sound(), "{what}");
+    let report = check(dir).unwrap();
+    assert!(!report.is_sound(), "{what}");
     let model = reopen(dir);
     assert!(!model.notes.is_empty(), "{what}");
     let found = model.rows.lock().clone();
-    assert_eq!(check(dir).unwrap().live, found.len() as u64, "{what}");
+    assert_eq!(report.live, found.len() as u64, "{what}");
     // A torn end is cut off there and then; all else is due to be written anew.
     if model.folder.claim_checkpoint() {
         model.checkpoint().unwrap();
@@ -486,7 +487,7 @@ fn a_log_cut_anywhere_keeps_its_whole_records() {
         };
         let records = whole.map_or(0, |(records, _)| records);
         assert_eq!(found.contains_key(&(GRAPHED, 8)), records >= 2, "cut at {end}");
-        assert_eq!(found[&(scope(1), 0)] == row(60), records >= 1, "cut at {end}");
+        assert_eq!(found.get(&(scope(1), 0)) == Some(&row(60)), records >= 1, "cut at {end}");
     }
 }
 
@@ -550,7 +551,7 @@ fn what_was_made_for_something_else_is_set_aside() {
     let (dir, _) = sample();
     for kind in [Kind::Log, Kind::Checkpoint] {
         let mut bytes = std::fs::read(path(dir.path(), kind)).unwrap();
-        bytes[8] = 3;
+        (bytes[8], bytes[20]) = (3, 99);
         std::fs::write(path(dir.path(), kind), bytes).unwrap();
     }
     let model = reopen(dir.path());
@@ -753,7 +754,7 @@ fn many_rows_make_many_sections() {
     drop(model);
     let report = check(dir.path()).unwrap();
     assert!(report.is_sound() && report.live == 90_000, "{report}");
-    assert!(report.files[1].sections > Some(30), "{report}");
+    assert!(report.files[0].sections > Some(30), "{report}");
     let model = reopen(dir.path());
     assert_eq!((model.rows.lock().len(), model.graphs), (90_000, 1));
     assert!(*model.rows.lock() == rows);
