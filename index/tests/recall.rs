@@ -8,6 +8,9 @@ use support::{Dice, Sentences, cosine, scope};
 const WIDTH: usize = 64;
 const COUNT: usize = 3000;
 
+/// How far a similarity may be from that of the floats, since rows are rounded.
+const ROUNDING: f32 = 2e-5;
+
 fn config() -> IndexConfig {
     IndexConfig { graph_from: 512, ef_construction: 96, ..IndexConfig::new(WIDTH, "test") }
 }
@@ -32,7 +35,7 @@ fn recall(index: &Index, vectors: &[Vec<f32>], sentences: &mut Sentences, live: 
     let right = (0..queries).filter(|_| {
         let query = sentences.paraphrase(&vectors[dice.below(COUNT)]);
         let best = (0..COUNT).filter(|id| live(*id)).map(|id| cosine(&vectors[id], &query)).fold(-1.0, f32::max);
-        index.nearest(scope(0), &query, 8, -1.0).unwrap().first().is_some_and(|n| n.similarity > best - 1e-5)
+        index.nearest(scope(0), &query, 8, -1.0).unwrap().first().is_some_and(|n| n.similarity > best - ROUNDING)
     });
     right.count() as f64 / f64::from(queries)
 }

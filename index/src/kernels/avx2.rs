@@ -74,7 +74,8 @@ unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
         for (word, of_query) in signature.iter().enumerate() {
             for (half, total) in totals.iter_mut().enumerate() {
                 // SAFETY: a group has eight rows of as many words as the signature.
-                let of_rows = unsafe { _mm256_loadu_si256(rows.as_ptr().add((at * words + word) * 8 + half * 4).cast()) };
+                let of_rows =
+                    unsafe { _mm256_loadu_si256(rows.as_ptr().add((at * words + word) * 8 + half * 4).cast()) };
                 let differ = _mm256_xor_si256(of_rows, _mm256_set1_epi64x(*of_query as i64));
                 let lower = _mm256_shuffle_epi8(table, _mm256_and_si256(differ, low));
                 let upper = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(differ), low));
