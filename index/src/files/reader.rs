@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::ScopeKey;
 use crate::files::image::{GraphImage, Group, Restored};
 use crate::files::section::{self, Head, Kind, Run, Totals};
-use crate::graph_next::Entry;
+use crate::graph::Entry;
 use crate::quantize::Row;
 
 /// Where the good sections of a checkpoint are, and what is wrong with the rest.

@@ -21,7 +21,7 @@ use crate::files::reader::Checkpoint;
 use crate::files::record::Change;
 use crate::files::section;
 use crate::files::trial::TrialDisk;
-use crate::graph_next::{Census, Entry, Graph};
+use crate::graph::{Census, Entry, Graph};
 use crate::quantize::{Query, Row, RowRef};
 use crate::top::Top;
 use crate::{IndexError, ScopeKey};

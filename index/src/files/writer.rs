@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::ScopeKey;
 use crate::files::disk::Medium;
 use crate::files::section::{HEAD, Kind, RUN, seal};
-use crate::graph_next::Graph;
+use crate::graph::Graph;
 use crate::quantize::RowRef;
 
 /// Bytes of flat rows in a section, about.
