@@ -61,6 +61,16 @@ pub(crate) trait Graph: Send + Sync {
     /// Every live (slot, id), in the order of slots. Only while nothing is inserted.
     fn live(&self) -> Vec<(u32, u64)>;
 
+    /// Slots ever given out: every slot, live, dead or free, is below this. Only while nothing is inserted.
+    fn slots(&self) -> u32 {
+        self.live().last().map_or(0, |(slot, _)| slot + 1)
+    }
+
+    /// Which graph it is, as a checkpoint remembers it; a number is never given another meaning. Only of a graph that saves.
+    fn kind(&self) -> u32 {
+        0
+    }
+
     /// Appends the `piece`-th part of the links, for a checkpoint, to `bytes`; false past the last. Only while nothing
     /// is inserted and nothing tidied. A graph that is built anew at a restart has none.
     fn save(&self, _piece: usize, _bytes: &mut Vec<u8>) -> bool {
@@ -68,6 +78,7 @@ pub(crate) trait Graph: Send + Sync {
     }
 
     /// The row at a slot, lent to `look`, without a copy where the graph can. Only while nothing is inserted or tidied.
+    /// A graph that saves its links is asked for dead and free slots too: whatever lies there.
     fn with_row(&self, slot: u32, look: &mut dyn FnMut(RowRef<'_>)) {
         look(self.row(slot).view());
     }

@@ -30,6 +30,7 @@ mod cover;
 mod distance;
 mod drain;
 mod error;
+mod files;
 mod format;
 mod graph;
 mod graph_next;

@@ -81,11 +81,16 @@ impl Row {
         }
         let (scale, bytes) = bytes.split_first_chunk::<2>()?;
         let (high, low) = bytes.split_at(width);
-        let stride = stride(width);
+        Some(Row::from_planes(u16::from_le_bytes(*scale), high, low))
+    }
+
+    /// A row of a stored scale and of `width` bytes of each plane.
+    pub(crate) fn from_planes(scale: u16, high: &[u8], low: &[u8]) -> Row {
+        let (width, stride) = (high.len(), stride(high.len()));
         let mut planes = vec![ZERO; 2 * stride].into_boxed_slice();
         planes[..width].copy_from_slice(high);
         planes[stride..stride + width].copy_from_slice(low);
-        Some(Row { scale: u16::from_le_bytes(*scale), planes })
+        Row { scale, planes }
     }
 }
 
