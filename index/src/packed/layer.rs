@@ -139,12 +139,6 @@ impl Layer {
             .map(|word| word - 1)
     }
 
-    /// Where a node's links begin, to be fetched ahead.
-    #[inline(always)]
-    pub(super) fn address(&self, node: u32) -> *const u8 {
-        self.links.row(node as usize).cast_const().cast()
-    }
-
     /// Locks a node's links for changing them. A thread holds one lock of a graph at a time.
     pub(super) fn lock(&self, node: u32) -> Links<'_> {
         let guard = self.locks[node as usize % self.locks.len()].lock();

@@ -15,7 +15,7 @@
 //! | `layer`, `rows`, `slab` | links of a layer; rows by slot; tables that grow in place |
 
 mod choose;
-mod image;
+pub(crate) mod image;
 mod layer;
 mod link;
 mod rows;
@@ -274,6 +274,14 @@ impl Graph for Packed {
     fn live(&self) -> Vec<(u32, u64)> {
         let slots = 0..self.rows.upto() as u32;
         slots.filter(|slot| !self.rows.is_dead(*slot)).map(|slot| (slot, self.rows.id(slot))).collect()
+    }
+
+    fn slots(&self) -> u32 {
+        self.rows.upto() as u32
+    }
+
+    fn kind(&self) -> u32 {
+        image::KIND
     }
 
     fn save(&self, piece: usize, bytes: &mut Vec<u8>) -> bool {

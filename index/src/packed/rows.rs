@@ -21,7 +21,6 @@ const FIRST: u32 = 12;
 const MANY: u8 = u8::MAX;
 
 pub(super) struct Rows {
-    stride: usize,
     high: Slab<u8>,
     low: Slab<u8>,
     scales: Slab<u16>,
@@ -45,7 +44,6 @@ impl Rows {
     pub(super) fn new(width: usize) -> Rows {
         let stride = quantize::stride(width);
         Rows {
-            stride,
             high: Slab::new(stride, FIRST),
             low: Slab::new(stride, FIRST),
             scales: Slab::new(1, FIRST),
@@ -58,11 +56,6 @@ impl Rows {
             free: Arc::default(),
             vacancies: AtomicUsize::new(0),
         }
-    }
-
-    /// Bytes of a row in a plane.
-    pub(super) fn stride(&self) -> usize {
-        self.stride
     }
 
     /// Slots ever given out: all slots are below.
@@ -259,6 +252,11 @@ impl Rows {
     /// How many links lead to a slot.
     pub(super) fn count_in(&self, slot: u32) -> u8 {
         self.links_in(slot).load(Ordering::Relaxed)
+    }
+
+    /// For a graph read from a file.
+    pub(super) fn set_count_in(&self, slot: u32, count: u8) {
+        self.links_in(slot).store(count, Ordering::Relaxed);
     }
 
     /// One link more leads to a slot.

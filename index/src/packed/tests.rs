@@ -2,7 +2,9 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::image::KIND;
 use super::*;
+use crate::files::image::{GraphImage, Group};
 
 const WIDTH: usize = 64;
 
@@ -217,6 +219,98 @@ fn searches_go_on_while_rows_come_and_go() {
     assert_eq!(graph.census().live, 2000);
     assert!(graph.rows.upto() < 2000 + 10 * 600, "slots were used again: {}", graph.rows.upto());
     assert_eq!(stays.len(), 2000);
+}
+
+/// A graph's rows and links as a checkpoint has them.
+struct Saved {
+    slots: u32,
+    live: Vec<u8>,
+    ids: Vec<u8>,
+    scales: Vec<u8>,
+    high: Vec<u8>,
+    low: Vec<u8>,
+    links: Vec<Vec<u8>>,
+}
+
+impl Saved {
+    fn of(graph: &Packed) -> Saved {
+        let (slots, mut links, mut bytes) = (graph.slots(), Vec::new(), Vec::new());
+        while graph.save(links.len(), &mut bytes) {
+            links.push(std::mem::take(&mut bytes));
+        }
+        let mut live = vec![0; slots.div_ceil(8) as usize];
+        graph.live().iter().for_each(|(slot, _)| live[*slot as usize / 8] |= 1 << (slot % 8));
+        let mut saved =
+            Saved { slots, live, ids: Vec::new(), scales: Vec::new(), high: Vec::new(), low: Vec::new(), links };
+        for slot in 0..slots {
+            saved.ids.extend(graph.id(slot).to_le_bytes());
+            graph.with_row(slot, &mut |row| {
+                saved.scales.extend(row.scale.to_le_bytes());
+                saved.high.extend(&row.high[..WIDTH]);
+                saved.low.extend(&row.low[..WIDTH]);
+            });
+        }
+        saved
+    }
+
+    fn restore(&self) -> Result<Packed, String> {
+        let Saved { slots, live, ids, scales, high, low, links } = self;
+        let group = Group { first: 0, count: *slots as usize, live, ids, scales, high, low };
+        let links = links.iter().map(Vec::as_slice).collect();
+        Packed::restore(&GraphImage { kind: KIND, width: WIDTH, slots: *slots, groups: vec![group], links }, 16, 96, 48)
+    }
+}
+
+#[test]
+fn a_restored_graph_answers_as_the_saved_one_and_goes_on() {
+    let mut makes = Makes::new(6);
+    let graph = graph();
+    let mut vectors: Vec<_> = (0..2000).map(|_| makes.sentence()).collect();
+    vectors.push(vectors[0].clone());
+    let slots = fill(&graph, 0, &vectors);
+    slots.iter().step_by(3).for_each(|slot| assert!(graph.kill(*slot)));
+    settle(&graph);
+    slots.iter().skip(1).step_by(30).for_each(|slot| drop(graph.kill(*slot)));
+    let again = Saved::of(&graph).restore().unwrap();
+    assert_eq!((again.live(), again.census().dead), (graph.live(), graph.census().dead));
+    for vector in &vectors {
+        assert_eq!(ask(&again, vector, 5, -1.0), ask(&graph, vector, 5, -1.0));
+    }
+    let more: Vec<_> = (0..2000).map(|_| makes.sentence()).collect();
+    let slots = fill(&again, 5000, &more);
+    assert!(slots.iter().any(|slot| *slot < 2000), "vacant slots are used");
+    settle(&again);
+    for (id, vector) in (5000..).zip(&more) {
+        assert_eq!(ask(&again, vector, 1, 0.9).first().map(|found| found.id), Some(id));
+    }
+}
+
+#[test]
+fn damaged_links_are_refused_and_never_followed() {
+    let mut makes = Makes::new(7);
+    let graph = graph();
+    let vectors: Vec<_> = (0..300).map(|_| makes.sentence()).collect();
+    fill(&graph, 0, &vectors);
+    let mut saved = Saved::of(&graph);
+    let mut refused = 0;
+    for piece in 0..saved.links.len() {
+        for at in (0..saved.links[piece].len()).step_by(if piece == 1 { 251 } else { 7 }) {
+            let byte = saved.links[piece][at];
+            saved.links[piece][at] ^= 0xA5;
+            match saved.restore() {
+                Ok(graph) => drop(ask(&graph, &vectors[at % 300], 5, -1.0)),
+                Err(_) => refused += 1,
+            }
+            saved.links[piece][at] = byte;
+        }
+        let last = saved.links[piece].pop();
+        assert!(saved.restore().is_err(), "piece {piece}, cut");
+        saved.links[piece].extend(last);
+        let whole = std::mem::take(&mut saved.links[piece]);
+        assert!(saved.restore().is_err() || whole.is_empty(), "piece {piece}, empty");
+        saved.links[piece] = whole;
+    }
+    assert!(refused > 20, "{refused}");
 }
 
 #[test]
