@@ -36,6 +36,7 @@ mod kernels;
 mod log;
 mod lookup;
 mod medium;
+mod packed;
 mod partition;
 mod place;
 mod quantize;

@@ -64,6 +64,11 @@ impl Row {
         Row { scale: stored, planes }
     }
 
+    /// A copy of a lent row.
+    pub(crate) fn copy(row: RowRef<'_>) -> Row {
+        Row { scale: row.scale, planes: row.high.iter().chain(row.low).copied().collect() }
+    }
+
     pub(crate) fn view(&self) -> RowRef<'_> {
         let (high, low) = self.planes.split_at(self.planes.len() / 2);
         RowRef { scale: self.scale, high, low }
@@ -164,6 +169,11 @@ impl Query {
     /// The row that equals this, but for its scale.
     pub(crate) fn stored(&self) -> Row {
         Row { scale: 0, planes: self.planes.iter().map(|byte| *byte as u8 ^ ZERO).collect() }
+    }
+
+    /// The coarse bytes, what 128 times their sum is, and the scale: what a walk compares with.
+    pub(crate) fn coarse_parts(&self) -> (&[i8], i32, f32) {
+        (self.high(), self.offsets.0, self.scale)
     }
 
     /// The coarse bytes.
