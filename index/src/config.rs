@@ -19,8 +19,8 @@ pub enum GraphKind {
 pub struct IndexConfig {
     /// Numbers in a vector (384 for all-MiniLM-L6-v2). 1 to 65,536.
     pub width: usize,
-    /// Which model made the vectors (name, revision, precision): free text of 1 to 255 bytes. A log of another variant
-    /// is set aside on open, because vectors of two models cannot be compared.
+    /// Which model made the vectors (name, revision, precision): free text of 1 to 255 bytes. What was written for another
+    /// variant is set aside on open, because vectors of two models cannot be compared.
     pub variant: String,
     /// Live vectors in a scope from which it gets a graph; below, and for what the graph lacks yet, it is scanned
     /// exactly.
@@ -35,8 +35,8 @@ pub struct IndexConfig {
     pub ef_search: usize,
     /// Share of dead rows in a scope's graph at which it is cleared of them, in (0, 1].
     pub rebuild_dead_share: f32,
-    /// The log is rewritten once more than half of it is garbage and the garbage exceeds this many bytes.
-    pub compact_from_bytes: u64,
+    /// A checkpoint is written once the log is longer than this many bytes, and than half of the last checkpoint.
+    pub checkpoint_from_bytes: u64,
     /// How long after it was written a change may wait for the disk, so that many share one sync. Zero: an insert returns
     /// when the disk has it.
     pub sync_window: Duration,
@@ -54,7 +54,7 @@ impl IndexConfig {
             ef_construction: 128,
             ef_search: 64,
             rebuild_dead_share: 0.3,
-            compact_from_bytes: 8 * 1024 * 1024,
+            checkpoint_from_bytes: 64 * 1024 * 1024,
             sync_window: Duration::from_millis(50),
         }
     }

@@ -1,31 +1,26 @@
-//! [`Index`]: scopes, log and background worker put together.
+//! [`Index`]: scopes, files and background worker put together.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::format::{self, Change};
-use crate::log::Log;
+use crate::files::LOCK;
+use crate::files::disk::RealDisk;
+use crate::files::folder::Folder;
+use crate::files::record::Change;
 use crate::lookup;
 use crate::quantize::{Query, Row};
-use crate::recover::recover;
 use crate::scope::Scopes;
-use crate::store::Store;
+use crate::store::{Restoring, Store, settings};
 use crate::top::Top;
 use crate::worker::{Job, Worker};
 use crate::workshop::Workshop;
-use crate::{IndexConfig, IndexError, IndexStats, Neighbor, Recovery, ScopeKey, compact, vector};
-
-/// Name of the log in the index's folder.
-const LOG: &str = "vectors.log";
-
-/// Name of the file whose lock says that the folder is in use.
-const LOCK: &str = "vectors.lock";
+use crate::{IndexConfig, IndexError, IndexStats, Neighbor, Recovery, ScopeKey, vector};
 
 /// An index of unit vectors, partitioned by scope. `Send + Sync`: share it as `Arc<Index>`.
 ///
-/// Dropping it waits for the background step at hand. It does not sync the log: call [`Index::flush`] for that.
+/// Dropping it waits for the background step at hand, and for the disk to have all changes.
 pub struct Index {
     store: Arc<Store>,
     worker: Worker,
@@ -43,57 +38,40 @@ impl Index {
         Index::assemble(config, Scopes::new(), None, None)
     }
 
-    /// Opens, or begins, the index whose log lies in the folder `dir` (created if need be), and says what it found there.
+    /// Opens, or begins, the index whose files lie in the folder `dir` (created if need be), and says what it found there.
     /// Lookups find every vector at once; graphs of large scopes are built in the background.
     ///
     /// # Errors
     /// [`IndexError::Locked`] when another index has the folder open; [`IndexError::Io`] when the disk refuses;
-    /// [`IndexError::Config`]; [`IndexError::Thread`]. A damaged log is no error: see [`Recovery`].
+    /// [`IndexError::Config`]; [`IndexError::Thread`]. A damaged file is no error: see [`Recovery`].
     pub fn open(dir: &Path, config: IndexConfig) -> Result<(Index, Recovery), IndexError> {
         config.check()?;
         std::fs::create_dir_all(dir).map_err(IndexError::io("create", dir))?;
         let lock = lock(dir)?;
-        let path = dir.join(LOG);
-        // What a compaction left that did not get to its end; the log it was to replace is whole.
-        let _ = std::fs::remove_file(compact::unfinished(&path));
         let scopes = Scopes::new();
-        let found = recover(&path, config.width, &config.variant, &mut |change| match change {
-            Change::Insert { scope, id, vector } => {
-                if let Some(mut writer) = scopes.get_or_create(scope, &config).writer() {
-                    writer.insert(id, Row::new(vector).view());
-                }
-            }
-            Change::Remove { scope, id } => {
-                if let Some(partition) = scopes.get(scope) {
-                    partition.writer().map(|mut writer| writer.remove(id));
-                    scopes.retire_empty(scope, &partition);
-                }
-            }
-        })?;
-        let header = format::header(config.width, &config.variant);
-        let log = Log::new(path, header, Box::new(found.medium), found.len);
-        let index = Index::assemble(config, scopes, Some(log), Some(lock))?;
-        index.store.set_behind(found.damaged);
+        let sink = Restoring { scopes: &scopes, config: &config };
+        let (folder, notes) = Folder::open(dir, settings(&config), Arc::new(RealDisk), &sink)?;
+        let index = Index::assemble(config, scopes, Some(folder), Some(lock))?;
         for (_, partition) in index.store.scopes.all() {
             index.worker.tend(&partition);
         }
-        index.compact_if_due();
+        index.checkpoint_if_due();
         let live = index.store.live();
-        Ok((index, Recovery { live, notes: found.notes }))
+        Ok((index, Recovery { live, notes }))
     }
 
     fn assemble(
         config: IndexConfig,
         scopes: Scopes,
-        log: Option<Log>,
+        folder: Option<Folder>,
         lock: Option<File>,
     ) -> Result<Index, IndexError> {
         let worker = Worker::start(Arc::new(Workshop::new(config.clone())?))?;
-        Ok(Index { store: Arc::new(Store::new(config, scopes, log)), worker, _lock: lock })
+        Ok(Index { store: Arc::new(Store::new(config, scopes, folder)), worker, _lock: lock })
     }
 
     /// Stores `vector` under `id` in `scope`, replacing what was there. The next lookup sees it. The log has it before
-    /// this returns, so that a killed process loses nothing.
+    /// this returns, so that a killed process loses nothing, and the disk within [`IndexConfig::sync_window`].
     ///
     /// # Errors
     /// A vector that is not of the configured width, finite and of length 1 (within 0.001) is refused.
@@ -105,7 +83,7 @@ impl Index {
         let (partition, written) = loop {
             let partition = self.store.scopes.get_or_create(scope, &self.store.config);
             let Some(mut writer) = partition.writer() else { continue };
-            let written = self.store.write(Change::Insert { scope, id, vector });
+            let written = self.store.write(Change::Insert { scope, id, row: row.view() });
             if !writer.insert(id, row.view()) {
                 self.store.live.fetch_add(1, Ordering::Relaxed);
             }
@@ -113,7 +91,7 @@ impl Index {
             break (partition, written);
         };
         self.worker.tend(&partition);
-        self.compact_if_due();
+        self.checkpoint_if_due();
         written
     }
 
@@ -139,7 +117,7 @@ impl Index {
         } else {
             self.worker.tend(&partition);
         }
-        self.compact_if_due();
+        self.checkpoint_if_due();
         written.map(|()| true)
     }
 
@@ -149,7 +127,7 @@ impl Index {
     /// [`IndexError::NotWritten`]: all is forgotten, but a restart would bring it back.
     pub fn clear(&self) -> Result<(), IndexError> {
         let _gate = self.store.gate.write();
-        let written = self.store.reset_log();
+        let written = self.store.folder.as_ref().map_or(Ok(()), Folder::clear);
         self.store.live.store(0, Ordering::Relaxed);
         self.worker.push(Job::Free(self.store.scopes.retire_all()));
         written
@@ -196,8 +174,8 @@ impl Index {
     /// What the index holds now. Visits every scope: milliseconds when there are many.
     pub fn stats(&self) -> IndexStats {
         let mut stats = IndexStats {
-            file_bytes: self.store.log.as_ref().map_or(0, Log::len),
-            write_errors: self.store.write_errors(),
+            file_bytes: self.store.folder.as_ref().map_or(0, Folder::bytes),
+            write_errors: self.store.folder.as_ref().map_or(0, Folder::write_errors),
             pending: self.worker.pending(),
             ..IndexStats::default()
         };
@@ -207,13 +185,13 @@ impl Index {
         stats
     }
 
-    /// Has the system write the log to the disk (fsync), so that it survives a power cut too. Takes milliseconds;
-    /// inserts and lookups go on meanwhile.
+    /// Has the system write all changes to the disk now, rather than within [`IndexConfig::sync_window`], so that they survive a
+    /// power cut too. Takes milliseconds; inserts and lookups go on meanwhile.
     ///
     /// # Errors
     /// [`IndexError::Io`] when the disk refuses.
     pub fn flush(&self) -> Result<(), IndexError> {
-        self.store.log.as_ref().map_or(Ok(()), Log::flush)
+        self.store.folder.as_ref().map_or(Ok(()), Folder::sync)
     }
 
     /// Waits until the background work is done. For tests, benchmarks and replay.
@@ -221,17 +199,17 @@ impl Index {
         self.worker.settle();
     }
 
-    fn compact_if_due(&self) {
-        if self.store.claim_compaction() {
+    fn checkpoint_if_due(&self) {
+        if self.store.claim_checkpoint() {
             let store = Arc::clone(&self.store);
-            self.worker.push(Job::Run(Box::new(move || store.compact())));
+            self.worker.push(Job::Run(Box::new(move |shop| store.checkpoint(&shop.stop))));
         }
     }
 }
 
 impl Drop for Index {
     fn drop(&mut self) {
-        // The thread first: a compaction under way writes down the scopes it finds.
+        // The thread first: a checkpoint under way writes down the scopes it finds.
         self.worker.stop();
         self.worker.free(&self.store.scopes.retire_all());
     }
@@ -252,7 +230,7 @@ fn lock(dir: &Path) -> Result<File, IndexError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::medium::{FullDisk, Room};
+    use crate::files::trial::TrialDisk;
 
     const SCOPE: ScopeKey = ScopeKey([1; 16]);
 
@@ -260,25 +238,21 @@ mod tests {
     fn on_a_full_disk_vectors_are_found_and_written_later() {
         let dir = tempfile::tempdir().unwrap();
         let config = IndexConfig::new(2, "v");
-        drop(Index::open(dir.path(), config.clone()).unwrap());
-        let path = dir.path().join(LOG);
-        let room = Room::default();
-        let medium = FullDisk::open(&path, room.clone()).unwrap();
-        let header = format::header(2, "v");
-        let len = header.len() as u64;
-        let log = Log::new(path, header, Box::new(medium), len);
+        let (scopes, disk) = (Scopes::new(), TrialDisk::default());
+        let sink = Restoring { scopes: &scopes, config: &config };
+        let (folder, _) = Folder::open(dir.path(), settings(&config), Arc::new(disk.clone()), &sink).unwrap();
         let lock = lock(dir.path()).unwrap();
-        let index = Index::assemble(config.clone(), Scopes::new(), Some(log), Some(lock)).unwrap();
+        let index = Index::assemble(config.clone(), scopes, Some(folder), Some(lock)).unwrap();
 
         index.insert(SCOPE, 1, &[1.0, 0.0]).unwrap();
-        room.set(10, true);
+        disk.set_room(Some(10), true);
         assert!(matches!(index.insert(SCOPE, 2, &[0.0, 1.0]), Err(IndexError::NotWritten { .. })));
         assert!(matches!(index.remove(SCOPE, 1), Err(IndexError::NotWritten { .. })));
         assert_eq!(index.nearest(SCOPE, &[0.0, 1.0], 5, 0.5).unwrap()[0].id, 2);
         assert_eq!((index.stats().write_errors, index.stats().live), (2, 1));
 
-        // Once a write succeeds again, the log is rewritten with what it lacks.
-        room.set(u64::MAX, false);
+        // Once a write succeeds again, a checkpoint holds what the log lacks.
+        disk.set_room(None, false);
         index.insert(SCOPE, 3, &[-1.0, 0.0]).unwrap();
         index.settle();
         drop(index);

@@ -3,12 +3,13 @@
 //! A *scope* ([`ScopeKey`]) is a partition of its own: a lookup touches the vectors of its scope and no others. A small
 //! scope is scanned; a large one gets a graph in the background, and what the graph does not hold yet is
 //! scanned beside it, so that a vector is found from the moment its insert returned. Removal from a graph sets a bit; the graph
-//! is cleared of the dead in the background. Everything is written to one append log, which survives a killed process.
+//! is cleared of the dead in the background. Everything is written to a log, which survives a
+//! killed process, and from time to time to a checkpoint, from which a restart is quick.
 //!
 //! | file | job |
 //! |---|---|
-//! | `index` | [`Index`]: scopes, log and background worker put together |
-//! | `store` | what the background work shares with the index; when the log is rewritten |
+//! | `index` | [`Index`]: scopes, files and background worker put together |
+//! | `store` | what the background work shares with the index; what goes from the scopes to the files and back |
 //! | `config`, `error`, `stats` | [`IndexConfig`]; [`IndexError`]; [`IndexStats`] and [`Recovery`] |
 //! | `vector`, `quantize`, `signature` | what counts as a vector; rows in planes of bytes; one bit for each number |
 //! | `kernels`, `distance` | dot products and bit counts by kind of processor; the dot product of floats |
@@ -19,29 +20,24 @@
 //! | `lookup`, `top` | one search; [`Neighbor`] and the k best seen so far |
 //! | `drain`, `rebuild` | background work on a partition: flat rows into the graph; a new graph without the dead |
 //! | `worker`, `workshop` | the background thread and its queue; what its work needs at hand |
-//! | `log`, `medium`, `format`, `recover`, `compact` | the append log: writing, the file below it, bytes, reading back, shrinking |
+//! | `files` | the log of changes and the checkpoints: writing, reading back, checking |
 
-mod compact;
 mod config;
 mod distance;
 mod drain;
 mod error;
 mod files;
 mod flat;
-mod format;
 mod graph;
 mod hnsw;
 mod index;
 mod kernels;
-mod log;
 mod lookup;
-mod medium;
 mod packed;
 mod partition;
 mod place;
 mod quantize;
 mod rebuild;
-mod recover;
 mod scope;
 mod signature;
 mod stats;
@@ -53,6 +49,7 @@ mod workshop;
 
 pub use config::{GraphKind, IndexConfig};
 pub use error::IndexError;
+pub use files::check::{CheckReport, FileReport, check};
 pub use index::Index;
 pub use scope::ScopeKey;
 pub use stats::{IndexStats, Recovery};

@@ -182,12 +182,12 @@ impl Partition {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Copies of the flat rows. With those of the graph they are all there are, as long as no background work goes on
+    /// Shows the flat rows. With those of the graph they are all there are, as long as no background work goes on
     /// in between; every change that the log had before this was called is in them.
-    pub(crate) fn flat_entries(&self) -> Vec<Entry> {
+    pub(crate) fn each_flat(&self, look: &mut dyn FnMut(u64, RowRef<'_>)) {
         let _writer = self.writer.lock();
         let rows = self.rows.read();
-        rows.flat.last(rows.flat.len())
+        (0..rows.flat.len()).for_each(|at| look(rows.flat.id(at), rows.flat.row(at)));
     }
 
     pub(crate) fn graph(&self) -> Option<Arc<dyn Graph>> {

@@ -17,7 +17,7 @@ pub struct IndexStats {
     pub graphs: usize,
     /// Memory in bytes, estimated from what was allocated.
     pub bytes: u64,
-    /// Length of the log in bytes; 0 for an index in memory.
+    /// Bytes of the log and of the last checkpoint; 0 for an index in memory.
     pub file_bytes: u64,
     /// Changes since the start that could not be written to the log (a full disk, say).
     pub write_errors: u64,

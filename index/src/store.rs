@@ -1,114 +1,124 @@
-//! [`Store`]: what the background work shares with the index: scopes and log, and when the log is rewritten.
+//! [`Store`]: what the background work shares with the index: scopes and files, and what goes from one to the other.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::format::{self, Change};
-use crate::log::Log;
+use crate::files::folder::{Folder, Settings};
+use crate::files::image::Restored;
+use crate::files::open::Sink;
+use crate::files::record::Change;
+use crate::files::writer::Writer;
 use crate::scope::Scopes;
-use crate::{IndexConfig, IndexError, compact};
+use crate::workshop::restore_graph;
+use crate::{IndexConfig, IndexError};
 
-/// Scopes and log.
+/// Scopes and files.
 pub(crate) struct Store {
     pub(crate) config: IndexConfig,
     pub(crate) scopes: Scopes,
     /// None for an index in memory.
-    pub(crate) log: Option<Log>,
+    pub(crate) folder: Option<Folder>,
     /// Held for reading by every change, for writing by the one that forgets everything.
     pub(crate) gate: RwLock<()>,
     /// Live vectors in all scopes.
     pub(crate) live: AtomicUsize,
-    write_errors: AtomicU64,
-    /// Memory and log disagree (a change was not written, or bytes are damaged): a compaction would mend that.
-    behind: AtomicBool,
-    compacting: AtomicBool,
-    /// Log length below which no compaction is begun: after something failed, wait until writing works again.
-    not_before: AtomicU64,
 }
 
 impl Store {
-    pub(crate) fn new(config: IndexConfig, scopes: Scopes, log: Option<Log>) -> Store {
+    pub(crate) fn new(config: IndexConfig, scopes: Scopes, folder: Option<Folder>) -> Store {
         let live = scopes.all().iter().map(|(_, p)| p.live()).sum();
-        Store {
-            config,
-            scopes,
-            log,
-            gate: RwLock::new(()),
-            live: AtomicUsize::new(live),
-            write_errors: AtomicU64::new(0),
-            behind: AtomicBool::new(false),
-            compacting: AtomicBool::new(false),
-            not_before: AtomicU64::new(0),
-        }
+        Store { config, scopes, folder, gate: RwLock::new(()), live: AtomicUsize::new(live) }
     }
 
     pub(crate) fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn write_errors(&self) -> u64 {
-        self.write_errors.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_behind(&self, behind: bool) {
-        self.behind.store(behind, Ordering::Relaxed);
-    }
-
     /// Writes a change to the log, if there is one.
     pub(crate) fn write(&self, change: Change<'_>) -> Result<(), IndexError> {
-        let Some(log) = &self.log else { return Ok(()) };
-        self.note(log, log.append(change))
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.append(change))
     }
 
-    /// Empties the log, if there is one.
-    pub(crate) fn reset_log(&self) -> Result<(), IndexError> {
-        let Some(log) = &self.log else { return Ok(()) };
-        self.note(log, log.reset())
+    /// Whether a checkpoint should be written. Says so to one caller, who then has to call [`Store::checkpoint`].
+    pub(crate) fn claim_checkpoint(&self) -> bool {
+        self.folder.as_ref().is_some_and(Folder::claim_checkpoint)
     }
 
-    fn note(&self, log: &Log, written: Result<(), IndexError>) -> Result<(), IndexError> {
-        if written.is_err() {
-            self.write_errors.fetch_add(1, Ordering::Relaxed);
-            self.not_before.store(log.len() + 1, Ordering::Relaxed);
-            self.set_behind(true);
-        }
-        written
-    }
-
-    /// Whether the log should be rewritten. Says so to one caller, who then has to call [`Store::compact`].
-    pub(crate) fn claim_compaction(&self) -> bool {
-        let Some(log) = &self.log else { return false };
-        let len = log.len();
-        if len < self.not_before.load(Ordering::Relaxed) {
-            return false;
-        }
-        let live = log.header().len() as u64 + self.live() as u64 * format::insert_len(self.config.width);
-        let due = self.behind.load(Ordering::Relaxed) || compact::is_due(len, live, self.config.compact_from_bytes);
-        due && !self.compacting.swap(true, Ordering::AcqRel)
-    }
-
-    /// Rewrites the log, and again while it is due: what was appended during a rewrite is garbage of the next one, and
-    /// no later change may come to ask for it.
-    pub(crate) fn compact(&self) {
+    /// Writes a checkpoint, and another while one is due: no later change may come to ask for it. For the background thread:
+    /// no graph may be changed meanwhile.
+    pub(crate) fn checkpoint(&self, stop: &AtomicBool) {
+        let Some(folder) = &self.folder else { return };
         loop {
-            self.compact_once();
-            if !self.claim_compaction() {
+            let written = folder.checkpoint(stop, |writer| self.write_down(writer));
+            if let Err(error) = written
+                && !stop.load(Ordering::Relaxed)
+            {
+                tracing::warn!(%error, "a checkpoint of the vector index could not be written; its log goes on");
+            }
+            if stop.load(Ordering::Relaxed) || !folder.claim_checkpoint() {
                 return;
             }
         }
     }
 
-    /// Rewrites the log once. When that fails the old one stays, and the next try waits until the log has grown.
-    fn compact_once(&self) {
-        let Some(log) = &self.log else { return };
-        // Before the rows are read: a write that fails from now on is not in them, and sets it again.
-        let behind = self.behind.swap(false, Ordering::Relaxed);
-        if let Err(error) = compact::compact(log, &self.scopes, self.config.width) {
-            tracing::warn!(%error, path = %log.path().display(), "could not rewrite the vector log; it stays as it is");
-            self.behind.fetch_or(behind, Ordering::Relaxed);
-            self.not_before.store(log.len() + self.config.compact_from_bytes, Ordering::Relaxed);
+    fn write_down(&self, writer: &mut Writer<'_>) -> io::Result<()> {
+        for (scope, partition) in self.scopes.all() {
+            writer.begin(scope);
+            partition.each_flat(&mut |id, row| writer.row(id, row));
+            writer.spill()?;
+            if let Some(graph) = partition.graph() {
+                writer.graph(scope, &*graph)?;
+            }
         }
-        self.compacting.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// What the files of an index with this configuration are for.
+pub(crate) fn settings(config: &IndexConfig) -> Settings {
+    Settings {
+        width: config.width,
+        variant: config.variant.clone(),
+        sync_window: config.sync_window,
+        checkpoint_from_bytes: config.checkpoint_from_bytes,
+    }
+}
+
+/// Puts what the files hold into scopes.
+pub(crate) struct Restoring<'a> {
+    pub(crate) scopes: &'a Scopes,
+    pub(crate) config: &'a IndexConfig,
+}
+
+impl Sink for Restoring<'_> {
+    fn restore(&self, restored: Restored<'_>) {
+        let mut flat = restored.flat;
+        let graph = restored.graph.and_then(|image| {
+            let graph = restore_graph(self.config, &image);
+            if graph.is_none() {
+                // They are drained into a new one.
+                flat.extend(image.entries());
+            }
+            graph
+        });
+        self.scopes.get_or_create(restored.scope, self.config).restore(&flat, graph);
+    }
+
+    fn apply(&self, change: Change<'_>) {
+        match change {
+            Change::Insert { scope, id, row } => {
+                if let Some(mut writer) = self.scopes.get_or_create(scope, self.config).writer() {
+                    writer.insert(id, row);
+                }
+            }
+            Change::Remove { scope, id } => {
+                if let Some(partition) = self.scopes.get(scope) {
+                    partition.writer().map(|mut writer| writer.remove(id));
+                    self.scopes.retire_empty(scope, &partition);
+                }
+            }
+        }
     }
 }

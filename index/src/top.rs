@@ -67,19 +67,6 @@ impl Top {
         self.barred = ids;
     }
 
-    /// How many are kept at most.
-    pub(crate) fn k(&self) -> usize {
-        self.k
-    }
-
-    /// What is less similar than this is not kept.
-    pub(crate) fn bound(&self) -> f32 {
-        match self.kept.peek() {
-            Some(worst) if self.kept.len() >= self.k => worst.0.similarity.max(self.min_similarity),
-            _ => self.min_similarity,
-        }
-    }
-
     pub(crate) fn offer(&mut self, id: u64, similarity: f32) {
         if similarity < self.min_similarity || self.k == 0 {
             return;

@@ -21,8 +21,8 @@ pub(crate) enum Job {
     Tend(Arc<Partition>),
     /// Free partitions that are out of use.
     Free(Vec<Arc<Partition>>),
-    /// Anything else: shrinking the log.
-    Run(Box<dyn FnOnce() + Send>),
+    /// Anything else: a checkpoint.
+    Run(Box<dyn FnOnce(&Workshop) + Send>),
 }
 
 /// The background thread. Dropping it waits for the step at hand, and leaves the rest.
@@ -144,7 +144,7 @@ impl Queue {
         match job {
             Job::Tend(partition) => self.tend(partition, shop),
             Job::Free(partitions) => partitions.iter().for_each(|p| shop.free(p)),
-            Job::Run(run) => run(),
+            Job::Run(run) => run(shop),
         }
     }
 

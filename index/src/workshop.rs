@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::files::image::GraphImage;
 use crate::graph::Graph;
 use crate::hnsw::HnswRs;
+use crate::packed::Packed;
+use crate::packed::image::KIND;
 use crate::partition::Partition;
 use crate::{GraphKind, IndexConfig, IndexError};
 
@@ -55,9 +58,24 @@ impl Workshop {
     }
 }
 
+/// The graph that a checkpoint remembers, if it is of the kind that is configured and can be had again.
+pub(crate) fn restore_graph(config: &IndexConfig, image: &GraphImage<'_>) -> Option<Arc<dyn Graph>> {
+    if config.graph != GraphKind::Packed || image.kind != KIND {
+        return None;
+    }
+    match Packed::restore(image, config.m, config.ef_construction, config.ef_search) {
+        Ok(graph) => Some(Arc::new(graph)),
+        Err(why) => {
+            tracing::warn!(why, "a graph of the vector index could not be restored; it is built anew");
+            None
+        }
+    }
+}
+
 /// An empty graph of the kind that is configured.
 pub(crate) fn new_graph(config: &IndexConfig, expected: usize) -> Arc<dyn Graph> {
     match config.graph {
-        GraphKind::Packed | GraphKind::HnswRs => Arc::new(HnswRs::new(config, expected)),
+        GraphKind::Packed => Arc::new(Packed::new(config.width, config.m, config.ef_construction, config.ef_search)),
+        GraphKind::HnswRs => Arc::new(HnswRs::new(config, expected)),
     }
 }

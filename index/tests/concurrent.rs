@@ -16,7 +16,7 @@ fn config() -> IndexConfig {
         m: 8,
         ef_construction: 40,
         ef_search: 32,
-        compact_from_bytes: 100_000,
+        checkpoint_from_bytes: 100_000,
         ..IndexConfig::new(WIDTH, "test")
     }
 }

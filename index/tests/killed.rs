@@ -15,7 +15,7 @@ const WIDTH: usize = 32;
 const FOLDER: &str = "ASKONCE_INDEX_TEST_FOLDER";
 
 fn config() -> IndexConfig {
-    IndexConfig { graph_from: 200, compact_from_bytes: 50_000, ..IndexConfig::new(WIDTH, "test") }
+    IndexConfig { graph_from: 200, checkpoint_from_bytes: 50_000, ..IndexConfig::new(WIDTH, "test") }
 }
 
 fn vector(id: u64) -> Vec<f32> {

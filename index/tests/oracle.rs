@@ -52,7 +52,7 @@ fn config() -> IndexConfig {
         m: 8,
         ef_construction: 48,
         ef_search: 24,
-        compact_from_bytes: 4096,
+        checkpoint_from_bytes: 4096,
         ..IndexConfig::new(WIDTH, "test")
     }
 }

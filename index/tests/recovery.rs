@@ -9,7 +9,10 @@ use askonce_index::{Index, IndexConfig, IndexError, Recovery};
 use support::{Dice, scope};
 
 const WIDTH: usize = 8;
-const RECORD: usize = 36 + 4 * WIDTH;
+const RECORD: usize = 36 + 2 + 2 * WIDTH;
+
+/// The log of a new folder.
+const LOG: &str = "log-1.log";
 
 fn config() -> IndexConfig {
     IndexConfig::new(WIDTH, "model@1")
@@ -29,10 +32,11 @@ fn ids(index: &Index) -> Vec<u64> {
     ids
 }
 
-/// What was kept beside the log. (A `.new` is a compaction at work.)
+/// What was set aside. (A `.tmp` is a checkpoint at work.)
 fn others(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|n| n.starts_with("vectors.log.") && !n.ends_with(".new")).collect();
+    let is_other = |name: &String| (name.contains(".log.") || name.contains(".bin.")) && !name.ends_with(".tmp");
+    let mut names: Vec<String> = names.filter(is_other).collect();
     names.sort_unstable();
     names
 }
@@ -42,10 +46,10 @@ fn sample(count: u64) -> (tempfile::TempDir, Vec<u8>, usize) {
     let dir = tempfile::tempdir().unwrap();
     let (index, recovery) = open(dir.path());
     assert_eq!(recovery, Recovery::default());
-    let begin = fs::read(dir.path().join("vectors.log")).unwrap().len();
+    let begin = fs::read(dir.path().join(LOG)).unwrap().len();
     (0..count).for_each(|id| index.insert(scope(1), id, &vector(id)).unwrap());
     drop(index);
-    let bytes = fs::read(dir.path().join("vectors.log")).unwrap();
+    let bytes = fs::read(dir.path().join(LOG)).unwrap();
     assert_eq!(bytes.len(), begin + count as usize * RECORD);
     (dir, bytes, begin)
 }
@@ -55,14 +59,14 @@ fn a_log_cut_anywhere_keeps_its_whole_records() {
     let (_, bytes, begin) = sample(4);
     for end in 0..bytes.len() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("vectors.log"), &bytes[..end]).unwrap();
+        fs::write(dir.path().join(LOG), &bytes[..end]).unwrap();
         let (index, recovery) = open(dir.path());
         let whole = end.saturating_sub(begin) / RECORD;
         assert_eq!(ids(&index), (0..whole as u64).collect::<Vec<_>>(), "cut at {end}");
         assert_eq!(recovery.live, whole);
-        let clean = end == 0 || (end >= begin && (end - begin) % RECORD == 0);
+        let clean = end >= begin && (end - begin) % RECORD == 0;
         assert_eq!(recovery.notes.is_empty(), clean, "cut at {end}: {:?}", recovery.notes);
-        let word = if end < begin { "vectors.log.unreadable-1" } else { "vectors.log.torn-1" };
+        let word = if end < begin { "log-1.log.unreadable-1" } else { "log-1.log.torn-1" };
         assert_eq!(others(dir.path()), if clean { vec![] } else { vec![word.to_owned()] });
         if !clean && end >= begin {
             assert_eq!(fs::read(dir.path().join(word)).unwrap(), bytes[begin + whole * RECORD..end]);
@@ -83,10 +87,11 @@ fn a_flipped_bit_loses_one_record_at_most() {
         let dir = tempfile::tempdir().unwrap();
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << (at % 8);
-        fs::write(dir.path().join("vectors.log"), &flipped).unwrap();
+        fs::write(dir.path().join(LOG), &flipped).unwrap();
         let (index, recovery) = open(dir.path());
         let expected: Vec<u64> = match at.checked_sub(begin) {
-            None => vec![],
+            // What the header should say is known.
+            None => vec![0, 1, 2, 3],
             Some(offset) => (0..4).filter(|id| *id != (offset / RECORD) as u64).collect(),
         };
         assert_eq!(ids(&index), expected, "byte {at}");
@@ -109,7 +114,7 @@ fn damage_in_the_middle_is_skipped_wherever_it_ends() {
         let mut broken = bytes[..begin + RECORD + 20].to_vec();
         broken.extend(std::iter::repeat_n(0x01, insert));
         broken.extend(&bytes[begin + RECORD + 20 + cut..]);
-        fs::write(dir.path().join("vectors.log"), &broken).unwrap();
+        fs::write(dir.path().join(LOG), &broken).unwrap();
         let (index, recovery) = open(dir.path());
         let survivors: Vec<u64> = if cut > RECORD { vec![0, 3, 4, 5] } else { vec![0, 2, 3, 4, 5] };
         assert_eq!(ids(&index), survivors, "{cut} out, {insert} in");
@@ -123,10 +128,10 @@ fn a_replacement_that_is_unreadable_does_not_bring_the_old_vector_back() {
     let (index, _) = open(dir.path());
     index.insert(scope(1), 0, &vector(50)).unwrap();
     drop(index);
-    bytes = fs::read(dir.path().join("vectors.log")).unwrap_or(bytes);
+    bytes = fs::read(dir.path().join(LOG)).unwrap_or(bytes);
     let last = bytes.len() - 1;
     bytes[last] ^= 0x40;
-    fs::write(dir.path().join("vectors.log"), &bytes).unwrap();
+    fs::write(dir.path().join(LOG), &bytes).unwrap();
     assert_eq!(ids(&open(dir.path()).0), [1]);
 }
 
@@ -139,26 +144,26 @@ fn a_log_for_something_else_is_set_aside() {
     for (other, word, text) in table {
         let (dir, bytes, _) = sample(3);
         for round in 1..3 {
-            fs::write(dir.path().join("vectors.log"), &bytes).unwrap();
+            fs::write(dir.path().join(LOG), &bytes).unwrap();
             let (index, recovery) = Index::open(dir.path(), other.clone()).unwrap();
             assert_eq!((recovery.live, ids(&index).len()), (0, 0));
             assert!(recovery.notes[0].contains(text), "{:?}", recovery.notes);
-            assert_eq!(fs::read(dir.path().join(format!("vectors.log.{word}-{round}"))).unwrap(), bytes);
+            assert_eq!(fs::read(dir.path().join(format!("log-1.log.{word}-{round}"))).unwrap(), bytes);
         }
     }
     let (dir, mut bytes, _) = sample(3);
-    bytes[8] = 9;
-    fs::write(dir.path().join("vectors.log"), &bytes).unwrap();
+    (bytes[8], bytes[20]) = (9, 9);
+    fs::write(dir.path().join(LOG), &bytes).unwrap();
     let (_, recovery) = open(dir.path());
     assert!(recovery.notes[0].contains("format version 9"), "{:?}", recovery.notes);
-    assert_eq!(others(dir.path()), ["vectors.log.version-1"]);
+    assert_eq!(others(dir.path()), ["log-1.log.version-1"]);
 }
 
 #[test]
 fn junk_is_set_aside() {
     let (dir, _, _) = sample(1);
     for junk in [b"hello".to_vec(), vec![0; 100_000], vec![0xFF; 70]] {
-        fs::write(dir.path().join("vectors.log"), junk).unwrap();
+        fs::write(dir.path().join(LOG), junk).unwrap();
         let (index, recovery) = open(dir.path());
         assert_eq!((ids(&index), recovery.notes.len()), (vec![], 1));
     }
@@ -188,7 +193,7 @@ fn a_folder_that_cannot_be_is_an_error() {
 #[test]
 fn the_log_shrinks_and_loses_nothing_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
-    let small = IndexConfig { compact_from_bytes: 20_000, ..config() };
+    let small = IndexConfig { checkpoint_from_bytes: 20_000, ..config() };
     let (index, _) = Index::open(dir.path(), small.clone()).unwrap();
     // Each id is replaced a hundred times, in three scopes, by two threads.
     std::thread::scope(|threads| {

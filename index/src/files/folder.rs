@@ -267,12 +267,6 @@ impl Folder {
             let _ = self.disk.remove(&name.path(&self.dir));
         }
     }
-
-    /// Syncs of the log so far.
-    #[cfg(test)]
-    pub(crate) fn syncs(&self) -> u64 {
-        self.log.syncs()
-    }
 }
 
 fn due_from(settings: &Settings, checkpoint: Option<(u64, u64)>) -> u64 {

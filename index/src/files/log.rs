@@ -72,7 +72,6 @@ struct State {
     /// What a sync said that failed: nobody knows what of the changes before it is on the disk.
     doubt: Option<io::ErrorKind>,
     health: Health,
-    syncs: u64,
     record: Vec<u8>,
 }
 
@@ -114,7 +113,6 @@ impl Log {
             stop: false,
             doubt: None,
             health: Health { behind, ..Health::default() },
-            syncs: 0,
             record: Vec::new(),
         };
         let shared = Arc::new(Shared { width, window, state: Mutex::new(state), work: Condvar::new() });
@@ -222,12 +220,6 @@ impl Log {
             state.doubt = None;
         }
     }
-
-    /// Syncs so far.
-    #[cfg(test)]
-    pub(crate) fn syncs(&self) -> u64 {
-        self.shared.state.lock().syncs
-    }
 }
 
 impl Drop for Log {
@@ -290,7 +282,6 @@ impl Shared {
             drop(state);
             let synced = media.iter().try_for_each(|m| m.sync()).map_err(|error| error.kind());
             state = self.state.lock();
-            state.syncs += 1;
             state.under_way = None;
             if let Err(kind) = synced {
                 // The system may have forgotten which pages it could not write: only new files are sure again.

@@ -17,8 +17,6 @@
 //! | `names`, `disk` | file names and what is set aside; the file system below, as far as it can fail |
 //! | `check` | looking through a folder without changing it |
 
-#![allow(dead_code)] // until the index calls it
-
 pub(crate) mod check;
 pub(crate) mod disk;
 pub(crate) mod folder;

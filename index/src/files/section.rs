@@ -71,11 +71,6 @@ impl Head {
     pub(crate) fn is_whole(&self, file: &[u8]) -> bool {
         crc32fast::hash(&file[self.body.clone()]) == self.body_crc
     }
-
-    /// Where the section begins.
-    pub(crate) fn start(&self) -> usize {
-        self.body.start - HEAD
-    }
 }
 
 /// Makes a section of what `section` holds behind [`HEAD`] free bytes.

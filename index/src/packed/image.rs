@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::layer::Layer;
 use super::{Entrance, LAYERS, Packed};
-use crate::files::image::{Group, GraphImage};
+use crate::files::image::{GraphImage, Group};
 
 /// What a checkpoint calls this graph.
 pub(crate) const KIND: u32 = 1;
