@@ -127,9 +127,11 @@ impl Index {
     /// [`IndexError::NotWritten`]: all is forgotten, but a restart would bring it back.
     pub fn clear(&self) -> Result<(), IndexError> {
         let _gate = self.store.gate.write();
-        let written = self.store.folder.as_ref().map_or(Ok(()), Folder::clear);
+        // Memory first: a checkpoint that begins in between is thrown away, and one that begins later finds nothing.
+        let retired = self.store.scopes.retire_all();
         self.store.live.store(0, Ordering::Relaxed);
-        self.worker.push(Job::Free(self.store.scopes.retire_all()));
+        let written = self.store.folder.as_ref().map_or(Ok(()), Folder::clear);
+        self.worker.push(Job::Free(retired));
         written
     }
 

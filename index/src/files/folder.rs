@@ -132,7 +132,8 @@ impl Folder {
         if health.failing || health.len < self.not_before.load(Ordering::Relaxed) {
             return false;
         }
-        let due = health.behind || health.len >= self.due_from.load(Ordering::Relaxed);
+        let is_long = health.records > 0 && health.len >= self.due_from.load(Ordering::Relaxed);
+        let due = health.behind || is_long;
         due && !self.claimed.swap(true, Ordering::AcqRel)
     }
 
@@ -233,7 +234,8 @@ impl Folder {
         }
     }
 
-    /// Forgets everything. Nothing may be appended meanwhile.
+    /// Forgets everything. Nothing may be appended meanwhile, and memory has to have forgotten it before: a checkpoint may
+    /// begin at any moment.
     ///
     /// # Errors
     /// [`IndexError::NotWritten`]: a restart would bring back what was there.

@@ -50,7 +50,7 @@ pub(crate) fn open(dir: &Path, settings: &Settings, disk: &dyn Disk, sink: &dyn 
         let _ = disk.remove(left);
     }
     let care = Care { dir, disk, notes: Vec::new(), behind: false };
-    let mut start = Start { care, settings, sink };
+    let mut start = Start { care, settings, sink, is_empty: true };
     let files = start.care.inspect(&listing, settings)?;
     let source = start.newest_checkpoint(&files)?;
     let begin = start.begin(&files, source.as_ref());
@@ -67,8 +67,7 @@ pub(crate) fn open(dir: &Path, settings: &Settings, disk: &dyn Disk, sink: &dyn 
         Some(last) => last,
         None => {
             let generation = listing.names.last().map_or(0, |name| name.generation) + 1;
-            let begins_empty = begin == 0 && files.logs.is_empty() && files.old_log.is_none();
-            let target = begin_log(dir, settings, disk, generation, begins_empty);
+            let target = begin_log(dir, settings, disk, generation, start.is_empty);
             (generation, target.map_err(IndexError::io("begin a log in", dir))?)
         }
     };
@@ -79,6 +78,8 @@ struct Start<'a> {
     care: Care<'a>,
     settings: &'a Settings,
     sink: &'a dyn Sink,
+    /// Nothing was found.
+    is_empty: bool,
 }
 
 /// A checkpoint that was looked through.
@@ -165,6 +166,7 @@ impl Start<'_> {
         let contents = source.found.contents(&source.file, self.settings.width);
         let odd = contents.odd;
         let tally = contents.hand_out(&|restored| self.sink.restore(restored));
+        self.is_empty &= tally.live == 0;
         if source.is_whole() && odd == 0 && tally.broken == 0 {
             return;
         }
@@ -251,8 +253,11 @@ impl Start<'_> {
         Ok(log.sound.then_some(target))
     }
 
-    fn replay(&self, path: &Path, begin: u64, layout: Layout) -> Result<Found, IndexError> {
-        replay(path, begin, layout, &mut |change| self.sink.apply(change)).map_err(IndexError::io("read", path))
+    fn replay(&mut self, path: &Path, begin: u64, layout: Layout) -> Result<Found, IndexError> {
+        let found = replay(path, begin, layout, &mut |change| self.sink.apply(change));
+        let found = found.map_err(IndexError::io("read", path))?;
+        self.is_empty &= found.records == 0;
+        Ok(found)
     }
 
     fn tell(&mut self, path: &Path, found: &Found) {

@@ -642,6 +642,32 @@ fn clearing_makes_room_on_a_full_disk() {
 }
 
 #[test]
+fn a_checkpoint_under_way_does_not_bring_back_what_is_cleared() {
+    for after in [false, true] {
+        let (dir, _) = sample();
+        let model = reopen(dir.path());
+        model.insert(scope(1), 9, 9).unwrap();
+        let fill = |writer: &mut crate::files::writer::Writer<'_>| {
+            writer.begin(scope(1));
+            writer.row(7, row(7).view());
+            writer.spill()?;
+            model.clear().unwrap();
+            if after {
+                model.insert(scope(2), 2, 2).unwrap();
+            }
+            Ok(())
+        };
+        model.folder.checkpoint(&AtomicBool::new(false), fill).unwrap();
+        let rows = model.rows.lock().clone();
+        assert_eq!(rows.len(), usize::from(after));
+        drop(model);
+        let model = reopen(dir.path());
+        assert_eq!((&*model.rows.lock(), &model.notes), (&rows, &vec![]));
+        assert_eq!(files(dir.path()).len(), 1);
+    }
+}
+
+#[test]
 fn threads_share_syncs() {
     let dir = tempfile::tempdir().unwrap();
     let disk = TrialDisk::default();
