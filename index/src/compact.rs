@@ -9,9 +9,11 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::format::{self, Change};
+use crate::graph::Entry;
 use crate::log::{Log, Mark};
 use crate::medium::{FileMedium, Medium};
 use crate::partition::Partition;
+use crate::quantize::RowRef;
 use crate::scope::{ScopeKey, Scopes};
 
 /// Copying that is left for the moment in which nobody can append.
@@ -29,10 +31,10 @@ pub(crate) fn is_due(len: u64, live: u64, from_bytes: u64) -> bool {
 }
 
 /// Rewrites `log`. On an error the old log stays as it is.
-pub(crate) fn compact(log: &Log, scopes: &Scopes) -> io::Result<()> {
+pub(crate) fn compact(log: &Log, scopes: &Scopes, width: usize) -> io::Result<()> {
     let mark = log.mark();
     let new = unfinished(log.path());
-    let done = write_rows(&new, log, scopes).and_then(|file| finish(file, &new, log, mark));
+    let done = write_rows(&new, log, scopes, width).and_then(|file| finish(file, &new, log, mark));
     if !matches!(done, Ok(true)) {
         // Left behind, it would only take space; the next start removes it too.
         let _ = std::fs::remove_file(&new);
@@ -40,12 +42,12 @@ pub(crate) fn compact(log: &Log, scopes: &Scopes) -> io::Result<()> {
     done.map(|_| ())
 }
 
-fn write_rows(new: &Path, log: &Log, scopes: &Scopes) -> io::Result<File> {
+fn write_rows(new: &Path, log: &Log, scopes: &Scopes, width: usize) -> io::Result<File> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(new)?);
     file.write_all(log.header())?;
     let mut record = Vec::new();
     for (scope, partition) in scopes.all() {
-        write_partition(scope, &partition, &mut record, &mut file)?;
+        write_partition(scope, &partition, width, &mut record, &mut file)?;
     }
     file.into_inner().map_err(|e| e.into_error())
 }
@@ -53,24 +55,24 @@ fn write_rows(new: &Path, log: &Log, scopes: &Scopes) -> io::Result<File> {
 fn write_partition(
     scope: ScopeKey,
     partition: &Partition,
+    width: usize,
     record: &mut Vec<u8>,
     file: &mut impl Write,
 ) -> io::Result<()> {
-    let chunks = {
-        // Who holds `writer` may have logged a change before the mark and not made it yet: wait for that.
-        let _writer = partition.writer.lock();
-        let body = partition.body.read();
-        record.clear();
-        for (id, vector) in body.tail.rows() {
-            format::write(record, Change::Insert { scope, id, vector });
-        }
-        body.chunks.clone()
-    };
+    let unround = |row: RowRef<'_>| row.unround(width);
+    record.clear();
+    for Entry { id, row } in partition.flat_entries() {
+        format::write(record, Change::Insert { scope, id, vector: &unround(row.view()) });
+    }
     file.write_all(record)?;
-    for chunk in chunks.iter() {
+    // No background work goes on meanwhile: this is some.
+    let Some(graph) = partition.graph() else { return Ok(()) };
+    for rows in graph.live().chunks(256) {
         record.clear();
-        for row in chunk.live_rows() {
-            format::write(record, Change::Insert { scope, id: chunk.id(row), vector: chunk.vector(row) });
+        for (slot, id) in rows {
+            graph.with_row(*slot, &mut |row| {
+                format::write(record, Change::Insert { scope, id: *id, vector: &unround(row) });
+            });
         }
         file.write_all(record)?;
     }

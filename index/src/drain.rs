@@ -1,20 +1,24 @@
-//! Moves a scope's fresh chunks into its graph, one chunk a call, so that scopes take turns.
+//! Moves a scope's flat rows into its graph, some a call, so that scopes take turns.
 
 use std::sync::Arc;
 
 use crate::partition::Partition;
 use crate::workshop::Workshop;
 
-/// Takes the next fresh chunk of `partition` into its graph, which is begun if there is none.
+/// Takes the last flat rows of `partition` into its graph, which is begun if there is none.
 pub(crate) fn drain(partition: &Partition, shop: &Workshop) {
-    let view = partition.body.read().view();
-    if view.cover.end() >= view.chunks.len() {
-        return;
-    }
-    // None: the index or the scope is going away, and nobody will look for the rest.
-    let Some(cover) = shop.extend(partition, &view.chunks, &view.cover) else {
-        return;
+    let entries = partition.send_off(shop.config.batch());
+    let (graph, is_new) = match partition.graph() {
+        Some(graph) => (graph, false),
+        None => (shop.new_graph(partition.live()), true),
     };
-    // Only this thread changes covers, so nothing was lost in between.
-    partition.body.write().cover = Arc::new(cover);
+    let slots = shop.pool.install(|| graph.insert(&entries));
+    if is_new {
+        partition.adopt(Arc::clone(&graph));
+    }
+    partition.hand_over(&*graph, &entries, &slots);
+    // Cleared meanwhile: nobody else will free it.
+    if partition.is_retired() {
+        shop.free(partition);
+    }
 }

@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering;
 
 use crate::format::{self, Change};
 use crate::log::Log;
-use crate::lookup::{self, Query};
+use crate::lookup;
+use crate::quantize::{Query, Row};
 use crate::recover::recover;
 use crate::scope::Scopes;
 use crate::store::Store;
+use crate::top::Top;
 use crate::worker::{Job, Worker};
 use crate::workshop::Workshop;
 use crate::{IndexConfig, IndexError, IndexStats, Neighbor, Recovery, ScopeKey, compact, vector};
@@ -57,12 +59,13 @@ impl Index {
         let scopes = Scopes::new();
         let found = recover(&path, config.width, &config.variant, &mut |change| match change {
             Change::Insert { scope, id, vector } => {
-                let partition = scopes.get_or_create(scope, &config);
-                partition.body.write().insert(id, vector, vector::print(vector));
+                if let Some(mut writer) = scopes.get_or_create(scope, &config).writer() {
+                    writer.insert(id, Row::new(vector).view());
+                }
             }
             Change::Remove { scope, id } => {
                 if let Some(partition) = scopes.get(scope) {
-                    partition.body.write().remove(id);
+                    partition.writer().map(|mut writer| writer.remove(id));
                     scopes.retire_empty(scope, &partition);
                 }
             }
@@ -97,16 +100,13 @@ impl Index {
     /// [`IndexError::NotWritten`]: it is stored and found, but a restart would lose it.
     pub fn insert(&self, scope: ScopeKey, id: u64, vector: &[f32]) -> Result<(), IndexError> {
         vector::check(vector, self.store.config.width)?;
-        let print = vector::print(vector);
+        let row = Row::new(vector);
         let _gate = self.store.gate.read();
         let (partition, written) = loop {
             let partition = self.store.scopes.get_or_create(scope, &self.store.config);
-            let writer = partition.writer.lock();
-            if partition.is_retired() {
-                continue;
-            }
+            let Some(mut writer) = partition.writer() else { continue };
             let written = self.store.write(Change::Insert { scope, id, vector });
-            if !partition.body.write().insert(id, vector, print) {
+            if !writer.insert(id, row.view()) {
                 self.store.live.fetch_add(1, Ordering::Relaxed);
             }
             drop(writer);
@@ -127,12 +127,12 @@ impl Index {
             return Ok(false);
         };
         let (written, empty) = {
-            let _writer = partition.writer.lock();
-            if partition.is_retired() || !partition.body.write().remove(id) {
+            let Some(mut writer) = partition.writer() else { return Ok(false) };
+            if !writer.remove(id) {
                 return Ok(false);
             }
             self.store.live.fetch_sub(1, Ordering::Relaxed);
-            (self.store.write(Change::Remove { scope, id }), partition.body.read().live() == 0)
+            (self.store.write(Change::Remove { scope, id }), partition.live() == 0)
         };
         if empty && self.store.scopes.retire_empty(scope, &partition) {
             self.worker.push(Job::Free(vec![partition]));
@@ -157,14 +157,14 @@ impl Index {
 
     /// Whether `scope` holds a vector under `id`.
     pub fn contains(&self, scope: ScopeKey, id: u64) -> bool {
-        self.store.scopes.get(scope).is_some_and(|p| p.body.read().contains(id))
+        self.store.scopes.get(scope).is_some_and(|partition| partition.contains(id))
     }
 
     /// Every stored (scope, id), in no order. For reconciling with what the caller keeps beside the index.
     pub fn ids(&self) -> Vec<(ScopeKey, u64)> {
         let mut ids = Vec::with_capacity(self.store.live());
         for (scope, partition) in self.store.scopes.all() {
-            ids.extend(partition.body.read().ids().map(|id| (scope, id)));
+            ids.extend(partition.ids().into_iter().map(|id| (scope, id)));
         }
         ids
     }
@@ -189,7 +189,8 @@ impl Index {
         let Some(partition) = self.store.scopes.get(scope) else {
             return Ok(Vec::new());
         };
-        Ok(lookup::nearest(&partition, &Query { vector, k, min_similarity, ef: self.store.config.ef_search }))
+        let top = Top::new(k, min_similarity);
+        Ok(lookup::nearest(&partition, &Query::new(vector), top, self.store.config.ef_search))
     }
 
     /// What the index holds now. Visits every scope: milliseconds when there are many.

@@ -84,9 +84,10 @@ impl Kernels {
         unsafe { (self.between)(a, b) }
     }
 
-    /// How many bits of each of `rows` (signatures one after the other) differ from `signature`'s.
+    /// How many bits of each of `rows` differ from `signature`'s. Rows come in groups of eight: the first word of all eight,
+    /// then the second, and so on, so that eight are counted at once.
     pub(crate) fn bits(&self, signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-        assert!(rows.len() == counts.len() * signature.len());
+        assert!(counts.len().is_multiple_of(8) && rows.len() == counts.len() * signature.len());
         unsafe { (self.bits)(signature, rows, counts) }
     }
 }
@@ -146,11 +147,12 @@ mod tests {
             for words in [1, 2, 5, 6, 8, 12, 16, 24] {
                 let word = |i: usize| u64::from_le_bytes(bytes(8, i as u64).try_into().unwrap());
                 let signature: Vec<u64> = (0..words).map(word).collect();
-                let rows: Vec<u64> = (0..words * 19).map(|i| word(i + 7)).collect();
-                let mut counts = [0; 19];
+                let rows: Vec<u64> = (0..words * 24).map(|i| word(i + 7)).collect();
+                let mut counts = [0; 24];
                 kernels.bits(&signature, &rows, &mut counts);
-                for (row, count) in rows.chunks_exact(words).zip(counts) {
-                    let expected: u32 = row.iter().zip(&signature).map(|(a, b)| (a ^ b).count_ones()).sum();
+                for (row, count) in counts.into_iter().enumerate() {
+                    let of_row = rows[row / 8 * words * 8..].iter().skip(row % 8).step_by(8);
+                    let expected: u32 = of_row.zip(&signature).map(|(a, b)| (a ^ b).count_ones()).sum();
                     assert_eq!(u32::from(count), expected, "{} {words}", kernels.name);
                 }
             }

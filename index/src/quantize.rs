@@ -95,6 +95,11 @@ impl Row {
 }
 
 impl RowRef<'_> {
+    /// A copy.
+    pub(crate) fn to_row(self) -> Row {
+        Row { scale: self.scale, planes: [self.high, self.low].concat().into_boxed_slice() }
+    }
+
     /// Appends the row to `bytes` as a file has it.
     pub(crate) fn pack(&self, width: usize, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.scale.to_le_bytes());
@@ -121,6 +126,8 @@ pub(crate) struct Query {
     offsets: (i32, i32),
     /// The signs, for [`signature`].
     pub(crate) signature: Box<[u64]>,
+    /// Whether signs say something about this vector: not when a few of its numbers are large and the rest mere noise.
+    pub(crate) signs_tell: bool,
 }
 
 impl Query {
@@ -133,24 +140,35 @@ impl Query {
             high[i] = coarse as i8;
             low[i] = fine as i8;
         });
-        let mut bits = vec![0; signature::words(vector.len())].into_boxed_slice();
-        signature::of_vector(vector, &mut bits);
-        Query::from_planes(vector.len(), planes, scale(stored), bits)
+        Query::from_planes(vector.len(), planes, scale(stored))
     }
 
     /// The query that asks for a stored row.
     pub(crate) fn of_row(row: RowRef<'_>, width: usize) -> Query {
         let planes = row.high.iter().chain(row.low).map(|byte| (byte ^ ZERO) as i8).collect();
-        let mut bits = vec![0; signature::words(width)].into_boxed_slice();
-        signature::of_row(row.high, width, &mut bits);
-        Query::from_planes(width, planes, scale(row.scale), bits)
+        Query::from_planes(width, planes, scale(row.scale))
     }
 
-    fn from_planes(width: usize, planes: Box<[i8]>, scale: f32, signature: Box<[u64]>) -> Query {
+    fn from_planes(width: usize, planes: Box<[i8]>, scale: f32) -> Query {
         let sum = |plane: &[i8]| i32::from(ZERO) * plane.iter().map(|&x| i32::from(x)).sum::<i32>();
         let (high, low) = planes.split_at(planes.len() / 2);
         let offsets = (sum(high), sum(low));
-        Query { width, planes, scale, offsets, signature }
+        // Of the rounded numbers, not the given ones: a row that equals the query then has the same signature.
+        let mut signature = vec![0; signature::words(width)].into_boxed_slice();
+        signature::of_query(high, width, &mut signature);
+        let signs_tell = signature::tells(high, width);
+        Query { width, planes, scale, offsets, signature, signs_tell }
+    }
+
+    /// The vector again, within rounding.
+    pub(crate) fn unround(&self) -> Vec<f32> {
+        let parts = self.high().iter().zip(self.low()).take(self.width);
+        parts.map(|(h, l)| self.scale * (f32::from(*h) + f32::from(*l) / FINE)).collect()
+    }
+
+    /// The row that equals this, but for its scale.
+    pub(crate) fn stored(&self) -> Row {
+        Row { scale: 0, planes: self.planes.iter().map(|byte| *byte as u8 ^ ZERO).collect() }
     }
 
     /// The coarse bytes, what 128 times their sum is, and the scale: what a walk compares with.

@@ -48,11 +48,10 @@ impl Scopes {
     /// it is retired, and asks the map again.
     pub(crate) fn retire_empty(&self, scope: ScopeKey, partition: &Arc<Partition>) -> bool {
         let mut shard = self.shard(scope).write();
-        let _writer = partition.writer.lock();
         let current = shard.get(&scope).is_some_and(|p| Arc::ptr_eq(p, partition));
-        if !current || partition.body.read().live() > 0 {
+        let Some(_writer) = partition.writer().filter(|_| current && partition.live() == 0) else {
             return false;
-        }
+        };
         partition.retire();
         shard.remove(&scope);
         true

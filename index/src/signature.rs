@@ -9,25 +9,41 @@ use crate::quantize::ZERO;
 /// Standard deviations of room in [`cut`].
 const ROOM: f32 = 6.0;
 
+/// See [`tells`].
+const LEAST_SPREAD: f32 = 0.6;
+
 /// 64-bit words of a signature: whole cache lines are not needed, whole words are.
 pub(crate) fn words(width: usize) -> usize {
     width.div_ceil(64)
 }
 
-/// The signs of a vector's numbers; a rounded vector has the same, but for numbers that round to zero.
-pub(crate) fn of_vector(vector: &[f32], bits: &mut [u64]) {
-    bits.fill(0);
-    for (i, x) in vector.iter().enumerate() {
-        bits[i / 64] |= u64::from(*x >= 0.0) << (i % 64);
+/// The signs of a stored row's coarse bytes.
+pub(crate) fn of_row(high: &[u8], width: usize, bits: &mut [u64]) {
+    gather(high, width, bits, |byte| *byte >= ZERO);
+}
+
+/// The signs of a query's coarse bytes: the same as of the row that equals it.
+pub(crate) fn of_query(high: &[i8], width: usize, bits: &mut [u64]) {
+    gather(high, width, bits, |byte| *byte >= 0);
+}
+
+/// Bit `i` says whether the `i`-th of the first `width` items is positive.
+fn gather<T>(items: &[T], width: usize, bits: &mut [u64], positive: impl Fn(&T) -> bool) {
+    for (word, items) in bits.iter_mut().zip(items[..width].chunks(64)) {
+        *word = items.iter().enumerate().fold(0, |word, (i, item)| word | u64::from(positive(item)) << i);
     }
 }
 
-/// The signs of a stored row's coarse plane.
-pub(crate) fn of_row(high: &[u8], width: usize, bits: &mut [u64]) {
-    bits.fill(0);
-    for (i, x) in high.iter().take(width).enumerate() {
-        bits[i / 64] |= u64::from(*x >= ZERO) << (i % 64);
+/// Whether the signs of these coarse bytes tell with whom the vector is alike: the mean of the magnitudes is then not far
+/// below their root mean square (0.8 of it where they are spread as a normal distribution is). Where a few numbers are large
+/// and the others nearly zero, the signs of the others are noise.
+pub(crate) fn tells(high: &[i8], width: usize) -> bool {
+    let (mut sum, mut squares) = (0_i32, 0_i32);
+    for x in high {
+        sum += i32::from(*x).abs();
+        squares += i32::from(*x) * i32::from(*x);
     }
+    (sum as f32).powi(2) >= LEAST_SPREAD * LEAST_SPREAD * width as f32 * squares as f32
 }
 
 /// How many bits may differ between vectors that are at least `min_similarity` alike: `width` when that says nothing.

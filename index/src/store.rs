@@ -29,7 +29,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(config: IndexConfig, scopes: Scopes, log: Option<Log>) -> Store {
-        let live = scopes.all().iter().map(|(_, p)| p.body.read().live()).sum();
+        let live = scopes.all().iter().map(|(_, p)| p.live()).sum();
         Store {
             config,
             scopes,
@@ -104,7 +104,7 @@ impl Store {
         let Some(log) = &self.log else { return };
         // Before the rows are read: a write that fails from now on is not in them, and sets it again.
         let behind = self.behind.swap(false, Ordering::Relaxed);
-        if let Err(error) = compact::compact(log, &self.scopes) {
+        if let Err(error) = compact::compact(log, &self.scopes, self.config.width) {
             tracing::warn!(%error, path = %log.path().display(), "could not rewrite the vector log; it stays as it is");
             self.behind.fetch_or(behind, Ordering::Relaxed);
             self.not_before.store(log.len() + self.config.compact_from_bytes, Ordering::Relaxed);

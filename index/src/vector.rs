@@ -1,4 +1,4 @@
-//! What counts as a vector (the right width, finite, of length 1), and its fingerprint.
+//! What counts as a vector: the right width, finite, of length 1.
 
 use crate::IndexError;
 
@@ -26,19 +26,6 @@ pub(crate) fn check(vector: &[f32], width: usize) -> Result<(), IndexError> {
     Ok(())
 }
 
-/// A fingerprint of the exact bits of a vector. Equal vectors have equal fingerprints; others rarely do.
-pub(crate) fn print(vector: &[f32]) -> u32 {
-    // Four independent lanes, so that one multiplication need not wait for the one before.
-    let mut lanes = [0x9E37_79B9_u32, 0x85EB_CA6B, 0xC2B2_AE35, 0x27D4_EB2F];
-    for quad in vector.chunks(4) {
-        for (lane, x) in lanes.iter_mut().zip(quad) {
-            *lane = (lane.rotate_left(5) ^ x.to_bits()).wrapping_mul(0x9E37_79B1);
-        }
-    }
-    let [a, b, c, d] = lanes;
-    (a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d.rotate_left(24)).wrapping_mul(0x85EB_CA77)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,17 +43,5 @@ mod tests {
         assert!(say(&[1.1, 0.0, 0.0, 0.0]).contains("length 1.1"));
         assert!(say(&[f32::MAX; 4]).contains("normalise"));
         assert!(say(&[f32::MIN_POSITIVE / 4.0; 4]).contains("length"));
-    }
-
-    #[test]
-    fn a_fingerprint_tells_vectors_apart() {
-        let vector: Vec<f32> = (0..384).map(|i| i as f32 / 4000.0).collect();
-        let mut seen = std::collections::HashSet::from([print(&vector)]);
-        for i in 0..384 {
-            let mut other = vector.clone();
-            other[i] = f32::from_bits(other[i].to_bits() ^ 1);
-            assert!(seen.insert(print(&other)), "position {i}");
-        }
-        assert_eq!(print(&vector), print(&vector.clone()));
     }
 }

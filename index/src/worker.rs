@@ -150,17 +150,38 @@ impl Queue {
 
     fn tend(&self, partition: Arc<Partition>, shop: &Workshop) {
         partition.unqueue();
-        let step = || match partition.chore(&shop.config) {
-            Some(Chore::Drain) => drain(&partition, shop),
-            Some(Chore::Rebuild) => rebuild(&partition, shop),
-            None => (),
-        };
-        if catch_unwind(AssertUnwindSafe(step)).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| step(&partition, shop))).is_err() {
             tracing::error!("building a graph failed; the scope is scanned instead");
-            partition.give_up_graph();
+            partition.give_up();
+            // What the graph holds is still there, more likely than not.
+            let flattened = catch_unwind(AssertUnwindSafe(|| shop.release(partition.flatten())));
+            if flattened.is_err() {
+                tracing::error!("the graph that failed cannot be read either; lookups go on with it");
+            }
         }
         if partition.chore(&shop.config).is_some() && partition.queue() {
             self.push(Job::Tend(partition));
         }
+    }
+}
+
+/// Does a bounded piece of what the partition needs.
+fn step(partition: &Partition, shop: &Workshop) {
+    let tidy = || partition.graph().is_some_and(|graph| graph.is_untidy() && graph.tidy(&shop.stop));
+    match partition.chore(&shop.config) {
+        Some(Chore::Drain) => {
+            drain(partition, shop);
+            // In turns: the dead must not pile up because rows keep coming.
+            tidy();
+        }
+        Some(Chore::Tidy) => {
+            tidy();
+        }
+        Some(Chore::Rebuild) => rebuild(partition, shop),
+        Some(Chore::Flatten) => {
+            partition.rebuild.lock().take();
+            shop.release(partition.flatten());
+        }
+        None => (),
     }
 }

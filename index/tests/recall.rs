@@ -2,11 +2,14 @@
 
 mod support;
 
-use askonce_index::{Index, IndexConfig};
+use askonce_index::{GraphKind, Index, IndexConfig};
 use support::{Dice, Sentences, cosine, scope};
 
 const WIDTH: usize = 64;
 const COUNT: usize = 3000;
+
+/// How far a similarity may be from that of the floats, since rows are rounded.
+const ROUNDING: f32 = 2e-5;
 
 fn config() -> IndexConfig {
     IndexConfig { graph_from: 512, ef_construction: 96, ..IndexConfig::new(WIDTH, "test") }
@@ -32,7 +35,7 @@ fn recall(index: &Index, vectors: &[Vec<f32>], sentences: &mut Sentences, live: 
     let right = (0..queries).filter(|_| {
         let query = sentences.paraphrase(&vectors[dice.below(COUNT)]);
         let best = (0..COUNT).filter(|id| live(*id)).map(|id| cosine(&vectors[id], &query)).fold(-1.0, f32::max);
-        index.nearest(scope(0), &query, 8, -1.0).unwrap().first().is_some_and(|n| n.similarity > best - 1e-5)
+        index.nearest(scope(0), &query, 8, -1.0).unwrap().first().is_some_and(|n| n.similarity > best - ROUNDING)
     });
     right.count() as f64 / f64::from(queries)
 }
@@ -109,14 +112,14 @@ fn many_copies_of_one_vector_hide_nobody() {
     }
 }
 
-/// A graph with few links on vectors in separate crowds falls apart: the rows go on into another.
+/// A graph with few links on vectors in separate crowds falls apart. `hnsw_rs` shows it; its rows go on into another.
 #[test]
-fn a_graph_that_loses_rows_takes_no_more() {
-    let weak = IndexConfig { m: 4, ef_construction: 10, ef_search: 12, ..config() };
+fn rows_that_a_graph_loses_are_found() {
+    let weak = IndexConfig { graph: GraphKind::HnswRs, m: 4, ef_construction: 10, ef_search: 12, ..config() };
     let (index, vectors, mut sentences) = fill(weak, Sentences::crowded(WIDTH, 11));
     index.settle();
     let stats = index.stats();
-    assert!(stats.graphs > 1 && stats.strays > 0, "{stats:?}");
+    assert!(stats.graphs == 1 && stats.strays > 0, "{stats:?}");
     for (id, vector) in vectors.iter().enumerate() {
         assert_eq!(index.nearest(scope(0), vector, 1, 0.999).unwrap()[0].id, id as u64);
     }

@@ -1,7 +1,7 @@
 //! What a checkpoint holds of a scope, lent from the mapped file: [`Restored`], [`GraphImage`], [`Group`].
 
 use crate::ScopeKey;
-use crate::graph_next::Entry;
+use crate::graph::Entry;
 use crate::quantize::Row;
 
 /// A scope as a checkpoint has it. No id is in it twice.
@@ -13,9 +13,9 @@ pub(crate) struct Restored<'a> {
     pub(crate) graph: Option<GraphImage<'a>>,
 }
 
-/// A graph, as [`crate::graph_next::Graph::save`] and its rows were written down.
+/// A graph, as [`crate::graph::Graph::save`] and its rows were written down.
 pub(crate) struct GraphImage<'a> {
-    /// Which graph it was: [`crate::graph_next::Graph::kind`].
+    /// Which graph it was: [`crate::graph::Graph::kind`].
     pub(crate) kind: u32,
     pub(crate) width: usize,
     /// Slots it had given out, live, dead and free: the groups cover 0 to this.

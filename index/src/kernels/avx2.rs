@@ -61,10 +61,36 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
     }
 }
 
-#[target_feature(enable = "avx2,popcnt")]
+#[target_feature(enable = "avx2")]
 unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    for (row, count) in rows.chunks_exact(signature.len()).zip(counts) {
-        *count = row.iter().zip(signature).map(|(a, b)| (a ^ b).count_ones() as u16).sum();
+    let words = signature.len();
+    // How many bits each number of four bits has.
+    let table = _mm256_setr_epi8(
+        0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
+    );
+    let low = _mm256_set1_epi8(0x0F);
+    for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
+        let mut totals = [_mm256_setzero_si256(); 2];
+        for (word, of_query) in signature.iter().enumerate() {
+            for (half, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a group has eight rows of as many words as the signature.
+                let of_rows =
+                    unsafe { _mm256_loadu_si256(rows.as_ptr().add((at * words + word) * 8 + half * 4).cast()) };
+                let differ = _mm256_xor_si256(of_rows, _mm256_set1_epi64x(*of_query as i64));
+                let lower = _mm256_shuffle_epi8(table, _mm256_and_si256(differ, low));
+                let upper = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(differ), low));
+                let counted = _mm256_sad_epu8(_mm256_add_epi8(lower, upper), _mm256_setzero_si256());
+                *total = _mm256_add_epi64(*total, counted);
+            }
+        }
+        let mut sums = [0_u64; 8];
+        for (half, total) in totals.iter().enumerate() {
+            // SAFETY: eight words, four a half.
+            unsafe { _mm256_storeu_si256(sums.as_mut_ptr().add(half * 4).cast(), *total) };
+        }
+        for (count, sum) in counts.iter_mut().zip(sums) {
+            *count = sum as u16;
+        }
     }
 }
 

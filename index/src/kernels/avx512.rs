@@ -97,18 +97,45 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
 unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    let words = signature.len();
-    for (row, count) in rows.chunks_exact(words).zip(counts) {
-        let mut total = _mm512_setzero_si512();
-        for at in (0..words).step_by(8) {
-            let mask = if words - at >= 8 { 0xFF } else { (1_u8 << (words - at)) - 1 };
-            // SAFETY: the mask leaves out what lies beyond the slices.
-            unsafe {
-                let a = _mm512_maskz_loadu_epi64(mask, row.as_ptr().add(at).cast());
-                let b = _mm512_maskz_loadu_epi64(mask, signature.as_ptr().add(at).cast());
-                total = _mm512_add_epi64(total, _mm512_popcnt_epi64(_mm512_xor_si512(a, b)));
+    // SAFETY: a group has eight rows of as many words as the signature; counts come by eight too.
+    unsafe {
+        // The common widths keep the whole signature in registers.
+        match signature.len() {
+            6 => bits_of::<6>(signature, rows, counts),
+            12 => bits_of::<12>(signature, rows, counts),
+            16 => bits_of::<16>(signature, rows, counts),
+            words => {
+                for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
+                    let mut total = _mm512_setzero_si512();
+                    for (word, of_query) in signature.iter().enumerate() {
+                        let of_rows = _mm512_loadu_epi64(rows.as_ptr().add((at * words + word) * 8).cast());
+                        let differ = _mm512_xor_epi64(of_rows, _mm512_set1_epi64(*of_query as i64));
+                        total = _mm512_add_epi64(total, _mm512_popcnt_epi64(differ));
+                    }
+                    _mm_storeu_si128(counts.as_mut_ptr().cast(), _mm512_cvtepi64_epi16(total));
+                }
             }
         }
-        *count = _mm512_reduce_add_epi64(total) as u16;
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
+unsafe fn bits_of<const WORDS: usize>(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
+    // SAFETY: as of `bits`.
+    unsafe {
+        let mut held = [_mm512_setzero_si512(); WORDS];
+        for (held, word) in held.iter_mut().zip(signature) {
+            *held = _mm512_set1_epi64(*word as i64);
+        }
+        for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
+            let group = rows.as_ptr().add(at * WORDS * 8);
+            let mut total = _mm512_setzero_si512();
+            for (word, held) in held.iter().enumerate() {
+                let of_rows = _mm512_loadu_epi64(group.add(word * 8).cast());
+                total = _mm512_add_epi64(total, _mm512_popcnt_epi64(_mm512_xor_epi64(of_rows, *held)));
+            }
+            _mm_storeu_si128(counts.as_mut_ptr().cast(), _mm512_cvtepi64_epi16(total));
+        }
     }
 }

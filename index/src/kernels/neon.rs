@@ -80,11 +80,20 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
 
 #[target_feature(enable = "neon")]
 unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    for (row, count) in rows.chunks_exact(signature.len()).zip(counts) {
-        let mut total = 0;
-        for (a, b) in row.iter().zip(signature) {
-            total += u16::from(vaddv_u8(vcnt_u8(vcreate_u8(a ^ b))));
+    let words = signature.len();
+    for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
+        let mut totals = [vdupq_n_u64(0); 4];
+        for (word, of_query) in signature.iter().enumerate() {
+            for (pair, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a group has eight rows of as many words as the signature.
+                let of_rows = unsafe { vld1q_u64(rows.as_ptr().add((at * words + word) * 8 + pair * 2)) };
+                let differ = vreinterpretq_u8_u64(veorq_u64(of_rows, vdupq_n_u64(*of_query)));
+                *total = vaddq_u64(*total, vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(vcntq_u8(differ)))));
+            }
         }
-        *count = total;
+        for (pair, total) in totals.iter().enumerate() {
+            counts[pair * 2] = vgetq_lane_u64::<0>(*total) as u16;
+            counts[pair * 2 + 1] = vgetq_lane_u64::<1>(*total) as u16;
+        }
     }
 }

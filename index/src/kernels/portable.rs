@@ -25,7 +25,12 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
 }
 
 unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    for (row, count) in rows.chunks_exact(signature.len()).zip(counts) {
-        *count = row.iter().zip(signature).map(|(a, b)| (a ^ b).count_ones() as u16).sum();
+    for (group, counts) in rows.chunks_exact(8 * signature.len()).zip(counts.chunks_exact_mut(8)) {
+        counts.fill(0);
+        for (words, b) in group.chunks_exact(8).zip(signature) {
+            for (count, a) in counts.iter_mut().zip(words) {
+                *count += (a ^ b).count_ones() as u16;
+            }
+        }
     }
 }

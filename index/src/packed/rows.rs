@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::slab::Slab;
-use crate::graph_next::Entry;
+use crate::graph::Entry;
 use crate::quantize::{self, RowRef};
 
 /// log2 of the rows of a first bucket: about where a scope gets a graph.
