@@ -1,6 +1,18 @@
 //! [`IndexConfig`]: the knobs of an index, with their units, and the check that they make sense.
 
+use std::time::Duration;
+
 use crate::IndexError;
+
+/// Which graph large scopes get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum GraphKind {
+    /// Ours: rows in planes of bytes, links in packed lists.
+    #[default]
+    Packed,
+    /// One by the crate `hnsw_rs`: larger and slower, there to compare with.
+    HnswRs,
+}
 
 /// How an index is built. [`IndexConfig::new`] gives the defaults; the fields are public to change single ones.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +25,8 @@ pub struct IndexConfig {
     /// Live vectors in a scope from which it gets a graph; below, and for what the graph lacks yet, it is scanned
     /// exactly. The default is about where a graph was measured to be quicker (`benches/index.rs`).
     pub graph_from: usize,
+    /// Which graph.
+    pub graph: GraphKind,
     /// Links of a graph node on the upper layers; twice as many on the ground layer. 4 to 96.
     pub m: usize,
     /// Candidates kept while a node is linked into the graph: larger builds slower and finds better. At least `m`.
@@ -23,6 +37,9 @@ pub struct IndexConfig {
     pub rebuild_dead_share: f32,
     /// The log is rewritten once more than half of it is garbage and the garbage exceeds this many bytes.
     pub compact_from_bytes: u64,
+    /// How long after it was written a change may wait for the disk, so that many share one sync. Zero: an insert returns
+    /// when the disk has it.
+    pub sync_window: Duration,
 }
 
 impl IndexConfig {
@@ -32,11 +49,13 @@ impl IndexConfig {
             width,
             variant: variant.into(),
             graph_from: 8192,
+            graph: GraphKind::default(),
             m: 16,
             ef_construction: 128,
             ef_search: 64,
             rebuild_dead_share: 0.3,
             compact_from_bytes: 8 * 1024 * 1024,
+            sync_window: Duration::from_millis(50),
         }
     }
 

@@ -52,7 +52,7 @@ mod vector;
 mod worker;
 mod workshop;
 
-pub use config::IndexConfig;
+pub use config::{GraphKind, IndexConfig};
 pub use error::IndexError;
 pub use index::Index;
 pub use scope::ScopeKey;
