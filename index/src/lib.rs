@@ -17,11 +17,13 @@
 //! | `top` | [`Neighbor`] and the k best seen so far |
 //! | `cover` | the graphs over a scope's chunks, and what they lose |
 //! | `graph`, `hnsw` | the trait of a graph; the one made by `hnsw_rs` (the only file that imports it) |
+//! | `bench` | measuring an index, and vectors to measure it on |
 //! | `drain`, `rebuild` | background work on a partition: fresh rows into the graph; a new body without the dead |
 //! | `worker`, `workshop` | the background thread and its queue; what its work needs at hand |
 //! | `log`, `medium`, `format`, `recover`, `compact` | the append log: writing, the file below it, bytes, reading back, shrinking |
 //! | `distance`, `vector` | the dot product; what counts as a vector |
 
+pub mod bench;
 mod body;
 mod chunk;
 mod compact;
