@@ -16,12 +16,14 @@
 //! | `scope` | [`ScopeKey`] and the sharded map from a scope to its partition |
 //! | `partition` | one scope: its locks, its flat rows and its graph, and what moves between them |
 //! | `flat`, `place` | rows that are scanned; where each id is |
-//! | `graph`, `hnsw` | the trait of a graph; the one made of `hnsw_rs` |
+//! | `graph`, `packed`, `hnsw` | the trait of a graph; the one of our own; the one made of `hnsw_rs` |
 //! | `lookup`, `top` | one search; [`Neighbor`] and the k best seen so far |
 //! | `drain`, `rebuild` | background work on a partition: flat rows into the graph; a new graph without the dead |
+//! | `bench` | measuring an index, and vectors to measure it on |
 //! | `worker`, `workshop` | the background thread and its queue; what its work needs at hand |
 //! | `files` | the log of changes and the checkpoints: writing, reading back, checking |
 
+pub mod bench;
 mod config;
 mod distance;
 mod drain;

@@ -63,7 +63,7 @@ pub(crate) fn restore_graph(config: &IndexConfig, image: &GraphImage<'_>) -> Opt
     if config.graph != GraphKind::Packed || image.kind != KIND {
         return None;
     }
-    match Packed::restore(image, config.m, config.ef_construction, config.ef_search) {
+    match Packed::restore(image, config) {
         Ok(graph) => Some(Arc::new(graph)),
         Err(why) => {
             tracing::warn!(why, "a graph of the vector index could not be restored; it is built anew");
@@ -75,7 +75,7 @@ pub(crate) fn restore_graph(config: &IndexConfig, image: &GraphImage<'_>) -> Opt
 /// An empty graph of the kind that is configured.
 pub(crate) fn new_graph(config: &IndexConfig, expected: usize) -> Arc<dyn Graph> {
     match config.graph {
-        GraphKind::Packed => Arc::new(Packed::new(config.width, config.m, config.ef_construction, config.ef_search)),
+        GraphKind::Packed => Arc::new(Packed::new(config)),
         GraphKind::HnswRs => Arc::new(HnswRs::new(config, expected)),
     }
 }

@@ -2,6 +2,8 @@
 
 mod bench;
 mod check;
+mod index;
+mod index_bench;
 mod model;
 mod model_bench;
 mod progress;
@@ -28,6 +30,8 @@ enum Command {
     Check(check::CheckArgs),
     #[command(subcommand)]
     Model(model::ModelCommand),
+    #[command(subcommand)]
+    Index(index::IndexCommand),
     Replay(replay::ReplayArgs),
     Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
@@ -41,6 +45,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Model(command) => model::run(command),
+        Command::Index(command) => index::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),
         Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),

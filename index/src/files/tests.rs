@@ -814,3 +814,69 @@ fn verifying_finds_every_section() {
     assert_eq!((found.sections(), found.written), (7, Some((6, 18))));
     assert!(names::list(dir.path()).unwrap().unfinished.is_empty());
 }
+
+/// Says how fast large checkpoints are written and read. `ASKONCE_INDEX_ROWS` rows of 384 numbers, half of them in a graph.
+#[test]
+#[ignore = "measures; takes a gigabyte of disk for a million rows"]
+fn speed() {
+    const WIDTH: usize = 384;
+    let rows: u64 = std::env::var("ASKONCE_INDEX_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(200_000);
+    let dir = tempfile::tempdir().unwrap();
+    let settings = || Settings { width: WIDTH, ..settings(NEVER) };
+    let entry = |id: u64| {
+        let vector: Vec<f32> = (0..WIDTH as u64).map(|i| ((id * 31 + i * 17) % 101) as f32 / 1010.0 - 0.05).collect();
+        Entry { id, row: Row::new(&vector) }
+    };
+    let graph = FakeGraph { entries: (0..rows / 2).map(entry).collect(), saves: true, width: WIDTH };
+    let (folder, _) = Folder::open(dir.path(), settings(), Arc::new(RealDisk), &Nowhere::default()).unwrap();
+    let start = std::time::Instant::now();
+    let fill = |writer: &mut crate::files::writer::Writer<'_>| writer.graph(GRAPHED, &graph);
+    folder.checkpoint(&AtomicBool::new(false), fill).unwrap();
+    let megabytes = folder.bytes() as f64 / 1e6;
+    let rate = |start: std::time::Instant| megabytes / start.elapsed().as_secs_f64();
+    println!("graph: {megabytes:.0} MB written in {:?}, {:.0} MB/s", start.elapsed(), rate(start));
+    for step in 0..3 {
+        let start = std::time::Instant::now();
+        let sink = Nowhere::default();
+        let disk = Arc::new(RealDisk);
+        drop(Folder::open(dir.path(), settings(), disk, &sink).unwrap());
+        assert_eq!(*sink.0.lock(), rows);
+        println!("graph: opened in {:?}, {:.0} MB/s (round {step})", start.elapsed(), rate(start));
+    }
+    let mut next = 0;
+    let start = std::time::Instant::now();
+    let fill = |writer: &mut crate::files::writer::Writer<'_>| {
+        for n in 0..rows / 20 {
+            writer.begin(ScopeKey((n as u128).to_le_bytes()));
+            for entry in &graph.entries[next..next + 10] {
+                writer.row(entry.id, entry.row.view());
+            }
+            next = (next + 10) % graph.entries.len();
+            writer.spill()?;
+        }
+        Ok(())
+    };
+    folder.append(Change::Remove { scope: GRAPHED, id: 0 }).unwrap();
+    folder.checkpoint(&AtomicBool::new(false), fill).unwrap();
+    let megabytes = folder.bytes() as f64 / 1e6;
+    println!("scopes of ten: {megabytes:.0} MB written in {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    drop(Folder::open(dir.path(), settings(), Arc::new(RealDisk), &Nowhere::default()).unwrap());
+    println!("scopes of ten: opened in {:?}", start.elapsed());
+}
+
+/// Copies the planes of graphs, as who restores one does, and drops them.
+#[derive(Default)]
+struct Nowhere(Mutex<u64>);
+
+impl Sink for Nowhere {
+    fn restore(&self, restored: Restored<'_>) {
+        use rayon::prelude::*;
+        let Some(graph) = &restored.graph else { return };
+        let copy = |group: &crate::files::image::Group<'_>| [group.high, group.low].concat().len() as u64;
+        let bytes: u64 = graph.groups.par_iter().map(copy).sum();
+        *self.0.lock() += bytes / (2 * graph.width as u64);
+    }
+
+    fn apply(&self, _: Change<'_>) {}
+}

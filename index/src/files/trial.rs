@@ -57,10 +57,6 @@ impl TrialDisk {
         state.dies_at.is_some_and(|at| state.steps >= at)
     }
 
-    pub(crate) fn steps(&self) -> u64 {
-        self.0.lock().steps
-    }
-
     pub(crate) fn set_room(&self, bytes: Option<u64>, cut_fails: bool) {
         self.0.lock().room = bytes.map(|bytes| (bytes, cut_fails));
     }

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::layer::Layer;
 use super::{Entrance, LAYERS, Packed};
+use crate::IndexConfig;
 use crate::files::image::{GraphImage, Group};
 
 /// What a checkpoint calls this graph.
@@ -66,13 +67,11 @@ impl Packed {
     ///
     /// # Errors
     /// Says what is wrong with the links; the rows may be well.
-    pub(crate) fn restore(
-        image: &GraphImage<'_>,
-        m: usize,
-        ef_construction: usize,
-        ef_search: usize,
-    ) -> Result<Packed, String> {
-        let graph = Packed::new(image.width, m, ef_construction, ef_search);
+    pub(crate) fn restore(image: &GraphImage<'_>, config: &IndexConfig) -> Result<Packed, String> {
+        let graph = Packed::new(config);
+        if image.width != config.width {
+            return Err(format!("the rows have {} numbers, expected {}", image.width, config.width));
+        }
         let slots = image.slots as usize;
         if image.groups.iter().map(|group| group.count).sum::<usize>() != slots {
             return Err("rows are missing".to_owned());

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 
+use crate::IndexConfig;
 use crate::graph::{Census, Entry, Graph};
 use crate::kernels::Kernels;
 use crate::quantize::{Query, Row, RowRef};
@@ -51,6 +52,10 @@ const COARSE_ERROR: f32 = 0.01;
 
 /// When so large a share of the rows is asked for, looking at all is quicker than walking.
 const SCAN_SHARE: usize = 8;
+
+/// When no more than one slot in so many is used, and there are more than `SMALL`, the graph is worth being built anew.
+const SPARSE: usize = 2;
+const SMALL: usize = 1024;
 
 /// The graph.
 pub(crate) struct Packed {
@@ -105,8 +110,9 @@ thread_local! {
 }
 
 impl Packed {
-    /// An empty graph for vectors of `width` numbers, of `m` links a node (twice as many on the ground layer).
-    pub(crate) fn new(width: usize, m: usize, ef_construction: usize, ef_search: usize) -> Packed {
+    /// An empty graph, of `m` links a node, and twice as many on the ground layer.
+    pub(crate) fn new(config: &IndexConfig) -> Packed {
+        let &IndexConfig { width, m, ef_construction, ef_search, .. } = config;
         let degree = (2 * m).min(crate::kernels::MANY);
         let upper = (1..LAYERS).map(|_| Layer::upper(m));
         Packed {
@@ -258,6 +264,12 @@ impl Graph for Packed {
 
     fn is_untidy(&self) -> bool {
         self.has_chores()
+    }
+
+    fn needs_rebuild(&self) -> bool {
+        // Slots are only ever given out again, so a table keeps the size it once had.
+        let linked = self.rows.live() + self.rows.dead();
+        linked * SPARSE < self.rows.upto() && self.rows.upto() > SMALL
     }
 
     fn census(&self) -> Census {

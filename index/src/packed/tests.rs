@@ -52,8 +52,12 @@ fn entry(id: u64, vector: &[f32]) -> Entry {
     Entry { id, row: Row::new(vector) }
 }
 
+fn config() -> IndexConfig {
+    IndexConfig { ef_construction: 96, ef_search: 48, ..IndexConfig::new(WIDTH, "test") }
+}
+
 fn graph() -> Packed {
-    Packed::new(WIDTH, 16, 96, 48)
+    Packed::new(&config())
 }
 
 fn fill(graph: &Packed, first: u64, vectors: &[Vec<f32>]) -> Vec<u32> {
@@ -257,7 +261,7 @@ impl Saved {
         let Saved { slots, live, ids, scales, high, low, links } = self;
         let group = Group { first: 0, count: *slots as usize, live, ids, scales, high, low };
         let links = links.iter().map(Vec::as_slice).collect();
-        Packed::restore(&GraphImage { kind: KIND, width: WIDTH, slots: *slots, groups: vec![group], links }, 16, 96, 48)
+        Packed::restore(&GraphImage { kind: KIND, width: WIDTH, slots: *slots, groups: vec![group], links }, &config())
     }
 }
 
@@ -336,7 +340,7 @@ fn measure() {
     }
     vectors.truncate(n);
     let queries: Vec<&[f32]> = queries.chunks_exact(384).step_by(3).take(2000).collect();
-    let graph = Packed::new(384, m, efc, 64);
+    let graph = Packed::new(&IndexConfig { m, ef_construction: efc, ..IndexConfig::new(384, "x") });
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(std::env::var("T").map_or(1, |x| x.parse().unwrap()))
         .build()

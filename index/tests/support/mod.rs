@@ -64,6 +64,11 @@ impl Sentences {
         sentences
     }
 
+    /// The topics of `new`, and other sentences on them for every `draw`.
+    pub fn again(width: usize, seed: u64, draw: u64) -> Sentences {
+        Sentences { dice: Dice(draw.wrapping_mul(0x5851_F42D_4C95_7F2D)), ..Sentences::new(width, seed) }
+    }
+
     /// Sixty topics far apart: separate crowds, which are hard on a graph.
     pub fn crowded(width: usize, seed: u64) -> Sentences {
         let mut dice = Dice(seed);
