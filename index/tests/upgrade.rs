@@ -139,10 +139,10 @@ fn make_version_2() {
     (0..60).for_each(|id| index.insert(scope(5), id, &Dice(300 + id).direction(8)).unwrap());
     index.settle();
     drop(index);
-    // Everything into one checkpoint, with the graph.
+    // A log so long that a checkpoint is due once the graph is there.
     let (index, _) = Index::open(folder, IndexConfig { checkpoint_from_bytes: 1, ..config() }).unwrap();
     index.settle();
-    index.insert(scope(5), 7, &Dice(307).direction(8)).unwrap();
+    (0..60).for_each(|id| index.insert(scope(5), id, &Dice(300 + id).direction(8)).unwrap());
     index.settle();
     drop(index);
     let (index, _) = open(folder);
