@@ -12,6 +12,9 @@ use askonce_index::{Index, IndexConfig, IndexError};
 use support::{Dice, scope};
 
 const WIDTH: usize = 32;
+
+/// Inserts between two kills, at least: so many that checkpoints are written meanwhile.
+const PER_ROUND: u64 = 4000;
 const FOLDER: &str = "ASKONCE_INDEX_TEST_FOLDER";
 
 fn config() -> IndexConfig {
@@ -63,12 +66,12 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
         for line in lines {
             if let Some(id) = line.split("stored ").nth(1).and_then(|id| id.parse::<u64>().ok()) {
                 acknowledged = id + 1;
-                if id >= round * 700 {
+                if id >= round * PER_ROUND {
                     break;
                 }
             }
         }
-        assert!(acknowledged > round * 700);
+        assert!(acknowledged > round * PER_ROUND);
         let busy = Index::open(dir.path(), config()).err();
         assert!(matches!(busy, Some(IndexError::Locked { .. })), "{busy:?}");
         process.kill().unwrap();
@@ -84,4 +87,9 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
         let left = index.ids().iter().filter(|(key, _)| *key == scope(7)).count() as u64;
         assert!(left <= round, "round {round}: {left} were to be removed");
     }
+    // Checkpoints were written meanwhile, and what they replace is gone.
+    let names = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let log = |name: String| name.strip_prefix("log-")?.strip_suffix(".log")?.parse().ok();
+    let generations: Vec<u64> = names.filter_map(log).collect();
+    assert!(generations.len() <= 2 && generations.iter().all(|generation| *generation > 3), "{generations:?}");
 }

@@ -52,7 +52,13 @@ fn settings(sync_window: Duration) -> Settings {
 pub(crate) struct FakeGraph {
     entries: Vec<Entry>,
     saves: bool,
-    width: usize,
+    dead: Row,
+}
+
+impl FakeGraph {
+    fn new(entries: Vec<Entry>, saves: bool, width: usize) -> FakeGraph {
+        FakeGraph { entries, saves, dead: Row::new(&vec![0.5; width]) }
+    }
 }
 
 impl Graph for FakeGraph {
@@ -71,14 +77,14 @@ impl Graph for FakeGraph {
     fn row(&self, slot: u32) -> Row {
         match slot % 2 {
             0 => self.entries[slot as usize / 2].row.clone(),
-            _ => Row::new(&vec![1.0; self.width]),
+            _ => self.dead.clone(),
         }
     }
 
     fn with_row(&self, slot: u32, look: &mut dyn FnMut(RowRef<'_>)) {
         match slot % 2 {
             0 => look(self.entries[slot as usize / 2].row.view()),
-            _ => look(self.row(slot).view()),
+            _ => look(self.dead.view()),
         }
     }
 
@@ -208,7 +214,7 @@ impl Model {
                 };
                 writer.spill()?;
                 if !entries.is_empty() {
-                    writer.graph(scope, &FakeGraph { entries, saves: scope == GRAPHED, width: WIDTH })?;
+                    writer.graph(scope, &FakeGraph::new(entries, scope == GRAPHED, WIDTH))?;
                 }
             }
             Ok(())
@@ -827,7 +833,7 @@ fn speed() {
         let vector: Vec<f32> = (0..WIDTH as u64).map(|i| ((id * 31 + i * 17) % 101) as f32 / 1010.0 - 0.05).collect();
         Entry { id, row: Row::new(&vector) }
     };
-    let graph = FakeGraph { entries: (0..rows / 2).map(entry).collect(), saves: true, width: WIDTH };
+    let graph = FakeGraph::new((0..rows / 2).map(entry).collect(), true, WIDTH);
     let (folder, _) = Folder::open(dir.path(), settings(), Arc::new(RealDisk), &Nowhere::default()).unwrap();
     let start = std::time::Instant::now();
     let fill = |writer: &mut crate::files::writer::Writer<'_>| writer.graph(GRAPHED, &graph);

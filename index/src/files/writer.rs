@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 use crate::ScopeKey;
 use crate::files::disk::Medium;
@@ -16,7 +17,7 @@ const FLAT_BYTES: usize = 1 << 20;
 /// Rows of a graph in a section. A multiple of 64.
 const GROUP: u32 = 1024;
 
-/// Bytes written between two syncs: so many wait in memory for the disk, and a sync of the log behind them.
+/// Bytes written between two syncs. At most twice as many wait in memory for the disk, and a sync of the log behind them.
 const SYNC_EVERY: u64 = 32 << 20;
 
 /// Writes a checkpoint. A scope's flat rows are given first, then its graph, if it has one:
@@ -43,6 +44,8 @@ pub(crate) struct Writer<'a> {
     live: u64,
     written: u64,
     unsynced: u64,
+    /// A sync of what was written, while more is.
+    syncing: Option<JoinHandle<io::Result<()>>>,
     /// Sections that are put together before they are written.
     scratch: Vec<u8>,
 }
@@ -69,6 +72,7 @@ impl<'a> Writer<'a> {
             live: 0,
             written: begin as u64,
             unsynced: 0,
+            syncing: None,
             scratch: Vec::new(),
         }
     }
@@ -223,6 +227,7 @@ impl<'a> Writer<'a> {
         section.extend_from_slice(&u64::from(self.sections).to_le_bytes());
         section.extend_from_slice(&self.live.to_le_bytes());
         self.write(&mut section, Kind::End)?;
+        self.wait_for_sync()?;
         self.medium.sync()?;
         Ok(self.written)
     }
@@ -247,8 +252,27 @@ impl<'a> Writer<'a> {
         self.unsynced += section.len() as u64;
         if self.unsynced >= SYNC_EVERY {
             self.unsynced = 0;
-            self.medium.sync()?;
+            self.begin_sync()?;
         }
         Ok(())
+    }
+
+    /// Has the disk take what was written, while more is.
+    fn begin_sync(&mut self) -> io::Result<()> {
+        self.wait_for_sync()?;
+        let medium = Arc::clone(&self.medium);
+        let thread = std::thread::Builder::new().name("askonce-sync".to_owned()).spawn(move || medium.sync());
+        match thread {
+            Ok(thread) => self.syncing = Some(thread),
+            Err(_) => self.medium.sync()?,
+        }
+        Ok(())
+    }
+
+    fn wait_for_sync(&mut self) -> io::Result<()> {
+        match self.syncing.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(synced) => synced.unwrap_or_else(|_| Err(io::Error::other("a sync ended in a panic"))),
+        }
     }
 }
