@@ -1,9 +1,9 @@
 //! How fast one core reads memory that is larger than its caches: the floor under every pass through the weights.
 //!
-//! Read as the kernels read weights: from memory on huge pages (`Arena`), in the widest vectors that the processor has.
-//! On small pages the same core reads at less than half the speed, as it waits for the page table; a floor taken there
-//! would flatter the engines. What it gives is the best of several passes, from one place and from several in turns: how
-//! fast the core was seen to read, not what its maker promises.
+//! Read as the kernels read weights: from memory on huge pages (`Arena`), and with AVX-512 in whole vectors. On small
+//! pages the core waits for the page table, and a floor taken there would flatter the engines. What it gives is the best of
+//! several passes, from one place and from several in turns: how fast the core was seen to read, with whatever else the
+//! machine does, not what its maker promises.
 #![allow(unsafe_code)] // Calls functions compiled for wider vectors, after asking the processor.
 
 use std::hint::black_box;
@@ -49,52 +49,50 @@ pub fn bytes_per_second(buffer: &ReadBuffer) -> f64 {
 
 /// The sum of all words, read in the widest vectors here.
 fn sum(words: &[u64], places: usize) -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f")]
-        fn by_64_bytes(words: &[u64], places: usize) -> u64 {
-            sum_of(words, places)
-        }
-        #[target_feature(enable = "avx2")]
-        fn by_32_bytes(words: &[u64], places: usize) -> u64 {
-            sum_of(words, places)
-        }
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has AVX-512 F.
-            return unsafe { by_64_bytes(words, places) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { by_32_bytes(words, places) };
-        }
-    }
-    sum_of(words, places)
-}
-
-#[inline(always)]
-fn sum_of(words: &[u64], places: usize) -> u64 {
-    match places {
-        1 => streams::<1>(words),
-        2 => streams::<2>(words),
-        4 => streams::<4>(words),
-        _ => streams::<8>(words),
-    }
-}
-
-/// Reads `N` places of the same length side by side.
-#[inline(always)]
-fn streams<const N: usize>(words: &[u64]) -> u64 {
     let chunks = words.as_chunks::<LANES>().0;
-    let each = chunks.len() / N;
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has AVX-512 F.
+        return unsafe { by_64_bytes(chunks, places) };
+    }
+    plain(chunks, places)
+}
+
+fn plain(chunks: &[[u64; LANES]], places: usize) -> u64 {
     let mut lanes = [0u64; LANES];
+    let each = (chunks.len() / places).max(1);
     for at in 0..each {
-        for place in 0..N {
-            for (lane, word) in lanes.iter_mut().zip(&chunks[place * each + at]) {
+        for chunk in chunks.iter().skip(at).step_by(each) {
+            for (lane, word) in lanes.iter_mut().zip(chunk) {
                 *lane = lane.wrapping_add(*word);
             }
         }
     }
     lanes.iter().fold(0, |sum, lane| sum.wrapping_add(*lane))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn by_64_bytes(chunks: &[[u64; LANES]], places: usize) -> u64 {
+    use std::arch::x86_64::{_mm512_add_epi64, _mm512_loadu_si512, _mm512_reduce_add_epi64, _mm512_setzero_si512};
+
+    let (mut a, mut b, mut c, mut d) =
+        (_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512());
+    let each = (chunks.len() / places).max(1);
+    for at in 0..each {
+        for chunk in chunks.iter().skip(at).step_by(each) {
+            let from = chunk.as_ptr();
+            // SAFETY: a chunk has 32 words, which are four vectors of 8.
+            unsafe {
+                a = _mm512_add_epi64(a, _mm512_loadu_si512(from.cast()));
+                b = _mm512_add_epi64(b, _mm512_loadu_si512(from.add(8).cast()));
+                c = _mm512_add_epi64(c, _mm512_loadu_si512(from.add(16).cast()));
+                d = _mm512_add_epi64(d, _mm512_loadu_si512(from.add(24).cast()));
+            }
+        }
+    }
+    let sum = _mm512_add_epi64(_mm512_add_epi64(a, b), _mm512_add_epi64(c, d));
+    _mm512_reduce_add_epi64(sum).cast_unsigned()
 }
 
 #[cfg(test)]
@@ -108,7 +106,7 @@ mod tests {
         for places in PLACES {
             let words = buffer.words.view();
             assert_eq!(sum(words, places), count * (count + 1) / 2, "{places} places");
-            assert_eq!(sum_of(words, places), count * (count + 1) / 2, "{places} places");
+            assert_eq!(plain(words.as_chunks().0, places), count * (count + 1) / 2, "{places} places");
         }
     }
 

@@ -83,7 +83,8 @@ mod tests {
             let error = (from_f16(half) - value).abs();
             for other in [half.wrapping_add(1), half.wrapping_sub(1)] {
                 let further = (from_f16(other) - value).abs();
-                assert!(!(further < error) && (further > error || half & 1 == 0), "{value}: {half:#06x}");
+                let nearest = further.total_cmp(&error);
+                assert!(nearest.is_gt() || nearest.is_eq() && half & 1 == 0, "{value}: {half:#06x}");
             }
         }
     }
