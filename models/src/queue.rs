@@ -70,7 +70,7 @@ impl BulkAnswer {
 
 impl Drop for BulkAnswer {
     fn drop(&mut self) {
-        if self.sender.is_some() {
+        if self.sender.is_some() && !self.over.load(Ordering::Relaxed) {
             self.send(Err(EmbedError::Backend("a worker ended before its text was done".into())));
         }
     }

@@ -163,6 +163,7 @@ fn bulks_have_turns_but_take_no_place() {
     assert_eq!(try_push(&queue, 1, "a").unwrap_err(), FULL);
     let each = features().tokenize("word").unwrap().ids.len();
     assert_eq!(next(&queue, each * 4), [100, 1, 100, 1]);
+    assert_eq!(answers.try_iter().count(), 2, "two were taken and lost");
     over.store(true, Ordering::Relaxed);
     assert_eq!(next(&queue, 10_000), [1, 1], "a bulk that is over is skipped");
     assert!(answers.try_recv().is_err());
