@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::flat::Flat;
+use crate::flat::{Cut, Flat};
 use crate::graph::{Entry, Graph};
 use crate::kernels::Kernels;
 use crate::place::{GRAPH, Place};
@@ -157,11 +157,11 @@ impl Partition {
 
     /// Offers every flat row that can be of use, and gives back the graph, which is to be searched then.
     pub(crate) fn scan(&self, query: &Query, top: &mut Top, kernels: &Kernels) -> Option<Arc<dyn Graph>> {
-        let mut rows = self.rows.read();
+        let (mut cut, mut rows) = (Cut::default(), self.rows.read());
         'again: loop {
             let version = self.version();
             for block in (0..rows.flat.blocks()).rev() {
-                rows.flat.scan(block, query, top, kernels);
+                rows.flat.scan(block, query, &mut cut, top, kernels);
                 if block % STRETCH == 0 && block > 0 {
                     RwLockReadGuard::bump(&mut rows);
                     if self.version() != version {
