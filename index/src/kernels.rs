@@ -21,12 +21,15 @@ use std::sync::OnceLock;
 /// Rows that [`Kernels::dots`] takes at once, at most: the neighbours of one node.
 pub(crate) const MANY: usize = 64;
 
+/// Of a row's two planes and a query's.
+type Four = unsafe fn(&[u8], &[u8], &[i8], &[i8]) -> [i32; 4];
+
 /// The functions for one kind of processor. Planes have a multiple of 64 bytes.
 pub(crate) struct Kernels {
     /// Which ones.
     pub(crate) name: &'static str,
     dots: unsafe fn(&[i8], &[*const u8], &mut [i32]),
-    four: unsafe fn(&[u8], &[u8], &[i8], &[i8]) -> [i32; 4],
+    four: Four,
     between: unsafe fn(&[u8], &[u8]) -> i32,
     near: unsafe fn(&[u64], &[u64], u32, &mut [u8]),
 }

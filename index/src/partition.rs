@@ -455,3 +455,6 @@ impl Writer<'_> {
         self.partition.rows.read().find(&self.place, id)
     }
 }
+
+#[cfg(test)]
+mod tests;

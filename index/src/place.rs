@@ -124,7 +124,7 @@ impl Place {
 
 impl Table {
     fn home(&self, hash: u64) -> usize {
-        ((hash & 0xFFFF_FFFF) * self.tags.len() as u64 >> 32) as usize
+        (((hash & 0xFFFF_FFFF) * self.tags.len() as u64) >> 32) as usize
     }
 
     fn next(&self, at: usize) -> usize {
@@ -244,7 +244,7 @@ mod tests {
 
     impl Pair {
         fn set(&mut self, id: u64) {
-            let cell = self.ids.len() as u32 | if id % 3 == 0 { GRAPH } else { 0 };
+            let cell = self.ids.len() as u32 | if id.is_multiple_of(3) { GRAPH } else { 0 };
             self.ids.push(id);
             match self.map.insert(id, cell) {
                 Some(old) => self.place.replace(id, old, cell),

@@ -187,8 +187,8 @@ fn split(vector: &[f32], high: &mut [i8], low: &mut [i8]) -> u16 {
     let stored = (largest(vector) / (127.0 * SCALE_UNIT)).ceil().clamp(1.0, f32::from(u16::MAX)) as u16;
     let steps = 1.0 / scale(stored);
     for ((x, high), low) in vector.iter().zip(high).zip(low) {
-        let coarse = (x * steps).max(-127.0).min(127.0) + SHIFT;
-        let fine = ((x * steps - (coarse - SHIFT)) * FINE).max(-127.0).min(127.0) + SHIFT;
+        let coarse = (x * steps).clamp(-127.0, 127.0) + SHIFT;
+        let fine = ((x * steps - (coarse - SHIFT)) * FINE).clamp(-127.0, 127.0) + SHIFT;
         *high = coarse.to_bits() as i8;
         *low = fine.to_bits() as i8;
     }

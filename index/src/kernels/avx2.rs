@@ -14,10 +14,10 @@ unsafe fn dots(query: &[i8], rows: &[*const u8], sums: &mut [i32]) {
         *sum = unsafe {
             let mut totals = [_mm256_setzero_si256(); 2];
             for at in (0..query.len()).step_by(32) {
-                for half in 0..2 {
+                for (half, total) in totals.iter_mut().enumerate() {
                     let a = unsigned(row.add(at + half * 16));
                     let b = signed(query.as_ptr().add(at + half * 16));
-                    totals[half] = _mm256_add_epi32(totals[half], _mm256_madd_epi16(a, b));
+                    *total = _mm256_add_epi32(*total, _mm256_madd_epi16(a, b));
                 }
             }
             sum_of(_mm256_add_epi32(totals[0], totals[1]))
