@@ -28,14 +28,13 @@ struct Block {
     scales: Vec<u16>,
     /// The coarse and then the fine plane of each row.
     planes: Vec<u8>,
-    /// None at first. In groups of eight rows, as [`Kernels::bits`] wants them; the last group is filled up with zeros.
+    /// None at first. In groups of eight rows, as [`Kernels::near`] wants them; the last group is filled up with zeros.
     signatures: Vec<u64>,
 }
 
 /// Sizes of a row.
 #[derive(Clone, Copy)]
 struct Shape {
-    width: usize,
     /// Bytes of a plane.
     stride: usize,
     /// Words of a signature.
@@ -124,32 +123,28 @@ impl Flat {
         self.blocks.len()
     }
 
-    /// Offers the rows of one block that can be of use to `top`. A row only ever moves to an earlier place, so who scans the
-    /// last block first misses none that stays, even when rows are taken out in between.
-    pub(crate) fn scan(&self, block: usize, query: &Query, top: &mut Top, kernels: &Kernels) {
+    /// Offers the rows of one block that can be of use to `top`; `cut` is one for all blocks. A row only ever moves to an
+    /// earlier place, so who scans the last block first misses none that stays, even when rows are taken out in between.
+    pub(crate) fn scan(&self, block: usize, query: &Query, cut: &mut Cut, top: &mut Top, kernels: &Kernels) {
         let Some(block) = self.blocks.get(block) else { return };
         let shape = self.shape();
+        let look = |i: usize, top: &mut Top| {
+            top.offer(block.ids[i], query.similarity(block.row(i, shape), kernels));
+        };
         // Without a bound the answer is to be exact.
         if block.signatures.is_empty() || top.min_similarity() <= -1.0 || !query.signs_tell {
-            for (i, id) in block.ids.iter().enumerate() {
-                top.offer(*id, query.similarity(block.row(i, shape), kernels));
-            }
+            (0..block.ids.len()).for_each(|i| look(i, top));
             return;
         }
-        let mut counts = [0; BLOCK];
-        let counts = &mut counts[..block.ids.len().next_multiple_of(8)];
-        kernels.bits(&query.signature, &block.signatures, counts);
-        let mut cut = Cut::new(query.width, top);
-        for (group, counts) in counts.chunks_exact(8).enumerate() {
-            if counts.iter().all(|count| *count > cut.bits) {
-                continue;
-            }
-            let first = group * 8;
-            for (i, count) in (first..block.ids.len()).zip(counts) {
-                if *count <= cut.bits {
-                    top.offer(block.ids[i], query.similarity(block.row(i, shape), kernels));
-                    cut.follow(query.width, top);
-                }
+        let mut near = [0; BLOCK / 8];
+        let near = &mut near[..block.ids.len().div_ceil(8)];
+        kernels.near(&query.signature, &block.signatures, cut.bits(query.width, top), near);
+        for (group, near) in near.iter_mut().enumerate().filter(|(_, near)| **near != 0) {
+            // The last group may be filled up with rows that are none.
+            let mut left = *near & (0xFF >> 8_usize.saturating_sub(block.ids.len() - group * 8));
+            while left != 0 {
+                look(group * 8 + left.trailing_zeros() as usize, top);
+                left &= left - 1;
             }
         }
     }
@@ -162,25 +157,26 @@ impl Flat {
 
     fn shape(&self) -> Shape {
         let width = self.width as usize;
-        Shape { width, stride: quantize::stride(width), words: signature::words(width) }
+        Shape { stride: quantize::stride(width), words: signature::words(width) }
     }
 }
 
 /// How many bits may differ, for the bound that it was computed for.
-struct Cut {
-    bound: f32,
-    bits: u16,
+#[derive(Default)]
+pub(crate) struct Cut {
+    of: Option<(f32, u32)>,
 }
 
 impl Cut {
-    fn new(width: usize, top: &Top) -> Cut {
+    fn bits(&mut self, width: usize, top: &Top) -> u32 {
         let bound = top.bound();
-        Cut { bound, bits: signature::cut(width, bound).min(u32::from(u16::MAX)) as u16 }
-    }
-
-    fn follow(&mut self, width: usize, top: &Top) {
-        if top.bound() > self.bound {
-            *self = Cut::new(width, top);
+        match self.of {
+            Some((held, bits)) if held == bound => bits,
+            _ => {
+                let bits = signature::cut(width, bound);
+                self.of = Some((bound, bits));
+                bits
+            }
         }
     }
 }
@@ -236,10 +232,9 @@ impl Block {
         if self.signatures.len() < needed {
             self.signatures.resize(needed, 0);
         }
-        let high = &self.planes[i * 2 * shape.stride..][..shape.width];
-        for (word, part) in high.chunks(64).enumerate() {
-            let place = &mut self.signatures[lane(i, word, shape)];
-            signature::of_row(part, part.len(), std::slice::from_mut(place));
+        let high = &self.planes[i * 2 * shape.stride..][..shape.stride];
+        for (word, part) in high.chunks_exact(64).enumerate() {
+            signature::of_row(part, std::slice::from_mut(&mut self.signatures[lane(i, word, shape)]));
         }
     }
 
@@ -323,7 +318,8 @@ mod tests {
 
     fn scan(flat: &Flat, query: &Query, k: usize, min_similarity: f32) -> Vec<(u64, f32)> {
         let mut top = Top::new(k, min_similarity);
-        (0..flat.blocks()).rev().for_each(|block| flat.scan(block, query, &mut top, Kernels::get()));
+        let mut cut = Cut::default();
+        (0..flat.blocks()).rev().for_each(|block| flat.scan(block, query, &mut cut, &mut top, Kernels::get()));
         top.into_sorted().iter().map(|n| (n.id, n.similarity)).collect()
     }
 
@@ -391,7 +387,7 @@ mod tests {
         let query = Query::new(&vector(8, 3));
         let mut top = Top::new(usize::MAX, -1.0);
         for block in (0..flat.blocks()).rev() {
-            flat.scan(block, &query, &mut top, Kernels::get());
+            flat.scan(block, &query, &mut Cut::default(), &mut top, Kernels::get());
             for id in (block as u64 * 7)..(block as u64 * 7 + 5) {
                 let at = flat.position(id).unwrap();
                 flat.swap_remove(at);

@@ -21,14 +21,17 @@ use std::sync::OnceLock;
 /// Rows that [`Kernels::dots`] takes at once, at most: the neighbours of one node.
 pub(crate) const MANY: usize = 64;
 
+/// Of a row's two planes and a query's.
+type Four = unsafe fn(&[u8], &[u8], &[i8], &[i8]) -> [i32; 4];
+
 /// The functions for one kind of processor. Planes have a multiple of 64 bytes.
 pub(crate) struct Kernels {
     /// Which ones.
     pub(crate) name: &'static str,
     dots: unsafe fn(&[i8], &[*const u8], &mut [i32]),
-    four: unsafe fn(&[u8], &[u8], &[i8], &[i8]) -> [i32; 4],
+    four: Four,
     between: unsafe fn(&[u8], &[u8]) -> i32,
-    bits: unsafe fn(&[u64], &[u64], &mut [u16]),
+    near: unsafe fn(&[u64], &[u64], u32, &mut [u8]),
 }
 
 impl Kernels {
@@ -84,11 +87,11 @@ impl Kernels {
         unsafe { (self.between)(a, b) }
     }
 
-    /// How many bits of each of `rows` differ from `signature`'s. Rows come in groups of eight: the first word of all eight,
-    /// then the second, and so on, so that eight are counted at once.
-    pub(crate) fn bits(&self, signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-        assert!(counts.len().is_multiple_of(8) && rows.len() == counts.len() * signature.len());
-        unsafe { (self.bits)(signature, rows, counts) }
+    /// Which of `rows` differ from `signature` in at most `most` bits. Rows come in groups of eight: the first word of all
+    /// eight, then the second, and so on, so that eight are counted at once. Each group has a byte in `near`, a bit for each row.
+    pub(crate) fn near(&self, signature: &[u64], rows: &[u64], most: u32, near: &mut [u8]) {
+        assert!(rows.len() == near.len() * 8 * signature.len());
+        unsafe { (self.near)(signature, rows, most, near) }
     }
 }
 
@@ -148,12 +151,14 @@ mod tests {
                 let word = |i: usize| u64::from_le_bytes(bytes(8, i as u64).try_into().unwrap());
                 let signature: Vec<u64> = (0..words).map(word).collect();
                 let rows: Vec<u64> = (0..words * 24).map(|i| word(i + 7)).collect();
-                let mut counts = [0; 24];
-                kernels.bits(&signature, &rows, &mut counts);
-                for (row, count) in counts.into_iter().enumerate() {
-                    let of_row = rows[row / 8 * words * 8..].iter().skip(row % 8).step_by(8);
-                    let expected: u32 = of_row.zip(&signature).map(|(a, b)| (a ^ b).count_ones()).sum();
-                    assert_eq!(u32::from(count), expected, "{} {words}", kernels.name);
+                let mut near = [0; 3];
+                for most in 0..=64 * words as u32 {
+                    kernels.near(&signature, &rows, most, &mut near);
+                    for row in 0..24 {
+                        let of_row = rows[row / 8 * words * 8..].iter().skip(row % 8).step_by(8);
+                        let differ: u32 = of_row.zip(&signature).map(|(a, b)| (a ^ b).count_ones()).sum();
+                        assert_eq!(near[row / 8] >> (row % 8) & 1 == 1, differ <= most, "{} {words}", kernels.name);
+                    }
                 }
             }
         }

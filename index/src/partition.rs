@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::flat::Flat;
+use crate::flat::{Cut, Flat};
 use crate::graph::{Entry, Graph};
 use crate::kernels::Kernels;
 use crate::place::{GRAPH, Place};
@@ -157,11 +157,11 @@ impl Partition {
 
     /// Offers every flat row that can be of use, and gives back the graph, which is to be searched then.
     pub(crate) fn scan(&self, query: &Query, top: &mut Top, kernels: &Kernels) -> Option<Arc<dyn Graph>> {
-        let mut rows = self.rows.read();
+        let (mut cut, mut rows) = (Cut::default(), self.rows.read());
         'again: loop {
             let version = self.version();
             for block in (0..rows.flat.blocks()).rev() {
-                rows.flat.scan(block, query, top, kernels);
+                rows.flat.scan(block, query, &mut cut, top, kernels);
                 if block % STRETCH == 0 && block > 0 {
                     RwLockReadGuard::bump(&mut rows);
                     if self.version() != version {
@@ -199,10 +199,11 @@ impl Partition {
         let mut place = self.writer.lock();
         let mut rows = self.rows.write();
         entries.iter().for_each(|entry| rows.flat.push(entry.id, entry.row.view()));
-        let slots = graph.as_ref().map_or(Vec::new(), |graph| graph.live());
+        let live = graph.as_ref().map_or(Vec::new(), |graph| graph.live());
+        let slots: Vec<u32> = live.into_iter().map(|(slot, _)| slot).collect();
         rows.graph = graph;
         self.live.store(rows.flat.len() + slots.len(), Ordering::Relaxed);
-        *place = rows.new_place(slots.into_iter().map(|(slot, _)| slot));
+        *place = rows.new_place(&slots);
     }
 
     /// What the partition needs now.
@@ -290,7 +291,7 @@ impl Partition {
         let mut place = self.writer.lock();
         self.rows.write().graph = Some(graph);
         if !place.is_built() {
-            *place = self.rows.read().new_place(std::iter::empty());
+            *place = self.rows.read().new_place(&[]);
         }
     }
 
@@ -346,12 +347,13 @@ impl Partition {
             rows.graph = None;
             std::mem::replace(&mut rows.flat, flat)
         };
-        *place = self.rows.read().new_place(std::iter::empty());
+        *place = self.rows.read().new_place(&[]);
         drop((place, old));
         Some(graph)
     }
 
     /// Puts `new` in place of the graph, and gives that back. `moved` has the id, the old and the new slot of every row.
+    /// Changes wait as long as this takes, O(rows); lookups do not.
     pub(crate) fn exchange(&self, new: Arc<dyn Graph>, moved: &[(u64, u32, u32)]) -> Option<Arc<dyn Graph>> {
         let mut place = self.writer.lock();
         let rows = self.rows.read();
@@ -366,7 +368,7 @@ impl Partition {
         drop(rows);
         let old = self.rows.write().graph.replace(new);
         // Until this is done nobody asks where an id is: that needs `writer`.
-        *place = self.rows.read().new_place(slots.into_iter());
+        *place = self.rows.read().new_place(&slots);
         old
     }
 
@@ -379,12 +381,12 @@ impl Partition {
 
 impl Rows {
     /// A table of all flat rows and these slots, where one is needed.
-    fn new_place(&self, slots: impl Iterator<Item = u32>) -> Place {
+    fn new_place(&self, slots: &[u32]) -> Place {
         if self.graph.is_none() && self.flat.len() <= SMALL {
             return Place::default();
         }
-        let flat = 0..self.flat.len() as u32;
-        Place::build(flat.chain(slots.map(|slot| slot | GRAPH)), |cell| self.id(cell))
+        let cells = (0..self.flat.len() as u32).chain(slots.iter().map(|slot| slot | GRAPH));
+        Place::build(cells, self.flat.len() + slots.len(), |cell| self.id(cell))
     }
 }
 
@@ -420,7 +422,7 @@ impl Writer<'_> {
                 if self.place.is_built() {
                     self.place.insert(id, position as u32, |cell| rows.id(cell));
                 } else if position >= SMALL {
-                    *self.place = rows.new_place(std::iter::empty());
+                    *self.place = rows.new_place(&[]);
                 }
                 self.partition.live.fetch_add(1, Ordering::Relaxed);
             }
@@ -455,3 +457,6 @@ impl Writer<'_> {
         self.partition.rows.read().find(&self.place, id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,9 +41,11 @@ impl Place {
         self.len
     }
 
-    /// A table of these cells.
-    pub(crate) fn build(cells: impl Iterator<Item = u32>, id_of: impl Fn(u32) -> u64) -> Place {
-        let mut place = Place { tables: vec![Table::default()], len: 0 };
+    /// A table of these cells, about `count`.
+    pub(crate) fn build(cells: impl Iterator<Item = u32>, count: usize, id_of: impl Fn(u32) -> u64) -> Place {
+        let tables = if count >= SPLIT_FROM { SPLIT } else { 1 };
+        let room = (count / tables * 5 / 4).max(LEAST);
+        let mut place = Place { tables: (0..tables).map(|_| Table::with_room(room)).collect(), len: 0 };
         for cell in cells {
             place.insert(id_of(cell), cell, &id_of);
         }
@@ -59,7 +61,7 @@ impl Place {
 
     /// Adds a cell for an `id` that has none.
     pub(crate) fn insert(&mut self, id: u64, cell: u32, id_of: impl Fn(u32) -> u64) {
-        if self.tables.is_empty() || (self.len >= SPLIT_FROM && self.tables.len() == 1) {
+        if self.tables.is_empty() || (self.len >= SPLIT_FROM && self.tables.len() < SPLIT) {
             self.redistribute(if self.len >= SPLIT_FROM { SPLIT } else { 1 }, &id_of);
         }
         let hash = hash(id);
@@ -124,7 +126,7 @@ impl Place {
 
 impl Table {
     fn home(&self, hash: u64) -> usize {
-        ((hash & 0xFFFF_FFFF) * self.tags.len() as u64 >> 32) as usize
+        (((hash & 0xFFFF_FFFF) * self.tags.len() as u64) >> 32) as usize
     }
 
     fn next(&self, at: usize) -> usize {
@@ -187,9 +189,12 @@ impl Table {
         }
     }
 
+    fn with_room(cells: usize) -> Table {
+        Table { tags: vec![0; cells].into(), cells: vec![0; cells].into(), len: 0 }
+    }
+
     fn resize(&mut self, cells: usize, id_of: impl Fn(u32) -> u64) {
-        let new = Table { tags: vec![0; cells].into(), cells: vec![0; cells].into(), len: self.len };
-        let old = std::mem::replace(self, new);
+        let old = std::mem::replace(self, Table { len: self.len, ..Table::with_room(cells) });
         for cell in old.held() {
             self.put(hash(id_of(cell)), cell);
         }
@@ -244,7 +249,7 @@ mod tests {
 
     impl Pair {
         fn set(&mut self, id: u64) {
-            let cell = self.ids.len() as u32 | if id % 3 == 0 { GRAPH } else { 0 };
+            let cell = self.ids.len() as u32 | if id.is_multiple_of(3) { GRAPH } else { 0 };
             self.ids.push(id);
             match self.map.insert(id, cell) {
                 Some(old) => self.place.replace(id, old, cell),
@@ -292,9 +297,23 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_built_at_once_as_it_is_one_by_one() {
+        for count in [1, 100, 20_000, 70_000_u32] {
+            // What was built too small or too large grows and shrinks as any.
+            for said in [count as usize, 10, 3 * count as usize] {
+                let mut place = Place::build(0..count, said, u64::from);
+                assert_eq!(place.len(), count as usize);
+                (0..count).step_by(2).for_each(|cell| place.remove(u64::from(cell), cell, u64::from));
+                let found = (0..count).filter(|id| place.find(u64::from(*id), u64::from) == Some(*id)).count();
+                assert_eq!((place.len(), found), (count as usize / 2, count as usize / 2));
+            }
+        }
+    }
+
+    #[test]
     fn an_entry_takes_few_bytes_whatever_their_number() {
         for count in [1000_u32, 10_000, 20_000, 100_000, 300_000] {
-            let place = Place::build(0..count, u64::from);
+            let place = Place::build(0..count, count as usize, u64::from);
             let bytes = place.bytes() as f64 / f64::from(count);
             assert!(bytes < 7.3, "{count} entries: {bytes} bytes each");
         }

@@ -55,13 +55,10 @@ impl Row {
     /// Rounds a vector of finite numbers, none beyond 1.9 (a checked one is not).
     pub(crate) fn new(vector: &[f32]) -> Row {
         let stride = stride(vector.len());
-        let mut planes = vec![ZERO; 2 * stride].into_boxed_slice();
-        let (high, low) = planes.split_at_mut(stride);
-        let stored = split(vector, |i, coarse, fine| {
-            high[i] = ((coarse as i32) + i32::from(ZERO)) as u8;
-            low[i] = ((fine as i32) + i32::from(ZERO)) as u8;
-        });
-        Row { scale: stored, planes }
+        let mut signed = vec![0; 2 * stride];
+        let (high, low) = signed.split_at_mut(stride);
+        let scale = split(vector, high, low);
+        Row { scale, planes: signed.into_iter().map(|byte| byte as u8 ^ ZERO).collect() }
     }
 
     /// A copy of a lent row.
@@ -136,10 +133,7 @@ impl Query {
         let stride = stride(vector.len());
         let mut planes = vec![0_i8; 2 * stride].into_boxed_slice();
         let (high, low) = planes.split_at_mut(stride);
-        let stored = split(vector, |i, coarse, fine| {
-            high[i] = coarse as i8;
-            low[i] = fine as i8;
-        });
+        let stored = split(vector, high, low);
         Query::from_planes(vector.len(), planes, scale(stored))
     }
 
@@ -155,7 +149,7 @@ impl Query {
         let offsets = (sum(high), sum(low));
         // Of the rounded numbers, not the given ones: a row that equals the query then has the same signature.
         let mut signature = vec![0; signature::words(width)].into_boxed_slice();
-        signature::of_query(high, width, &mut signature);
+        signature::of_query(high, &mut signature);
         let signs_tell = signature::tells(high, width);
         Query { width, planes, scale, offsets, signature, signs_tell }
     }
@@ -197,29 +191,39 @@ impl Query {
         // Sums of signed products: what is left once the stored 128s are gone.
         let (hh, lh) = (hh.wrapping_sub(on_high) as f32, lh.wrapping_sub(on_high) as f32);
         let (hl, ll) = (hl.wrapping_sub(on_low) as f32, ll.wrapping_sub(on_low) as f32);
-        let sum = hh + (hl + lh + ll / FINE) / FINE;
+        let sum = hh + (hl + lh + ll * (1.0 / FINE)) * (1.0 / FINE);
         (sum * (self.scale * scale(row.scale))).clamp(-1.0, 1.0)
     }
 }
 
-/// Rounds `vector`: gives each component's coarse and fine part to `put`, and the stored scale back.
-fn split(vector: &[f32], mut put: impl FnMut(usize, f32, f32)) -> u16 {
-    let largest = vector.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+/// Rounds `vector` into signed bytes, and gives the stored scale back.
+fn split(vector: &[f32], high: &mut [i8], low: &mut [i8]) -> u16 {
     // Rounded up, so that the largest component is at most 127 coarse steps.
-    let stored = (largest / (127.0 * SCALE_UNIT)).ceil().clamp(1.0, f32::from(u16::MAX)) as u16;
+    let stored = (largest(vector) / (127.0 * SCALE_UNIT)).ceil().clamp(1.0, f32::from(u16::MAX)) as u16;
     let steps = 1.0 / scale(stored);
-    for (i, x) in vector.iter().enumerate() {
-        let coarse = round((x * steps).clamp(-127.0, 127.0));
-        let fine = round(((x * steps - coarse) * FINE).clamp(-127.0, 127.0));
-        put(i, coarse, fine);
+    for ((x, high), low) in vector.iter().zip(high).zip(low) {
+        let coarse = (x * steps).clamp(-127.0, 127.0) + SHIFT;
+        let fine = ((x * steps - (coarse - SHIFT)) * FINE).clamp(-127.0, 127.0) + SHIFT;
+        *high = coarse.to_bits() as i8;
+        *low = fine.to_bits() as i8;
     }
     stored
 }
 
-/// Rounds to the nearest integer, for numbers below 2²²: adding 1.5 · 2²³ leaves no room for a fraction. `f32::round` would call a function.
-fn round(x: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0;
-    (x + SHIFT) - SHIFT
+/// Adding this to a number below 2²² leaves no room for a fraction: the sum is rounded, and the last byte of its bits is that of the
+/// integer. A conversion would check what cannot be, and keep the loop from being vectorised.
+const SHIFT: f32 = 12_582_912.0;
+
+/// The largest magnitude. In lanes, so that one comparison need not wait for the one before.
+fn largest(vector: &[f32]) -> f32 {
+    let (lanes, rest) = vector.as_chunks::<16>();
+    let mut largest = [0.0_f32; 16];
+    for lane in lanes {
+        for (largest, x) in largest.iter_mut().zip(lane) {
+            *largest = if x.abs() > *largest { x.abs() } else { *largest };
+        }
+    }
+    largest.iter().chain(rest).fold(0.0, |largest, x| largest.max(x.abs()))
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use askonce_index::{Index, IndexConfig, IndexError};
+use askonce_index::{GraphKind, Index, IndexConfig, IndexError};
 use support::{Sentences, scope};
 
 const WIDTH: usize = 32;
 
-fn config() -> IndexConfig {
+fn config(graph: GraphKind) -> IndexConfig {
     IndexConfig {
+        graph,
         graph_from: 100,
         m: 8,
         ef_construction: 40,
@@ -48,9 +49,14 @@ fn write(index: &Index, writer: u64, until: Instant) -> Vec<(u64, Vec<f32>)> {
 
 #[test]
 fn writers_and_readers_do_not_disturb_each_other() {
+    writers_and_readers(GraphKind::Packed);
+    writers_and_readers(GraphKind::HnswRs);
+}
+
+fn writers_and_readers(graph: GraphKind) {
     let dir = tempfile::tempdir().unwrap();
-    let (index, _) = Index::open(dir.path(), config()).unwrap();
-    let until = Instant::now() + Duration::from_secs(4);
+    let (index, _) = Index::open(dir.path(), config(graph)).unwrap();
+    let until = Instant::now() + Duration::from_secs(3);
     let over = AtomicBool::new(false);
     let held: Vec<(u64, Vec<f32>)> = std::thread::scope(|threads| {
         let writers: Vec<_> = (1..4)
@@ -81,7 +87,7 @@ fn writers_and_readers_do_not_disturb_each_other() {
     ids.sort_unstable();
     assert_eq!(ids, expected);
     drop(index);
-    let (index, recovery) = Index::open(dir.path(), config()).unwrap();
+    let (index, recovery) = Index::open(dir.path(), config(graph)).unwrap();
     assert_eq!((recovery.live, recovery.notes), (expected.len(), vec![]));
     for (id, vector) in &held {
         assert!(index.nearest(scope(0), vector, 3, 0.999).unwrap().iter().any(|n| n.id == *id));
@@ -90,7 +96,7 @@ fn writers_and_readers_do_not_disturb_each_other() {
 
 #[test]
 fn scopes_come_and_go_while_all_is_forgotten_now_and_then() {
-    let index = Index::in_memory(config()).unwrap();
+    let index = Index::in_memory(config(GraphKind::default())).unwrap();
     std::thread::scope(|threads| {
         for writer in 0..3_u64 {
             let index = &index;
@@ -114,7 +120,7 @@ fn scopes_come_and_go_while_all_is_forgotten_now_and_then() {
 
 #[test]
 fn wrong_input_is_refused_and_changes_nothing() {
-    let index = Index::in_memory(config()).unwrap();
+    let index = Index::in_memory(config(GraphKind::default())).unwrap();
     let good = Sentences::new(WIDTH, 1).sentence();
     let with = |at: usize, x: f32| {
         let mut vector = good.clone();

@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashMap;
 
-use askonce_index::{Index, IndexConfig, Neighbor, ScopeKey};
+use askonce_index::{GraphKind, Index, IndexConfig, Neighbor, ScopeKey};
 use proptest::prelude::*;
 use support::{Dice, cosine, scope};
 
@@ -46,8 +46,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Oracle = HashMap<ScopeKey, HashMap<u64, Vec<f32>>>;
 
-fn config() -> IndexConfig {
+fn config(graph: GraphKind) -> IndexConfig {
     IndexConfig {
+        graph,
         graph_from: 40,
         m: 8,
         ef_construction: 48,
@@ -85,7 +86,7 @@ fn look(index: &Index, oracle: &Oracle, scope: ScopeKey, query: &[f32], k: usize
     let found = index.nearest(scope, query, k, min_similarity).unwrap();
     check_answer(&found, stored, query, k, min_similarity);
     // Without a graph, or when all are asked for, nothing may be missing. Rounding decides at the bound itself.
-    if stored.len() < config().graph_from / 2 || k >= stored.len() {
+    if stored.len() < config(GraphKind::default()).graph_from / 2 || k >= stored.len() {
         let best = exact(stored, query, k, min_similarity);
         let sure = best.iter().filter(|n| n.similarity > min_similarity + ROUNDING).count();
         assert!(found.len() >= sure, "found {} of {sure}", found.len());
@@ -95,9 +96,9 @@ fn look(index: &Index, oracle: &Oracle, scope: ScopeKey, query: &[f32], k: usize
     }
 }
 
-fn run(steps: Vec<Step>) {
+fn run(steps: Vec<Step>, graph: GraphKind) {
     let dir = tempfile::tempdir().unwrap();
-    let mut index = Index::open(dir.path(), config()).unwrap().0;
+    let mut index = Index::open(dir.path(), config(graph)).unwrap().0;
     let mut oracle = Oracle::new();
     for step in steps {
         match step {
@@ -119,7 +120,7 @@ fn run(steps: Vec<Step>) {
             Step::Flush => index.flush().unwrap(),
             Step::Crash => {
                 drop(index);
-                let (again, recovery) = Index::open(dir.path(), config()).unwrap();
+                let (again, recovery) = Index::open(dir.path(), config(graph)).unwrap();
                 assert_eq!(recovery.notes, Vec::<String>::new());
                 assert_eq!(recovery.live, oracle.values().map(HashMap::len).sum::<usize>());
                 index = again;
@@ -169,10 +170,13 @@ fn check_all(index: &Index, oracle: &Oracle) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn agrees_with_a_map(steps in prop::collection::vec(step(), 1..60)) {
-        run(steps);
+    fn agrees_with_a_map(
+        steps in prop::collection::vec(step(), 1..60),
+        graph in prop::sample::select(vec![GraphKind::Packed, GraphKind::HnswRs]),
+    ) {
+        run(steps, graph);
     }
 }

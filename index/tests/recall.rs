@@ -11,8 +11,27 @@ const COUNT: usize = 3000;
 /// How far a similarity may be from that of the floats, since rows are rounded.
 const ROUNDING: f32 = 2e-5;
 
-fn config() -> IndexConfig {
-    IndexConfig { graph_from: 512, ef_construction: 96, ..IndexConfig::new(WIDTH, "test") }
+fn config(graph: GraphKind) -> IndexConfig {
+    IndexConfig { graph, graph_from: 512, ef_construction: 96, ..IndexConfig::new(WIDTH, "test") }
+}
+
+/// Tests that every kind of graph has to pass.
+macro_rules! tests_of_graphs {
+    ($($name:ident)*) => {
+        mod packed {
+            $(#[test] fn $name() { super::$name(super::config(super::GraphKind::Packed)) })*
+        }
+        mod hnsw_rs {
+            $(#[test] fn $name() { super::$name(super::config(super::GraphKind::HnswRs)) })*
+        }
+    };
+}
+
+tests_of_graphs! {
+    a_graph_finds_nearly_all_and_every_vector_itself
+    clustered_removals_hide_nobody
+    a_rebuild_gives_memory_back_and_forgets_nobody
+    many_copies_of_one_vector_hide_nobody
 }
 
 fn filled(config: IndexConfig) -> (Index, Vec<Vec<f32>>, Sentences) {
@@ -40,9 +59,8 @@ fn recall(index: &Index, vectors: &[Vec<f32>], sentences: &mut Sentences, live: 
     right.count() as f64 / f64::from(queries)
 }
 
-#[test]
-fn a_graph_finds_nearly_all_and_every_vector_itself() {
-    let (index, vectors, mut sentences) = filled(config());
+fn a_graph_finds_nearly_all_and_every_vector_itself(config: IndexConfig) {
+    let (index, vectors, mut sentences) = filled(config);
     // While the graph is being built, what it lacks is scanned.
     let building = recall(&index, &vectors, &mut sentences, |_| true);
     assert!(building >= 0.98, "recall {building}");
@@ -58,10 +76,9 @@ fn a_graph_finds_nearly_all_and_every_vector_itself() {
     }
 }
 
-#[test]
-fn clustered_removals_hide_nobody() {
+fn clustered_removals_hide_nobody(config: IndexConfig) {
     // Rebuilding would take the dead out of the way: here they stay.
-    let (index, vectors, mut sentences) = filled(IndexConfig { rebuild_dead_share: 1.0, ..config() });
+    let (index, vectors, mut sentences) = filled(IndexConfig { rebuild_dead_share: 1.0, ..config });
     index.settle();
     // Whole neighbourhoods go: everything near some vectors.
     let mut dead = vec![false; COUNT];
@@ -78,9 +95,8 @@ fn clustered_removals_hide_nobody() {
     assert!(share >= 0.97, "recall {share}");
 }
 
-#[test]
-fn a_rebuild_gives_memory_back_and_forgets_nobody() {
-    let (index, vectors, mut sentences) = filled(config());
+fn a_rebuild_gives_memory_back_and_forgets_nobody(config: IndexConfig) {
+    let (index, vectors, mut sentences) = filled(config);
     index.settle();
     let before = index.stats();
     for id in (0..COUNT).filter(|id| id % 3 != 0) {
@@ -99,9 +115,8 @@ fn a_rebuild_gives_memory_back_and_forgets_nobody() {
     assert_eq!(recall(&index, &vectors, &mut sentences, |id| id % 15 == 0), 1.0);
 }
 
-#[test]
-fn many_copies_of_one_vector_hide_nobody() {
-    let (index, vectors, _) = filled(config());
+fn many_copies_of_one_vector_hide_nobody(config: IndexConfig) {
+    let (index, vectors, _) = filled(config);
     for id in 0..600 {
         index.insert(scope(0), 10_000 + id, &vectors[7]).unwrap();
     }
@@ -115,7 +130,7 @@ fn many_copies_of_one_vector_hide_nobody() {
 /// A graph with few links on vectors in separate crowds falls apart. `hnsw_rs` shows it; its rows go on into another.
 #[test]
 fn rows_that_a_graph_loses_are_found() {
-    let weak = IndexConfig { graph: GraphKind::HnswRs, m: 4, ef_construction: 10, ef_search: 12, ..config() };
+    let weak = IndexConfig { m: 4, ef_construction: 10, ef_search: 12, ..config(GraphKind::HnswRs) };
     let (index, vectors, mut sentences) = fill(weak, Sentences::crowded(WIDTH, 11));
     index.settle();
     let stats = index.stats();

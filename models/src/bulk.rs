@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use crate::embedder::Embedding;
 use crate::engine::Engine;
 use crate::error::EmbedError;
-use crate::queue::{Answer, Queue};
+use crate::queue::{Answer, BulkAnswer, Queue};
 use crate::reading::Reading;
 use crate::worker;
 
@@ -114,6 +114,6 @@ impl<'q> Bulk<'q> {
     }
 
     fn answer(&self, number: usize) -> Answer {
-        Answer::Bulk { number, sender: self.sender.clone(), over: Arc::clone(&self.over) }
+        Answer::Bulk(BulkAnswer::new(number, self.sender.clone(), Arc::clone(&self.over)))
     }
 }

@@ -18,7 +18,7 @@ use crate::fake::Fake;
 use crate::manifest::ModelManifest;
 use crate::memo::Memo;
 use crate::precision::{Kernels, Precision};
-use crate::queue::{Answer, Gather, Queue};
+use crate::queue::{Answer, Gather, Load, Queue};
 use crate::reading::LongText;
 use crate::stats::{Counters, EmbedderStats};
 use crate::tokenize::TextTokenizer;
@@ -44,6 +44,10 @@ pub struct EmbedderSettings {
     pub batch_wait: Duration,
     /// Texts that may wait for a worker, of all askers together. At least 1, default 1024.
     pub queue: usize,
+    /// Bytes of texts that may wait for a worker, of all askers together; one text alone always may. At least 1, default
+    /// 16 MiB: a text is at most as long as the model could ever read of it, but in windows that is some hundred
+    /// kilobytes.
+    pub queue_bytes: usize,
     /// Cuts texts shorter than the manifest does. At least 8, at most the manifest's `max_tokens`; default: the
     /// manifest's. Part of a vector's identity.
     pub max_tokens: Option<usize>,
@@ -72,6 +76,7 @@ impl Default for EmbedderSettings {
             batch_tokens: 512,
             batch_wait: Duration::ZERO,
             queue: 1024,
+            queue_bytes: 16 << 20,
             max_tokens: None,
             device: Device::Cpu,
             precision: Precision::default(),
@@ -207,7 +212,7 @@ impl Embedder {
         };
         let engine = Engine { tokenizer: engine.tokenizer.in_windows(windows), ..engine };
         let shared = Shared {
-            queue: Arc::new(Queue::new(settings.queue)),
+            queue: Arc::new(Queue::new(Load { texts: settings.queue, bytes: settings.queue_bytes })),
             engine: Arc::new(engine),
             counters: Arc::new(Counters::default()),
         };
@@ -233,7 +238,7 @@ impl Embedder {
     /// remembered for that asker alone.
     ///
     /// # Errors
-    /// [`EmbedError::Full`] when too many texts wait: at once, or later when this asker has most of them and the place is
+    /// [`EmbedError::Full`] when too many texts wait, or too long ones: at once, or later when this asker has most of them and the place is
     /// needed for another. Otherwise what the tokenizer or the model said.
     pub async fn embed(&self, text: &str, asker: Asker) -> Result<Embedding, EmbedError> {
         let Inner { shared, memo, .. } = self.inner.as_ref();
@@ -257,6 +262,11 @@ impl Embedder {
         let Inner { shared, settings, .. } = self.inner.as_ref();
         let pace = Pace { workers: settings.threads, batch_tokens: settings.batch_tokens };
         bulk::embed(&shared.queue, &shared.engine, pace, texts, progress)
+    }
+
+    /// How texts are embedded.
+    pub fn settings(&self) -> &EmbedderSettings {
+        &self.inner.settings
     }
 
     /// Which vectors these are.
@@ -286,6 +296,9 @@ fn check_settings(settings: &EmbedderSettings) -> Result<(), ModelError> {
     }
     if settings.queue == 0 {
         return wrong("queue", "is 0; expected at least 1".into());
+    }
+    if settings.queue_bytes == 0 {
+        return wrong("queue_bytes", "is 0; expected at least 1".into());
     }
     if !(1..=MAX_WINDOWS).contains(&settings.max_windows) {
         return wrong("max_windows", format!("is {}; expected 1 to {MAX_WINDOWS}", settings.max_windows));

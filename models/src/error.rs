@@ -104,10 +104,12 @@ pub enum ModelError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedError {
     /// The queue is full; nothing was waited for.
-    #[error("the embedding queue is full ({limit} texts waiting)")]
+    #[error("the embedding queue is full (at most {limit} {of} wait)")]
     Full {
-        /// The queue's limit in texts.
+        /// The queue's limit.
         limit: usize,
+        /// Of what: `texts` or `bytes`.
+        of: &'static str,
     },
     /// The embedder was shut down while the text waited.
     #[error("the embedder has shut down")]

@@ -57,14 +57,19 @@ impl<A: Copy + Eq + Hash, T> Lines<A, T> {
         Some((asker, item))
     }
 
-    /// Items of one asker.
-    pub(crate) fn held(&self, asker: A) -> usize {
-        self.lines.get(&asker).map_or(0, VecDeque::len)
+    /// What one asker's items are together, by the size of each.
+    pub(crate) fn held(&self, asker: A, size: impl Fn(&T) -> usize) -> usize {
+        self.lines.get(&asker).map_or(0, |line| line.iter().map(size).sum())
     }
 
-    /// Who of those that `counts` has the longest line, the one furthest from a turn where several have.
-    pub(crate) fn greediest(&self, counts: impl Fn(A) -> bool) -> Option<A> {
-        self.turns.iter().copied().filter(|&asker| counts(asker)).max_by_key(|&asker| self.held(asker))
+    /// Who of those that `counts` holds most, the one furthest from a turn where several do.
+    pub(crate) fn greediest(&self, counts: impl Fn(A) -> bool, size: impl Fn(&T) -> usize) -> Option<A> {
+        self.turns.iter().copied().filter(|&asker| counts(asker)).max_by_key(|&asker| self.held(asker, &size))
+    }
+
+    /// The newest item of an asker.
+    pub(crate) fn newest(&self, asker: A) -> Option<&T> {
+        self.lines.get(&asker)?.back()
     }
 
     /// Takes the newest item of an asker.
@@ -87,9 +92,9 @@ impl<A: Copy + Eq + Hash, T> Lines<A, T> {
         self.turns.retain(|asker| self.lines.contains_key(asker));
     }
 
-    /// All items of askers that `counts`.
-    pub(crate) fn count(&self, counts: impl Fn(A) -> bool) -> usize {
-        self.lines.iter().filter(|&(&asker, _)| counts(asker)).map(|(_, line)| line.len()).sum()
+    /// All items of askers that `counts`, in no order.
+    pub(crate) fn all(&self, counts: impl Fn(A) -> bool) -> impl Iterator<Item = &T> {
+        self.lines.iter().filter(move |&(&asker, _)| counts(asker)).flat_map(|(_, line)| line)
     }
 
     /// Empties all lines, in no order.
@@ -122,7 +127,8 @@ mod tests {
         (0..4).for_each(|number| lines.push('a', number));
         lines.push('b', 10);
         (20..22).for_each(|number| lines.push('c', number));
-        assert_eq!(lines.greediest(|_| true), Some('a'));
+        assert_eq!(lines.greediest(|_| true, |_| 1), Some('a'));
+        assert_eq!(lines.greediest(|_| true, |&number| number as usize), Some('c'), "by another size");
         assert_eq!(order(&mut lines), [('a', 0), ('b', 10), ('c', 20), ('a', 1), ('c', 21), ('a', 2), ('a', 3)]);
         assert!(lines.lines.is_empty() && lines.turns.is_empty());
     }
@@ -153,10 +159,10 @@ mod tests {
         for (asker, number) in [('a', 1), ('b', 2), ('b', 3), ('a', 4)] {
             lines.push(asker, number);
         }
-        assert_eq!(lines.greediest(|_| true), Some('b'), "the one furthest from a turn");
+        assert_eq!(lines.greediest(|_| true, |_| 1), Some('b'), "the one furthest from a turn");
         assert_eq!(lines.take_newest('b'), Some(3));
         assert_eq!(lines.take_newest('b'), Some(2));
-        assert_eq!((lines.take_newest('b'), lines.greediest(|asker| asker != 'a')), (None, None));
+        assert_eq!((lines.take_newest('b'), lines.greediest(|asker| asker != 'a', |_| 1)), (None, None));
         assert_eq!(order(&mut lines), [('a', 1), ('a', 4)]);
     }
 
@@ -224,7 +230,7 @@ mod tests {
                         waited.retain(|asker, _| in_line.iter().any(|(other, _)| other == asker));
                     }
                 }
-                prop_assert_eq!(lines.count(|_| true), in_line.len());
+                prop_assert_eq!(lines.all(|_| true).count(), in_line.len());
             }
             let mut left = lines.drain();
             left.sort_unstable();

@@ -1,9 +1,9 @@
 //! The bounded queue of texts that wait for a worker, fair among askers.
 //!
-//! Whoever asks never waits to get in: a full queue says so at once. Whoever stopped listening is skipped. The limit is
-//! shared by all askers: when it is reached, a text of the asker who has most in line makes room for one who has fewer.
-//! Bulk work has lines and turns like everyone, but does not count towards the limit: it brings no more than keeps the
-//! workers busy, and waits for its answers.
+//! Whoever asks never waits to get in: a full queue says so at once. Whoever stopped listening is skipped. The limits, in
+//! texts and in bytes, are shared by all askers: when one is reached, texts of the asker who has most in line make room for
+//! one who has less. Bulk work has lines and turns like everyone, but does not count towards the limits: it brings no more
+//! than keeps the workers busy, and waits for its answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +40,40 @@ impl Who {
 pub(crate) enum Answer {
     /// To a caller who may have gone.
     Caller(oneshot::Sender<Result<Embedding, EmbedError>>),
-    /// To a bulk, as the text of this number; nobody wants it once the bulk is over.
-    Bulk { number: usize, sender: mpsc::Sender<(usize, Result<Embedding, EmbedError>)>, over: Arc<AtomicBool> },
+    /// To a bulk.
+    Bulk(BulkAnswer),
+}
+
+/// Where the vector of a bulk's text goes. Dropped unsent, it says so: the bulk would wait for ever.
+pub(crate) struct BulkAnswer {
+    number: usize,
+    /// None when it was sent.
+    sender: Option<mpsc::Sender<(usize, Result<Embedding, EmbedError>)>>,
+    over: Arc<AtomicBool>,
+}
+
+impl BulkAnswer {
+    /// For the text of this number; nobody wants it once the bulk is `over`.
+    pub(crate) fn new(
+        number: usize,
+        sender: mpsc::Sender<(usize, Result<Embedding, EmbedError>)>,
+        over: Arc<AtomicBool>,
+    ) -> BulkAnswer {
+        BulkAnswer { number, sender: Some(sender), over }
+    }
+
+    fn send(&mut self, result: Result<Embedding, EmbedError>) {
+        // A bulk that is over has gone.
+        let _ = self.sender.take().map(|sender| sender.send((self.number, result)));
+    }
+}
+
+impl Drop for BulkAnswer {
+    fn drop(&mut self) {
+        if self.sender.is_some() && !self.over.load(Ordering::Relaxed) {
+            self.send(Err(EmbedError::Backend("a worker ended before its text was done".into())));
+        }
+    }
 }
 
 impl Answer {
@@ -49,7 +81,7 @@ impl Answer {
     pub(crate) fn is_unwanted(&self) -> bool {
         match self {
             Answer::Caller(sender) => sender.is_closed(),
-            Answer::Bulk { over, .. } => over.load(Ordering::Relaxed),
+            Answer::Bulk(answer) => answer.over.load(Ordering::Relaxed),
         }
     }
 
@@ -57,7 +89,7 @@ impl Answer {
     pub(crate) fn send(self, result: Result<Embedding, EmbedError>) {
         match self {
             Answer::Caller(sender) => drop(sender.send(result)),
-            Answer::Bulk { number, sender, .. } => drop(sender.send((number, result))),
+            Answer::Bulk(mut answer) => answer.send(result),
         }
     }
 }
@@ -66,6 +98,71 @@ impl Answer {
 struct Waiting {
     work: Work,
     answer: Answer,
+}
+
+impl Waiting {
+    fn load(&self) -> Load {
+        let bytes = match &self.work {
+            Work::Text(text) => text.len(),
+            Work::Read(progress) => progress.bytes(),
+        };
+        Load { texts: 1, bytes }
+    }
+}
+
+/// What waits, or may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Load {
+    /// Texts.
+    pub texts: usize,
+    /// Bytes of texts that were not read yet, and of the ids of those that were.
+    pub bytes: usize,
+}
+
+impl Load {
+    fn add(&mut self, more: Load) {
+        self.texts += more.texts;
+        self.bytes += more.bytes;
+    }
+
+    fn take(&mut self, less: Load) {
+        self.texts -= less.texts;
+        self.bytes -= less.bytes;
+    }
+
+    /// Which limit there would be no room under for so much more. One text alone may always wait.
+    fn exceeds(self, more: Load, limits: Load) -> Option<Measure> {
+        match () {
+            () if self.texts == 0 => None,
+            () if self.texts + more.texts > limits.texts => Some(Measure::Texts),
+            () if self.bytes.saturating_add(more.bytes) > limits.bytes => Some(Measure::Bytes),
+            () => None,
+        }
+    }
+}
+
+/// What of a load is limited.
+#[derive(Clone, Copy)]
+enum Measure {
+    Texts,
+    Bytes,
+}
+
+impl Measure {
+    fn of(self, load: Load) -> usize {
+        match self {
+            Measure::Texts => load.texts,
+            Measure::Bytes => load.bytes,
+        }
+    }
+
+    fn full(self, limits: Load) -> EmbedError {
+        let of = match self {
+            Measure::Texts => "texts",
+            Measure::Bytes => "bytes",
+        };
+        EmbedError::Full { limit: self.of(limits), of }
+    }
 }
 
 /// How far a text has come.
@@ -114,21 +211,21 @@ pub(crate) struct Gather {
 pub(crate) struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
-    limit: usize,
+    limits: Load,
 }
 
 struct State {
     lines: Lines<Who, Waiting>,
-    /// Texts that count towards the limit.
-    counted: usize,
+    /// What counts towards the limits.
+    counted: Load,
     closed: bool,
 }
 
 impl Queue {
-    /// A queue of at most `limit` texts.
-    pub(crate) fn new(limit: usize) -> Queue {
-        let state = State { lines: Lines::new(), counted: 0, closed: false };
-        Queue { state: Mutex::new(state), arrived: Condvar::new(), limit }
+    /// A queue of at most so much.
+    pub(crate) fn new(limits: Load) -> Queue {
+        let state = State { lines: Lines::new(), counted: Load::default(), closed: false };
+        Queue { state: Mutex::new(state), arrived: Condvar::new(), limits }
     }
 
     /// Puts an asker's text in line. Never waits.
@@ -137,23 +234,19 @@ impl Queue {
     /// [`EmbedError::Full`] or [`EmbedError::Closed`].
     pub(crate) fn push(&self, asker: Asker, text: String, answer: Answer) -> Result<(), EmbedError> {
         let who = Who::Asker(asker);
+        let waiting = Waiting { work: Work::Text(text), answer };
         let mut state = self.state.lock();
         if state.closed {
             return Err(EmbedError::Closed);
         }
-        let full = EmbedError::Full { limit: self.limit };
-        let yielding = match state.make_room(who, self.limit) {
-            Room::Free => None,
-            Room::Of(waiting) => Some(waiting),
-            Room::None => return Err(full),
-        };
-        state.counted += 1;
-        state.lines.push(who, Waiting { work: Work::Text(text), answer });
+        let yielding = state.make_room(who, waiting.load(), self.limits)?;
+        state.counted.add(waiting.load());
+        state.lines.push(who, waiting);
         drop(state);
         self.arrived.notify_one();
         // Outside the lock: it wakes somebody.
-        if let Some(waiting) = yielding {
-            waiting.answer.send(Err(full));
+        for (waiting, measure) in yielding {
+            waiting.answer.send(Err(measure.full(self.limits)));
         }
         Ok(())
     }
@@ -176,7 +269,7 @@ impl Queue {
 
     /// Texts in line that count towards the limit.
     pub(crate) fn len(&self) -> usize {
-        self.state.lock().counted
+        self.state.lock().counted.texts
     }
 
     /// Ends the queue: who waits is answered [`EmbedError::Closed`], workers get nothing more.
@@ -184,7 +277,7 @@ impl Queue {
         let left = {
             let mut state = self.state.lock();
             state.closed = true;
-            state.counted = 0;
+            state.counted = Load::default();
             state.lines.drain()
         };
         self.arrived.notify_all();
@@ -236,7 +329,9 @@ impl Queue {
         let mut state = self.state.lock();
         loop {
             while let Some((who, waiting)) = state.lines.take() {
-                state.counted -= usize::from(who.counts());
+                if who.counts() {
+                    state.counted.take(waiting.load());
+                }
                 if !waiting.answer.is_unwanted() {
                     return Some((who, waiting));
                 }
@@ -267,8 +362,10 @@ impl Queue {
             job.answer.send(Err(EmbedError::Closed));
             return;
         }
-        state.counted += usize::from(job.who.counts());
         let waiting = Waiting { work: Work::Read(job.progress), answer: job.answer };
+        if job.who.counts() {
+            state.counted.add(waiting.load());
+        }
         match turn {
             Turn::Kept => state.lines.put_back(job.who, waiting),
             Turn::Over => state.lines.go_on(job.who, waiting),
@@ -285,39 +382,51 @@ enum Turn {
     Over,
 }
 
-/// Whether there is room for one text more.
-enum Room {
-    Free,
-    /// Where this one was, which has to go.
-    Of(Waiting),
-    None,
-}
-
 impl State {
-    /// Makes room for a text of `who`. Texts that nobody waits for go first; then the newest of whoever has most in
-    /// line, if that leaves them with no fewer than `who` has then.
-    fn make_room(&mut self, who: Who, limit: usize) -> Room {
-        if self.counted < limit {
-            return Room::Free;
+    /// Makes room for a text of `who`, and says who yields, and for want of what. Texts that nobody waits for go first;
+    /// then the newest of whoever has most in line, as long as that leaves them with no less than `who` has then.
+    ///
+    /// # Errors
+    /// [`EmbedError::Full`]; then nobody has yielded.
+    fn make_room(&mut self, who: Who, new: Load, limits: Load) -> Result<Vec<(Waiting, Measure)>, EmbedError> {
+        if self.counted.exceeds(new, limits).is_none() {
+            return Ok(Vec::new());
         }
         self.lines.retain(|waiting| !waiting.answer.is_unwanted());
-        self.counted = self.lines.count(Who::counts);
-        if self.counted < limit {
-            return Room::Free;
+        self.counted = Load::default();
+        self.lines.all(Who::counts).for_each(|waiting| self.counted.add(waiting.load()));
+        let mut yielding = Vec::new();
+        while let Some(measure) = self.counted.exceeds(new, limits) {
+            let Some((greedy, waiting)) = self.yielding(who, new, measure) else {
+                // The newest of their lines, the last one first: all are where they were.
+                for (greedy, waiting, _) in yielding.into_iter().rev() {
+                    self.counted.add(Waiting::load(&waiting));
+                    self.lines.push(greedy, waiting);
+                }
+                return Err(measure.full(limits));
+            };
+            self.counted.take(waiting.load());
+            yielding.push((greedy, waiting, measure));
         }
-        let greediest = self.lines.greediest(Who::counts);
-        let greedy = greediest.filter(|&greediest| self.lines.held(greediest) > self.lines.held(who) + 1);
-        match greedy.and_then(|greedy| self.lines.take_newest(greedy)) {
-            Some(waiting) => {
-                self.counted -= 1;
-                Room::Of(waiting)
-            }
-            None => Room::None,
-        }
+        Ok(yielding.into_iter().map(|(_, waiting, measure)| (waiting, measure)).collect())
+    }
+
+    /// Takes the newest text of whoever has most in line, if that is more than fair.
+    fn yielding(&mut self, who: Who, new: Load, measure: Measure) -> Option<(Who, Waiting)> {
+        let size = |waiting: &Waiting| measure.of(waiting.load());
+        let greediest = self.lines.greediest(Who::counts, size)?;
+        let left = self.lines.held(greediest, size).saturating_sub(self.lines.newest(greediest).map_or(0, size));
+        let fair = left >= self.lines.held(who, size).saturating_add(measure.of(new)) && greediest != who;
+        fair.then(|| self.lines.take_newest(greediest)).flatten().map(|waiting| (greediest, waiting))
     }
 }
 
 impl Progress {
+    /// Bytes of its ids.
+    fn bytes(&self) -> usize {
+        size_of_val(self.reading.rows.ids())
+    }
+
     /// The lengths of the rows that are not embedded yet, in tokens.
     pub(crate) fn rest(&self) -> impl Iterator<Item = usize> {
         self.reading.rows.iter().skip(self.done).map(<[u32]>::len)

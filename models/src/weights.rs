@@ -1,11 +1,11 @@
-//! Reads a safetensors file tensor by tensor, checking names, types, shapes, values and the checksum on the way.
+//! Reads a safetensors file slice by slice, checking names, types, shapes, values and the checksum on the way.
 //!
-//! Reading in file order with one buffer keeps the peak memory at the model's size plus its largest tensor, and the
-//! checksum costs no second pass.
+//! A slice stays in the processor's cache while it is checked, handed on and hashed, and its memory is used again for a
+//! later one: nothing of the file's size is ever held, unless whoever takes the slices keeps them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -68,6 +68,25 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The next values of a tensor.
+pub(crate) struct Part<'a> {
+    /// The name it is wanted by.
+    pub name: &'a str,
+    /// The whole tensor's dimensions, outermost first.
+    pub shape: &'a [usize],
+    /// Some of its values, all of them finite. Parts come in order, and the next tensor's after the last of this one.
+    pub values: &'a [f32],
+    /// The largest of these values, without its sign.
+    pub largest: f32,
+}
+
+impl Part<'_> {
+    /// Values of the whole tensor.
+    pub(crate) fn total(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
 /// Reads the wanted tensors of a safetensors file, under the names they are wanted by.
 ///
 /// # Errors
@@ -78,33 +97,66 @@ pub(crate) fn read_tensors(
     model: &str,
     wanted: &[Wanted],
 ) -> Result<BTreeMap<String, Weights>, ModelError> {
+    let mut read: BTreeMap<String, Weights> = BTreeMap::new();
+    read_parts(dir, entry, model, wanted, &mut |part| {
+        let whole = || Weights { shape: part.shape.to_vec(), values: Vec::with_capacity(part.total()) };
+        read.entry(part.name.to_owned()).or_insert_with(whole).values.extend_from_slice(part.values);
+        Ok(())
+    })?;
+    Ok(read)
+}
+
+/// Reads the wanted tensors part by part, in the file's order. What was taken may be used only if this succeeds: the
+/// checksum is known at the end.
+///
+/// # Errors
+/// As for [`read_tensors`]; what `take` says becomes a [`ModelError::BadFile`].
+pub(crate) fn read_parts(
+    dir: &Path,
+    entry: &FileEntry,
+    model: &str,
+    wanted: &[Wanted],
+    take: &mut dyn FnMut(&Part<'_>) -> Result<(), String>,
+) -> Result<(), ModelError> {
     let path = dir.join(&entry.path);
     let file = File::open(&path).map_err(|error| ModelError::io("open", &path, error))?;
     std::thread::scope(|scope| {
-        // Beside the reading, which takes as long: what was read goes there to be hashed, a few tensors at a time.
+        // Beside the reading, as it takes as long as all the rest: what was read goes there, and comes back to be filled.
         let (hash, read) = mpsc::sync_channel::<Vec<u8>>(HASHED_LATER);
+        let (give_back, hashed) = mpsc::channel();
         let hashing = scope.spawn(move || {
             let mut digest = Sha256::new();
-            read.into_iter().for_each(|bytes| digest.update(&bytes));
+            for bytes in read {
+                digest.update(&bytes);
+                // Nobody wants it once the file has been read.
+                let _ = give_back.send(bytes);
+            }
             digest.finalize().to_vec()
         });
-        let mut reader = Hashing { inner: BufReader::with_capacity(1 << 20, file), hash, path: &path };
-        let tensors = reader.tensors(wanted);
+        let mut reader = Hashing { file, hash, hashed, floats: Vec::new(), path: &path };
+        let taken = reader.tensors(wanted, take);
         reader.finish()?;
         let digest = hashing.join().map_err(|_| ModelError::Thread("the one that hashes weights ended".into()))?;
         // A damaged file is better named by its checksum than by the first oddity that follows from it.
         check_sum(&path, entry, model, &digest)?;
-        tensors
+        taken
     })
 }
 
-/// Tensors that wait to be hashed, at most.
+/// Bytes that are read at a time. Two of them, as bytes and as floats, fit in a core's second-level cache.
+const SLICE: usize = 512 << 10;
+
+/// Slices that wait to be hashed, at most.
 const HASHED_LATER: usize = 4;
 
 struct Hashing<'a> {
-    inner: BufReader<File>,
+    file: File,
     /// Takes all bytes of the file, in order.
     hash: mpsc::SyncSender<Vec<u8>>,
+    /// Gives their memory back.
+    hashed: mpsc::Receiver<Vec<u8>>,
+    /// The values of a slice.
+    floats: Vec<f32>,
     path: &'a Path,
 }
 
@@ -113,20 +165,29 @@ impl Hashing<'_> {
         ModelError::bad_file(self.path, problem)
     }
 
-    /// Reads the next `bytes`. They are the caller's to pass to [`Hashing::hash`]; what was read before a file's early end
-    /// is passed here.
-    fn next(&mut self, bytes: usize) -> Result<Vec<u8>, ModelError> {
-        let mut buffer = vec![0; bytes];
+    /// Reads up to `bytes`, fewer only at the file's end. They are the caller's to pass to [`Hashing::hash`].
+    fn up_to(&mut self, bytes: usize) -> Result<Vec<u8>, ModelError> {
+        let mut buffer = self.hashed.try_recv().unwrap_or_default();
+        buffer.resize(bytes, 0);
         let mut filled = 0;
         while filled < bytes {
-            let read =
-                self.inner.read(&mut buffer[filled..]).map_err(|error| ModelError::io("read", self.path, error))?;
-            if read == 0 {
-                buffer.truncate(filled);
-                self.hash(buffer);
-                return Err(self.bad("ends too early"));
+            match self.file.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(ModelError::io("read", self.path, error)),
             }
-            filled += read;
+        }
+        buffer.truncate(filled);
+        Ok(buffer)
+    }
+
+    /// Reads the next `bytes`, to be passed on as above; what was read before a file's early end is passed on here.
+    fn next(&mut self, bytes: usize) -> Result<Vec<u8>, ModelError> {
+        let buffer = self.up_to(bytes)?;
+        if buffer.len() < bytes {
+            self.hash(buffer);
+            return Err(self.bad("ends too early"));
         }
         Ok(buffer)
     }
@@ -138,43 +199,33 @@ impl Hashing<'_> {
 
     /// Bytes between here and the file's end; never allocate more than that on a header's word.
     fn left(&mut self) -> Result<u64, ModelError> {
-        let length = self.inner.get_ref().metadata().map(|found| found.len());
+        let length = self.file.metadata().map(|found| found.len());
         length
-            .and_then(|length| Ok(length.saturating_sub(self.inner.stream_position()?)))
+            .and_then(|length| Ok(length.saturating_sub(self.file.stream_position()?)))
             .map_err(|error| ModelError::io("read", self.path, error))
     }
 
     /// Hashes what is left.
     fn finish(mut self) -> Result<(), ModelError> {
         loop {
-            let mut buffer = vec![0; 1 << 20];
-            let read = self.inner.read(&mut buffer).map_err(|error| ModelError::io("read", self.path, error))?;
-            if read == 0 {
+            let buffer = self.up_to(SLICE)?;
+            if buffer.is_empty() {
                 return Ok(());
             }
-            buffer.truncate(read);
             self.hash(buffer);
         }
     }
 
-    fn tensors(&mut self, wanted: &[Wanted]) -> Result<BTreeMap<String, Weights>, ModelError> {
+    fn tensors(
+        &mut self,
+        wanted: &[Wanted],
+        take: &mut dyn FnMut(&Part<'_>) -> Result<(), String>,
+    ) -> Result<(), ModelError> {
         let header = self.header()?;
-        let find = |want: &Wanted| {
-            let prefixed = format!("bert.{}", want.name);
-            [want.name.clone(), prefixed].into_iter().find(|name| header.contains_key(name))
-        };
-        let mut names = BTreeMap::new();
-        for want in wanted {
-            let Some(name) = find(want) else {
-                return Err(self.bad(format!("lacks tensor `{}` of shape {:?}", want.name, want.shape)));
-            };
-            let dtype = self.check_tensor(&name, &header[&name], want)?;
-            names.insert(name, (want.name.clone(), dtype));
-        }
+        let names = self.find(&header, wanted)?;
         let mut in_order: Vec<_> = header.iter().collect();
         in_order.sort_by_key(|(_, tensor)| tensor.data_offsets);
         let room = self.left()?;
-        let mut read = BTreeMap::new();
         let mut at = 0;
         for (name, tensor) in in_order {
             let (begin, end) = tensor.data_offsets;
@@ -186,15 +237,64 @@ impl Hashing<'_> {
             if end > room {
                 return Err(self.bad(format!("ends before tensor `{name}` does")));
             }
-            let buffer = self.next(bytes)?;
-            let values = names.get(name).map(|(wanted_name, dtype)| (wanted_name, dtype.values(&buffer)));
-            self.hash(buffer);
-            if let Some((wanted_name, values)) = values {
-                self.check_values(name, &values)?;
-                read.insert(wanted_name.clone(), Weights { shape: tensor.shape.clone(), values });
+            match names.get(name) {
+                Some((want, dtype)) => self.tensor(name, bytes, (want, *dtype), take)?,
+                None => self.pass_over(bytes)?,
             }
         }
-        Ok(read)
+        Ok(())
+    }
+
+    /// Reads a tensor that is wanted.
+    fn tensor(
+        &mut self,
+        name: &str,
+        bytes: usize,
+        (want, dtype): (&Wanted, Dtype),
+        take: &mut dyn FnMut(&Part<'_>) -> Result<(), String>,
+    ) -> Result<(), ModelError> {
+        let mut done = 0;
+        while done < bytes {
+            // Whole values: a slice's length is a multiple of any value's, and so is a tensor's, as was checked.
+            let buffer = self.next(SLICE.min(bytes - done))?;
+            let mut floats = std::mem::take(&mut self.floats);
+            dtype.read(&buffer, &mut floats);
+            let largest = self.check_values(name, &floats, done / dtype.bytes() as usize);
+            done += buffer.len();
+            self.hash(buffer);
+            let part = Part { name: &want.name, shape: &want.shape, values: &floats, largest: largest? };
+            take(&part).map_err(|problem| self.bad(problem))?;
+            self.floats = floats;
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, bytes: usize) -> Result<(), ModelError> {
+        let mut done = 0;
+        while done < bytes {
+            let buffer = self.next(SLICE.min(bytes - done))?;
+            done += buffer.len();
+            self.hash(buffer);
+        }
+        Ok(())
+    }
+
+    /// The wanted tensors by their names in the file.
+    fn find<'w>(
+        &self,
+        header: &BTreeMap<String, TensorHeader>,
+        wanted: &'w [Wanted],
+    ) -> Result<BTreeMap<String, (&'w Wanted, Dtype)>, ModelError> {
+        let mut names = BTreeMap::new();
+        for want in wanted {
+            let candidates = [want.name.clone(), format!("bert.{}", want.name)];
+            let Some(name) = candidates.into_iter().find(|name| header.contains_key(name)) else {
+                return Err(self.bad(format!("lacks tensor `{}` of shape {:?}", want.name, want.shape)));
+            };
+            let dtype = self.check_tensor(&name, &header[&name], want)?;
+            names.insert(name, (want, dtype));
+        }
+        Ok(names)
     }
 
     fn header(&mut self) -> Result<BTreeMap<String, TensorHeader>, ModelError> {
@@ -222,14 +322,17 @@ impl Hashing<'_> {
             .collect()
     }
 
-    fn check_values(&self, name: &str, values: &[f32]) -> Result<(), ModelError> {
-        // Without a way out of the loop the compiler takes many values at a time.
-        if values.iter().fold(true, |sound, value| sound & value.is_finite()) {
-            return Ok(());
+    /// The largest value, without its sign; `before` is how many of the tensor's came earlier.
+    fn check_values(&self, name: &str, values: &[f32], before: usize) -> Result<f32, ModelError> {
+        // As integers, floats without a sign are in the same order, and these the compiler compares many at a time.
+        let largest = values.iter().fold(0i32, |largest, value| largest.max(value.abs().to_bits() as i32));
+        let largest = f32::from_bits(largest as u32);
+        if largest.is_finite() {
+            return Ok(largest);
         }
         let bad = values.iter().enumerate().find(|(_, value)| !value.is_finite());
         let (at, value) = bad.unwrap_or((0, &f32::NAN));
-        Err(self.bad(format!("tensor `{name}` has {value} as its value number {at}")))
+        Err(self.bad(format!("tensor `{name}` has {value} as its value number {}", before + at)))
     }
 
     fn check_tensor(&self, name: &str, tensor: &TensorHeader, want: &Wanted) -> Result<Dtype, ModelError> {
@@ -282,13 +385,15 @@ impl Dtype {
         }
     }
 
-    /// Little-endian bytes as 32-bit floats; every value of the shorter types is one exactly.
-    fn values(self, bytes: &[u8]) -> Vec<f32> {
+    /// Little-endian bytes as 32-bit floats, in place of what `floats` held; every value of the shorter types is one
+    /// exactly.
+    fn read(self, bytes: &[u8], floats: &mut Vec<f32>) {
+        floats.clear();
         let halves = || bytes.as_chunks::<2>().0.iter().map(|two| u16::from_le_bytes(*two));
         match self {
-            Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
-            Dtype::F16 => halves().map(from_f16).collect(),
-            Dtype::Bf16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+            Dtype::F32 => floats.extend(bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four))),
+            Dtype::F16 => floats.extend(halves().map(from_f16)),
+            Dtype::Bf16 => floats.extend(halves().map(|bits| f32::from_bits(u32::from(bits) << 16))),
         }
     }
 }
@@ -310,6 +415,12 @@ fn from_f16(bits: u16) -> f32 {
 mod tests {
     use super::*;
 
+    fn values(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+        let mut floats = vec![9.0];
+        dtype.read(bytes, &mut floats);
+        floats
+    }
+
     #[test]
     fn short_floats_become_the_same_long_ones() {
         for (bits, value) in [
@@ -323,10 +434,10 @@ mod tests {
             (0x83ff, -6.097_555e-5),
             (0x3555, 0.333_251_95),
         ] {
-            let got = Dtype::F16.values(&u16::to_le_bytes(bits));
+            let got = values(Dtype::F16, &u16::to_le_bytes(bits));
             assert_eq!(got[0].to_bits(), value.to_bits(), "{bits:#06x}: {} {value}", got[0]);
         }
         assert!(from_f16(0x7e00).is_nan() && from_f16(0x7c00) == f32::INFINITY && from_f16(0xfc00) < f32::MIN);
-        assert_eq!(Dtype::Bf16.values(&[0x80, 0x3f, 0x20, 0xc0]), [1.0, -2.5]);
+        assert_eq!(values(Dtype::Bf16, &[0x80, 0x3f, 0x20, 0xc0]), [1.0, -2.5]);
     }
 }

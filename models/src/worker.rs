@@ -34,7 +34,14 @@ pub(crate) fn start(number: usize, shared: Shared, gather: Gather, core: Option<
         if let Some(core) = core {
             affinity::pin_this_thread(core);
         }
-        Worker::new(shared).run(gather);
+        // What a text does is caught where it is done. Should anything else fail, those who waited for its batch hear of
+        // it as their answers are dropped, and the worker begins anew.
+        while let Err(error) = guarded(|| {
+            Worker::new(shared.clone()).run(gather);
+            Ok(())
+        }) {
+            tracing::error!(%error, number, "an embedding thread failed and begins anew");
+        }
     };
     std::thread::Builder::new()
         .name(format!("askonce-embed-{number}"))

@@ -43,6 +43,7 @@ fn as_settings(embedding: &config::Embedding, model: &ModelManifest) -> Embedder
         batch_tokens: embedding.batch_tokens,
         batch_wait: embedding.batch_wait,
         queue: embedding.queue,
+        queue_bytes: embedding.queue_bytes,
         max_tokens: None,
         device: match embedding.device {
             config::Device::Cpu => Device::Cpu,
@@ -87,10 +88,12 @@ impl OnHost {
     }
 
     async fn embed_all(&self, texts: Vec<String>, asker: Asker) -> Result<Vec<Embedded>, Error> {
-        // As many at a time as one batch would take anyway, so that one request does not fill the queue.
-        const AT_A_TIME: usize = 64;
+        let settings = self.embedder.settings();
         let mut vectors = Vec::with_capacity(texts.len());
-        for group in texts.chunks(AT_A_TIME) {
+        let mut rest = texts.as_slice();
+        while !rest.is_empty() {
+            let (group, later) = rest.split_at(group(rest, settings.queue, settings.queue_bytes));
+            rest = later;
             let group = futures_util::future::join_all(group.iter().map(|text| self.embedder.embed(text, asker))).await;
             for embedding in group {
                 let embedding = embedding.map_err(refused)?;
@@ -103,6 +106,19 @@ impl OnHost {
         }
         Ok(vectors)
     }
+}
+
+/// How many of the texts go into the queue at a time: as many as one batch would take anyway, so that one request does not
+/// fill it, and no more than fit an empty one, which would refuse the rest. At least one.
+fn group(texts: &[String], queue: usize, queue_bytes: usize) -> usize {
+    const AT_A_TIME: usize = 64;
+    let mut room = queue_bytes;
+    let fitting = texts.iter().take(AT_A_TIME.min(queue)).take_while(|text| {
+        let left = room.checked_sub(text.len());
+        room = left.unwrap_or_default();
+        left.is_some()
+    });
+    fitting.count().max(1)
 }
 
 fn refused(error: EmbedError) -> Error {
@@ -125,5 +141,55 @@ impl Embed for OnHost {
 
     fn embed(&self, texts: Vec<String>, tenant: &Tenant) -> BoxFuture<'_, Result<Vec<Embedded>, Error>> {
         Box::pin(self.embed_all(texts, Asker::new(tenant.tag())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use askonce_models::{EmbedderSpec, TextTokenizer, TokenBatch};
+
+    #[test]
+    fn groups_fit_an_empty_queue() {
+        let texts: Vec<String> = (0..100).map(|_| "word".to_owned()).collect();
+        for (queue, queue_bytes, fitting) in [(1024, 1 << 20, 64), (2, 1 << 20, 2), (1024, 15, 3), (1024, 3, 1)] {
+            assert_eq!(group(&texts, queue, queue_bytes), fitting, "{queue} {queue_bytes}");
+        }
+        assert_eq!(group(&texts[..3], 1024, 1 << 20), 3);
+    }
+
+    struct Constant;
+
+    impl askonce_models::Backend for Constant {
+        fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
+            (0..batch.rows()).for_each(|_| vectors.extend([0.6, 0.8]));
+            Ok(())
+        }
+
+        fn engine(&self) -> &'static str {
+            "constant"
+        }
+
+        fn width(&self) -> usize {
+            2
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_queue_does_not_refuse_a_long_request() {
+        let spec = EmbedderSpec {
+            name: "constant".into(),
+            revision: String::new(),
+            width: 2,
+            max_tokens: 64,
+            precision: "f32".into(),
+            variant: "constant".into(),
+        };
+        let settings = EmbedderSettings { queue: 2, queue_bytes: 1000, memo_bytes: 0, ..EmbedderSettings::default() };
+        let embedder =
+            Embedder::with_backend(TextTokenizer::features(64), Box::new(Constant), spec, &settings).unwrap();
+        let texts: Vec<String> = (0..150).map(|number| format!("{number} {}", "x".repeat(number * 10))).collect();
+        let vectors = OnHost::new(embedder).embed_all(texts, Asker::new(1)).await.unwrap();
+        assert_eq!(vectors.len(), 150);
     }
 }

@@ -1,5 +1,7 @@
 //! The sentence model, and how it is fed.
 
+use std::ops::RangeInclusive;
+
 use super::env::Env;
 use super::error::ConfigError;
 use super::fields::Fields;
@@ -20,6 +22,7 @@ const KEYS: &[&str] = &[
     "batch_tokens",
     "batch_wait_us",
     "queue",
+    "queue_bytes",
     "long_text",
     "max_windows",
     "memo_bytes",
@@ -47,9 +50,10 @@ pub(super) fn embedding(root: &Fields<'_>, overrides: &Overrides, env: &Env<'_>)
         batch_tokens: fields.count("batch_tokens", 512, 64..=1_048_576)?,
         batch_wait: fields.micros("batch_wait_us", 0, 0..=1_000_000)?,
         queue: fields.count("queue", 1_024, 1..=1_000_000)?,
+        queue_bytes: bytes(&fields, "queue_bytes", 16 << 20, 1 << 10..=1 << 40)?,
         long_text: fields.word("long_text", LongText::Truncate)?,
         max_windows: fields.count("max_windows", 16, 1..=1_024)?,
-        memo_bytes: memo_bytes(&fields)?,
+        memo_bytes: bytes(&fields, "memo_bytes", 4 << 20, 0..=1 << 40)?,
         deadline: fields.millis("deadline_ms", 500, 1..=60_000)?,
     })
 }
@@ -69,7 +73,12 @@ fn pin(fields: &Fields<'_>) -> Result<Pin, ConfigError> {
     cores.collect::<Result<_, _>>().map(Pin::Cores)
 }
 
-fn memo_bytes(fields: &Fields<'_>) -> Result<usize, ConfigError> {
-    let bytes = fields.bytes("memo_bytes", 4 << 20, 0..=1 << 40)?;
-    usize::try_from(bytes).map_err(|_| fields.error("`memo_bytes` is too large for this machine"))
+fn bytes(
+    fields: &Fields<'_>,
+    key: &'static str,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<usize, ConfigError> {
+    let bytes = fields.bytes(key, default, range)?;
+    usize::try_from(bytes).map_err(|_| fields.error(format!("`{key}` is too large for this machine")))
 }

@@ -181,6 +181,8 @@ pub struct Embedding {
     pub batch_wait: Duration,
     /// How many texts may wait for a batch. Beyond it a lookup goes without the semantic tier.
     pub queue: usize,
+    /// How many bytes of texts may wait for a batch. Beyond it a lookup goes without the semantic tier.
+    pub queue_bytes: usize,
     /// What becomes of a text that is longer than the model reads at once.
     pub long_text: LongText,
     /// How many windows of a long text are read at most.

@@ -29,6 +29,7 @@ impl Resolved {
             "embedding.batch_tokens": embedding.batch_tokens,
             "embedding.batch_wait_us": embedding.batch_wait,
             "embedding.queue": embedding.queue,
+            "embedding.queue_bytes": embedding.queue_bytes,
             "embedding.long_text": embedding.long_text,
             "embedding.max_windows": embedding.max_windows,
             "embedding.memo_bytes": embedding.memo_bytes,

@@ -118,6 +118,7 @@ fn embedding(yaml: &mut Yaml, embedding: &Embedding) {
     yaml.line("batch_tokens", &embedding.batch_tokens.to_string());
     yaml.line("batch_wait_us", &embedding.batch_wait.as_micros().to_string());
     yaml.line("queue", &embedding.queue.to_string());
+    yaml.line("queue_bytes", &size::format(embedding.queue_bytes as u64));
     yaml.line("long_text", embedding.long_text.as_str());
     yaml.line("max_windows", &embedding.max_windows.to_string());
     yaml.line("memo_bytes", &size::format(embedding.memo_bytes as u64));

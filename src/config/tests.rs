@@ -50,13 +50,13 @@ fn an_empty_file_is_every_default() {
 
 #[test]
 fn embedding_says_how_and_where() {
-    let text =
-        "embedding: {precision: int8, kernels: avx512, pin: [3, 1], long_text: mean, max_windows: 4, memo_bytes: 1MiB}";
+    let text = "embedding: {precision: int8, kernels: avx512, pin: [3, 1], long_text: mean, max_windows: 4, memo_bytes: 1MiB, \
+         queue_bytes: 2MiB}";
     let settings = read(text).unwrap();
     let embedding = &settings.embedding;
     assert_eq!((embedding.precision, embedding.kernels), (Some(Precision::Int8), Kernels::Avx512));
     assert_eq!((&embedding.pin, embedding.long_text), (&Pin::Cores(vec![3, 1]), LongText::Mean));
-    assert_eq!((embedding.max_windows, embedding.memo_bytes), (4, 1 << 20));
+    assert_eq!((embedding.max_windows, embedding.memo_bytes, embedding.queue_bytes), (4, 1 << 20, 2 << 20));
     assert_eq!(read(&settings.show()).unwrap().embedding, settings.embedding);
     let pinned = |word: &str| read(&format!("embedding: {{pin: {word}}}")).unwrap().embedding.pin;
     assert_eq!((pinned("true"), pinned("false"), pinned("~")), (Pin::Each, Pin::Off, Pin::Off));
@@ -184,9 +184,17 @@ fn restarts_are_named() {
         read("listen: 127.0.0.1:1\nlimits: {in_flight: 5}\nembedding: {threads: 2}\ncache: {memory_bytes: 2MiB}\n")
             .unwrap();
     assert_eq!(old.restart_needed(&dead), ["listen", "limits.in_flight", "embedding.threads"]);
-    let vectors =
-        read("embedding: {precision: int8, pin: [1], long_text: mean, memo_bytes: 0, deadline_ms: 9}").unwrap();
-    let named = ["embedding.precision", "embedding.pin", "embedding.long_text", "embedding.memo_bytes"];
+    let vectors = read(
+        "embedding: {precision: int8, pin: [1], long_text: mean, memo_bytes: 0, queue_bytes: 1MiB, deadline_ms: 9}",
+    )
+    .unwrap();
+    let named = [
+        "embedding.precision",
+        "embedding.pin",
+        "embedding.queue_bytes",
+        "embedding.long_text",
+        "embedding.memo_bytes",
+    ];
     assert_eq!(old.restart_needed(&vectors), named);
 }
 

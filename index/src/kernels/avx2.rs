@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::Kernels;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "avx2", dots, four, between, bits };
+pub(super) static KERNELS: Kernels = Kernels { name: "avx2", dots, four, between, near };
 
 #[target_feature(enable = "avx2")]
 unsafe fn dots(query: &[i8], rows: &[*const u8], sums: &mut [i32]) {
@@ -14,10 +14,10 @@ unsafe fn dots(query: &[i8], rows: &[*const u8], sums: &mut [i32]) {
         *sum = unsafe {
             let mut totals = [_mm256_setzero_si256(); 2];
             for at in (0..query.len()).step_by(32) {
-                for half in 0..2 {
+                for (half, total) in totals.iter_mut().enumerate() {
                     let a = unsigned(row.add(at + half * 16));
                     let b = signed(query.as_ptr().add(at + half * 16));
-                    totals[half] = _mm256_add_epi32(totals[half], _mm256_madd_epi16(a, b));
+                    *total = _mm256_add_epi32(*total, _mm256_madd_epi16(a, b));
                 }
             }
             sum_of(_mm256_add_epi32(totals[0], totals[1]))
@@ -62,20 +62,19 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
 }
 
 #[target_feature(enable = "avx2")]
-unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    let words = signature.len();
+unsafe fn near(signature: &[u64], rows: &[u64], most: u32, near: &mut [u8]) {
     // How many bits each number of four bits has.
     let table = _mm256_setr_epi8(
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
     );
     let low = _mm256_set1_epi8(0x0F);
-    for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
+    let most = _mm256_set1_epi64x(i64::from(most));
+    for (group, near) in rows.chunks_exact(8 * signature.len()).zip(near) {
         let mut totals = [_mm256_setzero_si256(); 2];
-        for (word, of_query) in signature.iter().enumerate() {
-            for (half, total) in totals.iter_mut().enumerate() {
-                // SAFETY: a group has eight rows of as many words as the signature.
-                let of_rows =
-                    unsafe { _mm256_loadu_si256(rows.as_ptr().add((at * words + word) * 8 + half * 4).cast()) };
+        for (words, of_query) in group.chunks_exact(8).zip(signature) {
+            for (words, total) in words.chunks_exact(4).zip(&mut totals) {
+                // SAFETY: four words.
+                let of_rows = unsafe { _mm256_loadu_si256(words.as_ptr().cast()) };
                 let differ = _mm256_xor_si256(of_rows, _mm256_set1_epi64x(*of_query as i64));
                 let lower = _mm256_shuffle_epi8(table, _mm256_and_si256(differ, low));
                 let upper = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(differ), low));
@@ -83,14 +82,10 @@ unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
                 *total = _mm256_add_epi64(*total, counted);
             }
         }
-        let mut sums = [0_u64; 8];
-        for (half, total) in totals.iter().enumerate() {
-            // SAFETY: eight words, four a half.
-            unsafe { _mm256_storeu_si256(sums.as_mut_ptr().add(half * 4).cast(), *total) };
-        }
-        for (count, sum) in counts.iter_mut().zip(sums) {
-            *count = sum as u16;
-        }
+        // A bit for each of the four that is more.
+        let [first, second] =
+            totals.map(|total| _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(total, most))));
+        *near = !((first | second << 4) as u8);
     }
 }
 

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::Kernels;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "avx512", dots, four, between, bits };
+pub(super) static KERNELS: Kernels = Kernels { name: "avx512", dots, four, between, near };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn dots(query: &[i8], rows: &[*const u8], sums: &mut [i32]) {
@@ -72,12 +72,21 @@ unsafe fn four(high: &[u8], low: &[u8], query_high: &[i8], query_low: &[i8]) -> 
             totals[2] = _mm512_dpbusd_epi32(totals[2], l, with_high);
             totals[3] = _mm512_dpbusd_epi32(totals[3], l, with_low);
         }
-        let mut sums = [0; 4];
-        for (sum, total) in sums.iter_mut().zip(totals) {
-            *sum = _mm512_reduce_add_epi32(total);
-        }
-        sums
+        // The four sums side by side, in one store.
+        let [a, b, c, d] = totals.map(|total| quarter(total));
+        let sums = _mm_hadd_epi32(_mm_hadd_epi32(a, b), _mm_hadd_epi32(c, d));
+        let mut all = [0; 4];
+        _mm_storeu_si128(all.as_mut_ptr().cast(), sums);
+        all
     }
+}
+
+/// Four sums whose sum is that of the sixteen.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn quarter(total: __m512i) -> __m128i {
+    let half = _mm256_add_epi32(_mm512_castsi512_si256(total), _mm512_extracti64x4_epi64::<1>(total));
+    _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -96,23 +105,23 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
-unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    // SAFETY: a group has eight rows of as many words as the signature; counts come by eight too.
+unsafe fn near(signature: &[u64], rows: &[u64], most: u32, near: &mut [u8]) {
+    // SAFETY: as of `near_of`.
     unsafe {
         // The common widths keep the whole signature in registers.
         match signature.len() {
-            6 => bits_of::<6>(signature, rows, counts),
-            12 => bits_of::<12>(signature, rows, counts),
-            16 => bits_of::<16>(signature, rows, counts),
+            6 => near_of::<6>(signature, rows, most, near),
+            12 => near_of::<12>(signature, rows, most, near),
+            16 => near_of::<16>(signature, rows, most, near),
             words => {
-                for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
+                let most = _mm512_set1_epi64(i64::from(most));
+                for (group, near) in rows.chunks_exact(8 * words).zip(near) {
                     let mut total = _mm512_setzero_si512();
                     for (word, of_query) in signature.iter().enumerate() {
-                        let of_rows = _mm512_loadu_epi64(rows.as_ptr().add((at * words + word) * 8).cast());
-                        let differ = _mm512_xor_epi64(of_rows, _mm512_set1_epi64(*of_query as i64));
-                        total = _mm512_add_epi64(total, _mm512_popcnt_epi64(differ));
+                        total =
+                            add_differences(total, group.as_ptr().add(8 * word), _mm512_set1_epi64(*of_query as i64));
                     }
-                    _mm_storeu_si128(counts.as_mut_ptr().cast(), _mm512_cvtepi64_epi16(total));
+                    *near = _mm512_cmple_epu64_mask(total, most);
                 }
             }
         }
@@ -121,21 +130,29 @@ unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
-unsafe fn bits_of<const WORDS: usize>(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    // SAFETY: as of `bits`.
+unsafe fn near_of<const WORDS: usize>(signature: &[u64], rows: &[u64], most: u32, near: &mut [u8]) {
+    // SAFETY: a group has eight rows of as many words as the signature.
     unsafe {
+        let most = _mm512_set1_epi64(i64::from(most));
         let mut held = [_mm512_setzero_si512(); WORDS];
         for (held, word) in held.iter_mut().zip(signature) {
             *held = _mm512_set1_epi64(*word as i64);
         }
-        for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
-            let group = rows.as_ptr().add(at * WORDS * 8);
+        for (group, near) in rows.chunks_exact(8 * WORDS).zip(near) {
             let mut total = _mm512_setzero_si512();
             for (word, held) in held.iter().enumerate() {
-                let of_rows = _mm512_loadu_epi64(group.add(word * 8).cast());
-                total = _mm512_add_epi64(total, _mm512_popcnt_epi64(_mm512_xor_epi64(of_rows, *held)));
+                total = add_differences(total, group.as_ptr().add(8 * word), *held);
             }
-            _mm_storeu_si128(counts.as_mut_ptr().cast(), _mm512_cvtepi64_epi16(total));
+            *near = _mm512_cmple_epu64_mask(total, most);
         }
     }
+}
+
+/// Adds how many bits the eight words from `at` differ from those of `of_query`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+unsafe fn add_differences(total: __m512i, at: *const u64, of_query: __m512i) -> __m512i {
+    // SAFETY: the caller's: eight words may be read.
+    let of_rows = unsafe { _mm512_loadu_epi64(at.cast()) };
+    _mm512_add_epi64(total, _mm512_popcnt_epi64(_mm512_xor_epi64(of_rows, of_query)))
 }

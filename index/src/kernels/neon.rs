@@ -4,7 +4,7 @@ use std::arch::aarch64::*;
 
 use super::Kernels;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "neon", dots, four, between, bits };
+pub(super) static KERNELS: Kernels = Kernels { name: "neon", dots, four, between, near };
 
 /// Adds the products of 16 bytes, both signed, to `total`.
 #[inline]
@@ -79,21 +79,20 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
 }
 
 #[target_feature(enable = "neon")]
-unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    let words = signature.len();
-    for (at, counts) in counts.chunks_exact_mut(8).enumerate() {
+unsafe fn near(signature: &[u64], rows: &[u64], most: u32, near: &mut [u8]) {
+    for (group, near) in rows.chunks_exact(8 * signature.len()).zip(near) {
         let mut totals = [vdupq_n_u64(0); 4];
-        for (word, of_query) in signature.iter().enumerate() {
-            for (pair, total) in totals.iter_mut().enumerate() {
-                // SAFETY: a group has eight rows of as many words as the signature.
-                let of_rows = unsafe { vld1q_u64(rows.as_ptr().add((at * words + word) * 8 + pair * 2)) };
+        for (words, of_query) in group.chunks_exact(8).zip(signature) {
+            for (words, total) in words.chunks_exact(2).zip(&mut totals) {
+                // SAFETY: two words.
+                let of_rows = unsafe { vld1q_u64(words.as_ptr()) };
                 let differ = vreinterpretq_u8_u64(veorq_u64(of_rows, vdupq_n_u64(*of_query)));
                 *total = vaddq_u64(*total, vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(vcntq_u8(differ)))));
             }
         }
-        for (pair, total) in totals.iter().enumerate() {
-            counts[pair * 2] = vgetq_lane_u64::<0>(*total) as u16;
-            counts[pair * 2 + 1] = vgetq_lane_u64::<1>(*total) as u16;
-        }
+        *near = totals.iter().rev().fold(0, |near, total| {
+            let (first, second) = (vgetq_lane_u64::<0>(*total), vgetq_lane_u64::<1>(*total));
+            near << 2 | u8::from(second <= u64::from(most)) << 1 | u8::from(first <= u64::from(most))
+        });
     }
 }

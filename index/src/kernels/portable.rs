@@ -2,7 +2,7 @@
 
 use super::Kernels;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "portable", dots, four, between, bits };
+pub(super) static KERNELS: Kernels = Kernels { name: "portable", dots, four, between, near };
 
 unsafe fn dots(query: &[i8], rows: &[*const u8], sums: &mut [i32]) {
     for (row, sum) in rows.iter().zip(sums) {
@@ -24,13 +24,14 @@ unsafe fn between(a: &[u8], b: &[u8]) -> i32 {
     a.iter().zip(b).map(|(a, b)| (i32::from(*a) - 128) * (i32::from(*b) - 128)).sum()
 }
 
-unsafe fn bits(signature: &[u64], rows: &[u64], counts: &mut [u16]) {
-    for (group, counts) in rows.chunks_exact(8 * signature.len()).zip(counts.chunks_exact_mut(8)) {
-        counts.fill(0);
-        for (words, b) in group.chunks_exact(8).zip(signature) {
-            for (count, a) in counts.iter_mut().zip(words) {
-                *count += (a ^ b).count_ones() as u16;
+unsafe fn near(signature: &[u64], rows: &[u64], most: u32, near: &mut [u8]) {
+    for (group, near) in rows.chunks_exact(8 * signature.len()).zip(near) {
+        let mut counts = [0; 8];
+        for (words, of_query) in group.chunks_exact(8).zip(signature) {
+            for (count, word) in counts.iter_mut().zip(words) {
+                *count += (word ^ of_query).count_ones();
             }
         }
+        *near = counts.iter().rev().fold(0, |near, count| near << 1 | u8::from(*count <= most));
     }
 }

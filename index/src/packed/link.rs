@@ -8,9 +8,6 @@ use super::{Entrance, Packed};
 /// A node that so few links lead to is never dropped from a list.
 const FEW: u8 = 2;
 
-/// A node that loses a link when no more than so many lead to it is soon asked for, to see whether it is still found.
-const THIN: u8 = 5;
-
 /// Memory of linking, kept from one row to the next.
 #[derive(Default)]
 pub(super) struct Bench {
@@ -114,7 +111,7 @@ impl Packed {
         let mut lists = vec![Vec::new(); level + 1];
         for level in (0..=top).rev() {
             let layer = &self.layers[level];
-            let reach = Reach { wanted: self.ef_construction, bound: -1.0 };
+            let reach = Reach::whole(self.ef_construction);
             ground.walk(layer, probe, &[near], reach, &mut bench.trail);
             bench.candidates.clear();
             bench.candidates.extend(bench.trail.pool.nodes().iter().filter(|near| !near.is_dead()));
@@ -184,11 +181,7 @@ impl Packed {
     /// Counts the links of the ground layer that a change of a list took away and added.
     pub(super) fn count(&self, layer: &Layer, before: &[u32], after: &[u32]) {
         if layer.is_ground() {
-            for gone in before.iter().filter(|node| !after.contains(node)) {
-                if self.rows.link_out(*gone) <= THIN {
-                    self.thinned.lock().push(*gone);
-                }
-            }
+            before.iter().filter(|node| !after.contains(node)).for_each(|node| self.rows.link_out(*node));
             after.iter().filter(|node| !before.contains(node)).for_each(|node| self.rows.link_in(*node));
         }
     }

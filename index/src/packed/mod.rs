@@ -71,8 +71,6 @@ pub(crate) struct Packed {
     /// Held while the entrance is changed.
     raising: Mutex<()>,
     chores: Mutex<Chores>,
-    /// Rows that have just lost a link and have few: to be looked for.
-    thinned: Mutex<Vec<u32>>,
     twins: Twins,
     /// Rows that a search for themselves does not find.
     strays: RwLock<Vec<u32>>,
@@ -126,7 +124,6 @@ impl Packed {
             entrance: EntranceCell::default(),
             raising: Mutex::new(()),
             chores: Mutex::default(),
-            thinned: Mutex::default(),
             twins: Twins::default(),
             strays: RwLock::default(),
             has_strays: AtomicBool::new(false),
@@ -244,7 +241,7 @@ impl Graph for Packed {
         if wanted >= self.rows.live() / SCAN_SHARE {
             return self.scan(query, top);
         }
-        let reach = Reach { wanted, bound: top.bound() };
+        let reach = Reach { wanted, bound: top.bound(), enough: f32::INFINITY };
         let swamped = TRAIL.with_borrow_mut(|trail| {
             let entered = self.reach(probe_of(query), reach, trail);
             if entered {

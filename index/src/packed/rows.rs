@@ -264,12 +264,10 @@ impl Rows {
         let _ = self.links_in(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
     }
 
-    /// One link less leads to a slot; gives how many did before.
-    pub(super) fn link_out(&self, slot: u32) -> u8 {
+    /// One link less leads to a slot.
+    pub(super) fn link_out(&self, slot: u32) {
         let less = |n: u8| (n > 0 && n < MANY).then(|| n - 1);
-        match self.links_in(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
-            Ok(before) | Err(before) => before,
-        }
+        let _ = self.links_in(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Memory in bytes, as far as it was written.

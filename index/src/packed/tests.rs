@@ -353,6 +353,29 @@ fn measure() {
         }
     });
     println!("insert {:.1} us", start.elapsed().as_secs_f64() * 1e6 / n as f64);
+    let mut counts = [0; 256];
+    let mut missed = [0; 256];
+    let mut missed32 = 0;
+    for (id, v) in vectors.iter().enumerate() {
+        let slot = id as u32;
+        counts[graph.rows.count_in(slot) as usize] += 1;
+        for ef in [64, 32] {
+            let mut top = Top::new(1, 0.999);
+            graph.search(&Query::new(v), ef, &mut top);
+            if top.into_sorted().is_empty() {
+                if ef == 64 {
+                    missed[graph.rows.count_in(slot) as usize] += 1;
+                } else {
+                    missed32 += 1;
+                }
+            }
+        }
+        if id > 60000 {
+            break;
+        }
+    }
+    println!("in: {:?}", &counts[..20]);
+    println!("missed: {:?}; {missed32} at 32", &missed[..40]);
     let start = std::time::Instant::now();
     pool.install(|| settle(&graph));
     println!("check {:.1} us, {:?}", start.elapsed().as_secs_f64() * 1e6 / n as f64, graph.census());

@@ -30,6 +30,9 @@ const CHECKS: usize = 512;
 /// How often a row that is not found is linked from where the search for it ended, before it is called a stray.
 const TRIES: usize = 3;
 
+/// A row's coarse similarity to itself is at least this: as near as rounding to one byte lets it be.
+const ITSELF: f32 = 0.98;
+
 /// Nodes that are made to lead to such a row.
 const LEADS: usize = 4;
 
@@ -70,15 +73,7 @@ impl Chores {
 impl Packed {
     pub(super) fn has_chores(&self) -> bool {
         let chores = self.chores.lock();
-        chores.pass.is_some() || !chores.unchecked.is_empty() || !self.thinned.lock().is_empty() || self.is_crowded()
-    }
-
-    fn take_thinned(&self) -> Vec<u32> {
-        let mut thinned = std::mem::take(&mut *self.thinned.lock());
-        thinned.sort_unstable();
-        thinned.dedup();
-        thinned.retain(|slot| !self.rows.is_dead(*slot));
-        thinned
+        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded()
     }
 
     fn is_crowded(&self) -> bool {
@@ -101,12 +96,11 @@ impl Packed {
                 chores.check_later(&self.rows.live_slots());
             }
         } else {
-            chores.check_later(&self.take_thinned());
             let upto = chores.unchecked.len().min(CHECKS);
             let slots: Vec<u32> = chores.unchecked.drain(..upto).collect();
             self.check(&slots);
         }
-        chores.pass.is_some() || !chores.unchecked.is_empty() || !self.thinned.lock().is_empty() || self.is_crowded()
+        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded()
     }
 
     /// All that is dead is doomed, but for rows that lead live twins.
@@ -182,7 +176,7 @@ impl Packed {
             return Vec::new();
         }
         let start = self.descend(probe, entrance, level);
-        let reach = Reach { wanted: self.ef_construction, bound: -1.0 };
+        let reach = Reach::whole(self.ef_construction);
         self.ground().walk(layer, probe, &[start], reach, &mut bench.trail);
         let live = bench.trail.pool.nodes().iter().filter(|near| !near.is_dead());
         live.map(|near| near.node()).filter(|near| *near != node).collect()
@@ -311,16 +305,13 @@ impl Packed {
     /// Whether a search finds a row by itself, after help if need be. Dead rows need not be found.
     fn finds(&self, slot: u32) -> bool {
         BENCH.with_borrow_mut(|bench| {
+            // Nearly always the first walk meets it at once; what is as near as a row to itself may also be another one, though.
+            let quick = Reach { wanted: self.ef_search, bound: 1.0, enough: ITSELF };
+            if self.meets(slot, quick, bench) {
+                return true;
+            }
             for _ in 0..TRIES {
-                let mut plane = Vec::new();
-                let probe = probe(self.ground(), slot, &mut plane);
-                let reach = Reach { wanted: self.ef_search, bound: 1.0 };
-                if self.rows.is_dead(slot) || !self.reach(probe, reach, &mut bench.trail) {
-                    return true;
-                }
-                let row = self.rows.view(slot);
-                let is_it = |near: &Near| near.node() == slot || self.rows.view(near.node()) == row;
-                if bench.trail.pool.nodes().iter().any(is_it) {
+                if self.meets(slot, Reach { enough: f32::INFINITY, ..quick }, bench) {
                     return true;
                 }
                 let ends: Vec<Near> = bench.trail.pool.nodes().iter().take(LEADS).copied().collect();
@@ -330,6 +321,18 @@ impl Packed {
             }
             false
         })
+    }
+
+    /// Whether a walk for the row at `slot` meets it, or its twin.
+    fn meets(&self, slot: u32, reach: Reach, bench: &mut Bench) -> bool {
+        let mut plane = Vec::new();
+        let probe = probe(self.ground(), slot, &mut plane);
+        if self.rows.is_dead(slot) || !self.reach(probe, reach, &mut bench.trail) {
+            return true;
+        }
+        let row = self.rows.view(slot);
+        let near = bench.trail.pool.nodes().iter().take_while(|near| near.similarity >= ITSELF);
+        near.into_iter().any(|near| near.node() == slot || self.rows.view(near.node()) == row)
     }
 
     /// Makes `node` link to `lost`, in the place of its farthest neighbour that others lead to, if it is full.

@@ -184,6 +184,15 @@ pub(super) struct Reach {
     /// Similarity below which nothing is of use: a walk whose best stays far below it ends. `-1` for one that is to go all the
     /// way.
     pub(super) bound: f32,
+    /// Similarity that is enough: the walk ends as soon as it meets it.
+    pub(super) enough: f32,
+}
+
+impl Reach {
+    /// A walk that goes all the way.
+    pub(super) fn whole(wanted: usize) -> Reach {
+        Reach { wanted, bound: -1.0, enough: f32::INFINITY }
+    }
 }
 
 /// Memory of walks, kept from one to the next.
@@ -257,7 +266,7 @@ impl Ground<'_> {
             });
             let first = pool.nodes.first().map_or(-1.0, |near| near.similarity);
             (best, patience) = if first > best { (first, PATIENCE) } else { (best, patience - 1) };
-            if patience == 0 && best < reach.bound - HOPE {
+            if best >= reach.enough || (patience == 0 && best < reach.bound - HOPE) {
                 return;
             }
             patience = patience.max(1);

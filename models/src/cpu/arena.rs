@@ -10,7 +10,7 @@ const LINE: usize = 64;
 const HUGE: usize = 2 << 20;
 
 /// Zeroed bytes of a fixed number. Plain data: shared like a slice.
-pub(super) struct Arena {
+pub(crate) struct Arena {
     start: NonNull<u8>,
     layout: Layout,
     len: usize,
@@ -24,32 +24,32 @@ unsafe impl Sync for Arena {}
 impl Arena {
     /// `len` zeroed bytes, aligned to a cache line. From a huge page on, the system is asked for huge pages: reading
     /// tens of megabytes front to back would otherwise wait for the page table.
-    pub(super) fn zeroed(len: usize) -> Arena {
+    pub(crate) fn zeroed(len: usize) -> Arena {
         let huge = len >= HUGE;
         let align = if huge { HUGE } else { LINE };
         let size = len.max(1).next_multiple_of(align);
         let Ok(layout) = Layout::from_size_align(size, align) else { alloc::handle_alloc_error(Layout::new::<u8>()) };
+        if huge {
+            return Arena { start: huge_zeroed(layout), layout, len };
+        }
         // SAFETY: the layout's size is not 0.
         let start = unsafe { alloc::alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(layout) };
-        if huge {
-            ask_for_huge_pages(start, size);
-        }
         Arena { start, layout, len }
     }
 
     /// Bytes.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// All bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.view()
     }
 
     /// All bytes, to be written.
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         self.view_mut()
     }
 }
@@ -58,23 +58,25 @@ impl Arena {
 ///
 /// # Safety
 /// Every pattern of bytes is a value, and there is no padding.
-pub(super) unsafe trait Plain: Copy {}
+pub(crate) unsafe trait Plain: Copy {}
 // SAFETY: true of all numbers of the machine; so below.
 unsafe impl Plain for u8 {}
 // SAFETY: see above.
 unsafe impl Plain for u16 {}
 // SAFETY: see above.
+unsafe impl Plain for u64 {}
+// SAFETY: see above.
 unsafe impl Plain for f32 {}
 
 impl Arena {
     /// All whole numbers of a kind.
-    pub(super) fn view<T: Plain>(&self) -> &[T] {
+    pub(crate) fn view<T: Plain>(&self) -> &[T] {
         // SAFETY: the memory is aligned to a cache line and holds this many; any bytes are values.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len / size_of::<T>()) }
     }
 
     /// All whole numbers of a kind, to be written.
-    pub(super) fn view_mut<T: Plain>(&mut self) -> &mut [T] {
+    pub(crate) fn view_mut<T: Plain>(&mut self) -> &mut [T] {
         // SAFETY: as above, and borrowed alone.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.len / size_of::<T>()) }
     }
@@ -87,14 +89,21 @@ impl Drop for Arena {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn ask_for_huge_pages(start: NonNull<u8>, size: usize) {
+/// Zeroed memory in which the system was asked for huge pages before any of it was touched: where it is zeroed first, it
+/// consists of small ones by then.
+fn huge_zeroed(layout: Layout) -> NonNull<u8> {
+    // SAFETY: the layout's size is not 0.
+    let start = unsafe { alloc::alloc(layout) };
+    let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(layout) };
+    #[cfg(target_os = "linux")]
     // SAFETY: the range is ours and page-aligned; the advice changes no content. Refused, nothing is lost but speed.
-    unsafe { libc::madvise(start.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+    unsafe {
+        libc::madvise(start.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE)
+    };
+    // SAFETY: the range is ours.
+    unsafe { start.as_ptr().write_bytes(0, layout.size()) };
+    start
 }
-
-#[cfg(not(target_os = "linux"))]
-fn ask_for_huge_pages(_start: NonNull<u8>, _size: usize) {}
 
 #[cfg(test)]
 mod tests {

@@ -1,17 +1,16 @@
 //! Tensors → packed weights.
 
 use std::collections::BTreeMap;
-
-use rayon::prelude::*;
+use std::ops::Bound;
 
 use super::arena::Arena;
+use super::convert;
 use super::encoder::{Embeddings, Encoder, Layer, NormWeights};
 use super::kernels::KernelSet;
 use super::matrix::{Form, GRAIN, Matrix};
 use super::scratch::Widths;
-use super::simd::portable::to_f16;
 use crate::precision::Precision;
-use crate::weights::Weights;
+use crate::weights::Part;
 
 /// The numbers of a network.
 #[derive(Debug, Clone, Copy)]
@@ -86,66 +85,148 @@ impl Parts {
     }
 }
 
-/// Takes tensors by name, and packs them.
-struct Packer {
-    tensors: BTreeMap<String, Weights>,
+/// The table of token vectors: half of a small model, and packed as it comes.
+const WORDS: &str = "embeddings.word_embeddings.weight";
+
+/// Takes the tensors of `bert::wanted` as they are read, and packs each layer as soon as it is whole: what is held as
+/// 32-bit floats is hardly more than one layer.
+pub(super) struct Packer {
+    tensors: Tensors,
+    /// What there is of the tensor that is being read.
+    part: Vec<f32>,
+    words: Arena,
+    words_filled: usize,
+    /// Without the words.
+    embeddings: Option<Embeddings>,
+    layers: Vec<Layer>,
+}
+
+/// Whole tensors that are not packed yet, and where they go.
+struct Tensors {
+    read: BTreeMap<String, Vec<f32>>,
     arena: Arena,
     filled: usize,
     shape: Shape,
-}
-
-/// Packs the tensors of `bert::wanted`, all of which have been checked to be there in their shapes.
-///
-/// # Errors
-/// Names a tensor that is missing all the same, or whose values do not fit.
-pub(crate) fn pack(
-    tensors: BTreeMap<String, Weights>,
-    shape: &Shape,
     parts: Parts,
-    kernels: &'static KernelSet,
-) -> Result<Encoder, String> {
-    let arena = Arena::zeroed(shape.layers * parts.layer_bytes(shape));
-    let mut packer = Packer { tensors, arena, filled: 0, shape: *shape };
-    let embeddings = packer.embeddings()?;
-    let mut layers: Vec<Layer> = Vec::with_capacity(shape.layers);
-    for number in 0..shape.layers {
-        let before = layers.last().map_or(&embeddings.norm, |layer| &layer.narrow_norm);
-        layers.push(packer.layer(number, parts, before)?);
-    }
-    Ok(Encoder {
-        kernels,
-        widths: Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads },
-        heads: shape.heads,
-        relu: shape.relu,
-        arena: packer.arena,
-        embeddings,
-        layers,
-    })
 }
 
 impl Packer {
-    fn take(&mut self, name: &str) -> Result<Vec<f32>, String> {
-        let weights = self.tensors.remove(name).ok_or_else(|| format!("lacks tensor `{name}`"))?;
-        // The largest that 16-bit floats hold, and far below what bfloat16 does: sums must have room as well.
-        let largest = weights.values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-        match largest < 65_504.0 {
-            true => Ok(weights.values),
-            false => Err(format!("tensor `{name}` has the value {largest}; expected less than 65504")),
+    /// For a network of this shape, whose parts are to have these forms.
+    pub(super) fn new(shape: &Shape, parts: Parts) -> Packer {
+        let arena = Arena::zeroed(shape.layers * parts.layer_bytes(shape));
+        Packer {
+            tensors: Tensors { read: BTreeMap::new(), arena, filled: 0, shape: *shape, parts },
+            part: Vec::new(),
+            words: Arena::zeroed(0),
+            words_filled: 0,
+            embeddings: None,
+            layers: Vec::with_capacity(shape.layers),
         }
     }
 
+    /// Takes what was read next, all of which has been checked to have the shape of `bert::wanted`.
+    ///
+    /// # Errors
+    /// Names a tensor whose values do not fit.
+    pub(super) fn add(&mut self, part: &Part<'_>) -> Result<(), String> {
+        // The largest that 16-bit floats hold, and far below what bfloat16 does: sums must have room as well.
+        if part.largest >= 65_504.0 {
+            return Err(format!("tensor `{}` has the value {}; expected less than 65504", part.name, part.largest));
+        }
+        if part.name == WORDS {
+            self.add_words(part);
+            return Ok(());
+        }
+        self.part.reserve_exact(part.total().saturating_sub(self.part.len()));
+        self.part.extend_from_slice(part.values);
+        if self.part.len() == part.total() {
+            self.tensors.read.insert(part.name.to_owned(), std::mem::take(&mut self.part));
+            self.pack_what_is_whole()?;
+        }
+        Ok(())
+    }
+
+    fn add_words(&mut self, part: &Part<'_>) {
+        if self.words_filled == 0 {
+            self.words = Arena::zeroed(part.total() * 2);
+        }
+        let halves: &mut [u16] = self.words.view_mut();
+        convert::to_halves(part.values, &mut halves[self.words_filled..]);
+        self.words_filled += part.values.len();
+    }
+
+    /// Packs the layers that are complete, in their order.
+    fn pack_what_is_whole(&mut self) -> Result<(), String> {
+        // Tables of positions and token types, gain and bias of their norm.
+        if self.embeddings.is_none() && self.tensors.begin_with("embeddings.", 4) {
+            self.embeddings = Some(self.tensors.embeddings()?);
+        }
+        // Weights and biases of six matrices and two norms.
+        while self.embeddings.is_some() && self.tensors.begin_with(&of_layer(self.layers.len(), ""), 16) {
+            self.next_layer()?;
+        }
+        Ok(())
+    }
+
+    fn next_layer(&mut self) -> Result<(), String> {
+        let before = match self.layers.last() {
+            Some(layer) => &layer.narrow_norm,
+            None => &self.embeddings.as_ref().ok_or("lacks the embeddings' norm")?.norm,
+        };
+        let layer = self.tensors.layer(self.layers.len(), before)?;
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    /// The network, when all of it has been read.
+    ///
+    /// # Errors
+    /// Names a tensor that never came.
+    pub(super) fn finish(mut self, kernels: &'static KernelSet) -> Result<Encoder, String> {
+        let embeddings = match self.embeddings.take() {
+            Some(embeddings) if self.words_filled > 0 => Embeddings { words: self.words, ..embeddings },
+            Some(_) => return Err(format!("lacks tensor `{WORDS}`")),
+            None => return Err("lacks some of the tensors `embeddings.*`".into()),
+        };
+        let shape = self.tensors.shape;
+        if self.layers.len() < shape.layers {
+            return Err(format!("lacks some of the tensors `{}*`", of_layer(self.layers.len(), "")));
+        }
+        Ok(Encoder {
+            kernels,
+            widths: Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads },
+            heads: shape.heads,
+            relu: shape.relu,
+            arena: self.tensors.arena,
+            embeddings,
+            layers: self.layers,
+        })
+    }
+}
+
+fn of_layer(number: usize, part: &str) -> String {
+    format!("encoder.layer.{number}.{part}")
+}
+
+impl Tensors {
+    /// Whether there are so many whose names begin like this.
+    fn begin_with(&self, begin: &str, count: usize) -> bool {
+        let from = self.read.range::<str, _>((Bound::Included(begin), Bound::Unbounded));
+        from.take_while(|(name, _)| name.starts_with(begin)).count() == count
+    }
+
+    fn take(&mut self, name: &str) -> Result<Vec<f32>, String> {
+        self.read.remove(name).ok_or_else(|| format!("lacks tensor `{name}`"))
+    }
+
     fn embeddings(&mut self) -> Result<Embeddings, String> {
-        let table = self.take("embeddings.word_embeddings.weight")?;
-        let mut words = Arena::zeroed(table.len() * 2);
-        let halves: &mut [u16] = words.view_mut();
-        halves.par_iter_mut().zip(&table).for_each(|(half, &value)| *half = to_f16(value));
         let mut positions = self.take("embeddings.position_embeddings.weight")?;
         let kinds = self.take("embeddings.token_type_embeddings.weight")?;
         let first = kinds.get(..self.shape.hidden).ok_or("lacks a token type")?;
         for row in positions.chunks_exact_mut(self.shape.hidden) {
             row.iter_mut().zip(first).for_each(|(value, kind)| *value += kind);
         }
-        Ok(Embeddings { words, positions, norm: self.norm("embeddings.LayerNorm")? })
+        Ok(Embeddings { words: Arena::zeroed(0), positions, norm: self.norm("embeddings.LayerNorm")? })
     }
 
     fn norm(&mut self, name: &str) -> Result<NormWeights, String> {
@@ -154,8 +235,8 @@ impl Packer {
     }
 
     /// `before` is the norm of the rows that come in.
-    fn layer(&mut self, number: usize, parts: Parts, before: &NormWeights) -> Result<Layer, String> {
-        let name = |part: &str| format!("encoder.layer.{number}.{part}");
+    fn layer(&mut self, number: usize, before: &NormWeights) -> Result<Layer, String> {
+        let (name, parts) = (|part: &str| of_layer(number, part), self.parts);
         let (output_norm, narrow_norm) =
             (self.norm(&name("attention.output.LayerNorm"))?, self.norm(&name("output.LayerNorm"))?);
         Ok(Layer {

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::portable::to_bf16;
+use super::convert;
 
 /// Outputs of a block.
 pub(super) const BLOCK: usize = 32;
@@ -114,12 +114,8 @@ impl Matrix {
     }
 
     fn pack_bf16(&self, weights: &[f32], room: &mut [u8]) {
-        room.par_chunks_exact_mut(self.block_bytes()).enumerate().for_each(|(block, room)| {
-            self.fill(block, room, |output, input| {
-                let pair = &weights[output * self.inputs + input..][..2];
-                (u32::from(to_bf16(pair[0])) | u32::from(to_bf16(pair[1])) << 16).to_le_bytes()
-            });
-        });
+        let blocks = room.par_chunks_exact_mut(self.block_bytes()).zip(weights.par_chunks_exact(BLOCK * self.inputs));
+        blocks.for_each(|(room, weights)| convert::to_bf16_block(weights, self.inputs, room));
     }
 
     fn pack_int8(&mut self, weights: &[f32], room: &mut [u8]) {

@@ -5,7 +5,7 @@
 //! | file | what |
 //! |---|---|
 //! | `mod` | [`CpuBert`]: the backend |
-//! | `load` | tensors → packed weights |
+//! | `load` | tensors → packed weights; `convert`: floats to 16 bits, by the slice |
 //! | `encoder` | the forward pass |
 //! | `kernels` | the functions of a pass for each kind of processor; `features`: which kind this is |
 //! | `amx`, `vnni` | products by tiles, and by 8-bit dot products; `halves`: sums over 16-bit activations |
@@ -16,7 +16,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
-mod arena;
+pub(crate) mod arena;
+mod convert;
 mod encoder;
 mod features;
 mod halves;
@@ -44,7 +45,7 @@ use crate::precision::{Kernels, Precision};
 use crate::{bert, pooling, weights};
 use encoder::Encoder;
 use kernels::KernelSet;
-use load::{Parts, Shape};
+use load::{Packer, Parts, Shape};
 use scratch::Scratch;
 
 /// A BERT encoder with pooling.
@@ -90,10 +91,9 @@ impl CpuBert {
             ModelError::bad_file(dir.join("config.json"), format!("{problem}; use `precision: f32`"))
         })?;
         let file = manifest.part(Role::Weights)?;
-        let tensors = weights::read_tensors(dir, file, &manifest.name, &bert::wanted(config))?;
-        let parts = Parts::of(precision);
-        let encoder = load::pack(tensors, &shape, parts, set)
-            .map_err(|problem| ModelError::bad_file(dir.join(&file.path), problem))?;
+        let mut packer = Packer::new(&shape, Parts::of(precision));
+        weights::read_parts(dir, file, &manifest.name, &bert::wanted(config), &mut |part| packer.add(part))?;
+        let encoder = packer.finish(set).map_err(|problem| ModelError::bad_file(dir.join(&file.path), problem))?;
         Ok(CpuBert { encoder, pooling: manifest.pooling, idle: Mutex::new(Vec::new()) })
     }
 

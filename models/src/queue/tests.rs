@@ -6,7 +6,12 @@ use super::*;
 
 type Receiver = oneshot::Receiver<Result<Embedding, EmbedError>>;
 
-const FULL: EmbedError = EmbedError::Full { limit: 4 };
+const FULL: EmbedError = EmbedError::Full { limit: 4, of: "texts" };
+
+/// A queue of so many texts, of any length.
+fn queue_of(texts: usize) -> Queue {
+    Queue::new(Load { texts, bytes: usize::MAX })
+}
 
 fn try_push(queue: &Queue, asker: u64, text: &str) -> Result<Receiver, EmbedError> {
     let (answer, receiver) = oneshot::channel();
@@ -36,7 +41,7 @@ fn next(queue: &Queue, batch_tokens: usize) -> Vec<u64> {
 
 #[test]
 fn a_batch_stays_within_its_budget_and_keeps_the_order() {
-    let queue = Queue::new(100);
+    let queue = queue_of(100);
     let _kept: Vec<_> = (0..10).map(|_| push(&queue, 1, "one two")).collect();
     let each = features().tokenize("one two").unwrap().ids.len();
     let sizes: Vec<_> = (0..4).map(|_| next(&queue, each * 3).len()).collect();
@@ -47,7 +52,7 @@ fn a_batch_stays_within_its_budget_and_keeps_the_order() {
 fn padding_keeps_a_long_text_from_short_ones_and_it_loses_no_place() {
     let long = "many words ".repeat(30);
     for (pads, first_batch) in [(true, 1), (false, 3)] {
-        let queue = Queue::new(100);
+        let queue = queue_of(100);
         let _kept = [push(&queue, 1, "a"), push(&queue, 1, &long), push(&queue, 1, "b")];
         let mut jobs = Vec::new();
         let gather = Gather { pads, ..gather(100_000) };
@@ -63,14 +68,14 @@ fn padding_keeps_a_long_text_from_short_ones_and_it_loses_no_place() {
 
 #[test]
 fn a_text_larger_than_the_budget_still_goes() {
-    let queue = Queue::new(100);
+    let queue = queue_of(100);
     let _kept = push(&queue, 1, "a text of several words");
     assert_eq!(next(&queue, 1), [1]);
 }
 
 #[test]
 fn one_with_many_texts_does_not_hold_up_one_with_a_single() {
-    let queue = Queue::new(20_000);
+    let queue = queue_of(20_000);
     let mut kept: Vec<_> = (0..10_000).map(|_| push(&queue, 1, "word")).collect();
     kept.push(push(&queue, 2, "word"));
     kept.push(push(&queue, 3, "word"));
@@ -81,13 +86,13 @@ fn one_with_many_texts_does_not_hold_up_one_with_a_single() {
 
 #[test]
 fn who_has_gone_is_skipped_and_makes_room() {
-    let queue = Queue::new(2);
+    let queue = queue_of(2);
     drop((push(&queue, 1, "a"), push(&queue, 1, "b")));
     let _kept = push(&queue, 1, "c");
     assert_eq!(queue.len(), 1);
     drop(push(&queue, 1, "d"));
     let full = push(&queue, 1, "e");
-    assert_eq!(try_push(&queue, 1, "f").unwrap_err(), EmbedError::Full { limit: 2 });
+    assert_eq!(try_push(&queue, 1, "f").unwrap_err(), EmbedError::Full { limit: 2, of: "texts" });
     drop(full);
     assert_eq!(next(&queue, 1000).len(), 1);
     assert_eq!(queue.len(), 0);
@@ -95,7 +100,7 @@ fn who_has_gone_is_skipped_and_makes_room() {
 
 #[test]
 fn in_a_full_queue_the_newest_of_the_greediest_yields() {
-    let queue = Queue::new(4);
+    let queue = queue_of(4);
     let mut greedy: Vec<_> = (0..3).map(|_| push(&queue, 1, "a")).collect();
     let _modest = push(&queue, 2, "b");
     assert_eq!(try_push(&queue, 1, "a").unwrap_err(), FULL, "the greediest itself");
@@ -111,12 +116,46 @@ fn in_a_full_queue_the_newest_of_the_greediest_yields() {
 }
 
 #[test]
+fn bytes_are_limited_as_texts_are() {
+    let queue = Queue::new(Load { texts: 100, bytes: 100 });
+    let full = EmbedError::Full { limit: 100, of: "bytes" };
+    let huge = "x".repeat(500);
+    let kept = push(&queue, 1, &huge);
+    assert_eq!(try_push(&queue, 1, "x").unwrap_err(), full, "it waits alone");
+    assert_eq!(try_push(&queue, 2, "x").unwrap_err(), full, "its owner would have nothing left");
+    drop(kept);
+    let mut greedy: Vec<_> = (0..4).map(|_| push(&queue, 1, &"x".repeat(25))).collect();
+    assert_eq!(try_push(&queue, 1, "x").unwrap_err(), full);
+    assert_eq!(try_push(&queue, 2, &"x".repeat(60)).unwrap_err(), full, "more than what the greediest keeps");
+    assert_eq!(queue.state.lock().counted, Load { texts: 4, bytes: 100 }, "who yielded in vain is back");
+    let _modest = push(&queue, 2, &"x".repeat(40));
+    for yielded in greedy.drain(2..) {
+        assert_eq!({ yielded }.try_recv().unwrap().unwrap_err(), full);
+    }
+    assert!(greedy.iter_mut().all(|kept| kept.try_recv().is_err()));
+    assert_eq!(next(&queue, 1000), [1, 2, 1]);
+    assert_eq!(queue.state.lock().counted, Load::default());
+}
+
+#[test]
+fn a_bulk_hears_of_answers_that_are_lost() {
+    let (sender, answers) = mpsc::channel();
+    let answer = |number| Answer::Bulk(BulkAnswer::new(number, sender.clone(), Arc::default()));
+    drop(answer(7));
+    answer(8).send(Err(EmbedError::Closed));
+    let (lost, said) = (answers.try_recv().unwrap(), answers.try_recv().unwrap());
+    assert!(matches!(lost, (7, Err(EmbedError::Backend(_)))), "{lost:?}");
+    assert_eq!(said, (8, Err(EmbedError::Closed)));
+    assert!(answers.try_recv().is_err());
+}
+
+#[test]
 fn bulks_have_turns_but_take_no_place() {
-    let queue = Queue::new(4);
+    let queue = queue_of(4);
     let (sender, answers) = mpsc::channel();
     let over = Arc::new(AtomicBool::new(false));
     for number in 0..50 {
-        let answer = Answer::Bulk { number, sender: sender.clone(), over: Arc::clone(&over) };
+        let answer = Answer::Bulk(BulkAnswer::new(number, sender.clone(), Arc::clone(&over)));
         queue.push_bulk(7, features().read("word").unwrap(), answer).unwrap();
     }
     assert_eq!(queue.len(), 0);
@@ -124,6 +163,7 @@ fn bulks_have_turns_but_take_no_place() {
     assert_eq!(try_push(&queue, 1, "a").unwrap_err(), FULL);
     let each = features().tokenize("word").unwrap().ids.len();
     assert_eq!(next(&queue, each * 4), [100, 1, 100, 1]);
+    assert_eq!(answers.try_iter().count(), 2, "two were taken and lost");
     over.store(true, Ordering::Relaxed);
     assert_eq!(next(&queue, 10_000), [1, 1], "a bulk that is over is skipped");
     assert!(answers.try_recv().is_err());
@@ -131,7 +171,7 @@ fn bulks_have_turns_but_take_no_place() {
 
 #[test]
 fn windows_that_are_left_wait_for_the_others_turns() {
-    let queue = Queue::new(10);
+    let queue = queue_of(10);
     let tokenizer = TextTokenizer::features(10).in_windows(8);
     let _kept = [push(&queue, 1, &"word ".repeat(40)), push(&queue, 1, "b"), push(&queue, 2, "c")];
     let mut seen = Vec::new();
@@ -158,7 +198,7 @@ fn windows_that_are_left_wait_for_the_others_turns() {
 
 #[test]
 fn an_unfilled_batch_waits_for_company_only_as_long_as_it_may() {
-    let queue = Queue::new(10);
+    let queue = queue_of(10);
     let wait = Gather { batch_wait: Duration::from_millis(500), ..gather(1000) };
     let _first = push(&queue, 1, "a");
     std::thread::scope(|scope| {
@@ -175,7 +215,7 @@ fn an_unfilled_batch_waits_for_company_only_as_long_as_it_may() {
 
 #[test]
 fn closing_answers_who_waits_and_frees_the_workers() {
-    let queue = Queue::new(10);
+    let queue = queue_of(10);
     let mut waiting = push(&queue, 1, "a");
     let mut taken = push(&queue, 2, "b");
     let mut jobs = Vec::new();
@@ -247,7 +287,7 @@ proptest! {
     /// and the queue never holds more than it may.
     #[test]
     fn everyone_is_answered_once_and_soon(steps in steps(), limit in 1usize..20, batch_tokens in 1usize..40) {
-        let queue = Queue::new(limit);
+        let queue = queue_of(limit);
         let tokenizer = TextTokenizer::features(10).in_windows(4);
         let mut asked: Vec<Asked> = Vec::new();
         let mut unserved = [0usize; 4];

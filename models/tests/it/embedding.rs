@@ -1,7 +1,7 @@
 //! Texts to vectors, through the real queue and threads, with a small random BERT.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use askonce_models::{
@@ -267,7 +267,7 @@ fn a_full_queue_says_so_at_once_and_who_has_gone_makes_room() {
             tokio::task::yield_now().await;
         }
         let begin = Instant::now();
-        assert_eq!(rig.embedder.embed("x", Asker::default()).await, Err(EmbedError::Full { limit: 2 }));
+        assert_eq!(rig.embedder.embed("x", Asker::default()).await, Err(EmbedError::Full { limit: 2, of: "texts" }));
         assert!(begin.elapsed() < Duration::from_millis(100));
         for task in waiting {
             task.abort();
@@ -282,6 +282,46 @@ fn a_full_queue_says_so_at_once_and_who_has_gone_makes_room() {
         assert!(first.await.unwrap().is_ok() && late.await.unwrap().is_ok());
     });
     assert_eq!(rig.rows.load(Ordering::SeqCst), 2, "texts of callers who had gone were embedded");
+}
+
+/// Fails beside its work, where nothing catches it text by text.
+struct Dying(AtomicBool);
+
+impl Backend for Dying {
+    fn encode(&self, batch: &TokenBatch, vectors: &mut Vec<f32>) -> Result<(), EmbedError> {
+        let deadly = (0..batch.rows()).any(|row| has_word(batch, row, "deadly"));
+        self.0.store(deadly, Ordering::SeqCst);
+        (0..batch.rows()).for_each(|_| vectors.extend([0.6, 0.8]));
+        Ok(())
+    }
+
+    fn engine(&self) -> &'static str {
+        "dying"
+    }
+
+    fn width(&self) -> usize {
+        assert!(!self.0.swap(false, Ordering::SeqCst), "outside of any guard");
+        2
+    }
+}
+
+#[test]
+fn a_failing_worker_ends_a_bulk_and_begins_anew() {
+    let spec = Embedder::fake(2).spec().clone();
+    let dying = Box::new(Dying(AtomicBool::new(false)));
+    let settings = EmbedderSettings { batch_tokens: 8, ..EmbedderSettings::default() };
+    let embedder = Embedder::with_backend(TextTokenizer::features(100), dying, spec, &settings).unwrap();
+    let (sender, ended) = std::sync::mpsc::channel();
+    let bulk = embedder.clone();
+    std::thread::spawn(move || {
+        let texts: Vec<&str> = (0..100).map(|number| if number == 50 { "deadly" } else { "word" }).collect();
+        sender.send(bulk.embed_batch(&texts, &|_| {})).unwrap();
+    });
+    let error = ended.recv_timeout(Duration::from_secs(60)).unwrap().unwrap_err();
+    assert!(error.to_string().contains("a worker ended"), "{error}");
+    assert_eq!(embedder.embed_batch(&["word"; 3], &|_| {}).unwrap().len(), 3);
+    assert_eq!(block_on(embedder.embed("deadly", Asker::default())), Err(EmbedError::Closed));
+    assert!(block_on(embedder.embed("word", Asker::default())).is_ok());
 }
 
 #[test]

@@ -141,6 +141,7 @@ fn settings_out_of_range_are_named() {
         (EmbedderSettings { threads: 0, ..good() }, "threads"),
         (EmbedderSettings { threads: 100_000, ..good() }, "threads"),
         (EmbedderSettings { queue: 0, ..good() }, "queue"),
+        (EmbedderSettings { queue_bytes: 0, ..good() }, "queue_bytes"),
         (EmbedderSettings { batch_tokens: 0, ..good() }, "batch_tokens"),
         (EmbedderSettings { max_tokens: Some(4), ..good() }, "max_tokens"),
         (EmbedderSettings { max_tokens: Some(49), ..good() }, "max_tokens"),

@@ -26,20 +26,23 @@ pub(crate) fn from_f16(half: u16) -> f32 {
     }
 }
 
-/// The 16-bit IEEE float nearest to a float of less than 65,520, ties to even.
+/// The 16-bit IEEE float nearest to a float of less than 65,520, ties to even. Without branches: both ways are computed,
+/// so that the compiler takes many values at a time.
+#[inline(always)]
 pub(crate) fn to_f16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let (sign, magnitude) = ((bits >> 16) as u16 & 0x8000, f32::from_bits(bits & 0x7FFF_FFFF));
-    if magnitude < 1.0 / (1 << 14) as f32 {
-        // Subnormal: the fraction counts in steps of 2⁻²⁴.
-        return sign | (magnitude * (1 << 24) as f32).round_ties_even() as u16;
-    }
-    let bits = magnitude.to_bits();
-    let rounded = bits + 0xFFF + ((bits >> 13) & 1);
-    sign | ((rounded >> 13) - (112 << 10)) as u16
+    /// The least that is not subnormal, 2⁻¹⁴.
+    const LEAST: u32 = (127 - 14) << 23;
+    /// 1/2, beside which the last bit of a float counts 2⁻²⁴, as a subnormal's does: adding it rounds to that.
+    const HALF: u32 = 126 << 23;
+    let sign = value.to_bits() >> 16 & 0x8000;
+    let bits = value.to_bits() & 0x7FFF_FFFF;
+    let subnormal = (f32::from_bits(bits) + f32::from_bits(HALF)).to_bits().wrapping_sub(HALF);
+    let normal = (bits.wrapping_add(0xFFF + (bits >> 13 & 1)) >> 13).wrapping_sub(112 << 10);
+    (sign | if bits < LEAST { subnormal } else { normal }) as u16
 }
 
 /// The bfloat16 nearest to a finite float, ties to even.
+#[inline(always)]
 pub(crate) fn to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
