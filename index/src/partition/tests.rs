@@ -168,7 +168,9 @@ impl Twin {
     fn restore(&mut self) {
         if matches!(self.work, Work::None) {
             let again = Partition::new(&self.config);
-            again.restore(&self.partition.flat_entries(), self.partition.graph());
+            let mut flat = Vec::new();
+            self.partition.each_flat(&mut |id, row| flat.push(Entry { id, row: row.to_row() }));
+            again.restore(&flat, self.partition.graph());
             self.partition = again;
         }
     }
