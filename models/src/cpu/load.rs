@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::arena::Arena;
-use super::encoder::{Embeddings, Encoder, Layer, NormWeights};
+use super::encoder::{Attending, Embeddings, Encoder, Layer, NormWeights, Pass, Thinking};
 use super::kernels::KernelSet;
 use super::matrix::{Form, GRAIN, Matrix};
+use super::probe::Probe;
 use super::scratch::Widths;
 use super::simd::portable::to_f16;
 use crate::precision::Precision;
@@ -77,6 +78,11 @@ impl Parts {
         Parts { mixed: form, output: form, widen: form, narrow: form }
     }
 
+    /// Whether there is a part whose inputs are rounded so coarsely that they are to be balanced first.
+    fn need_balance(&self) -> bool {
+        [self.mixed, self.widen].contains(&Form::Int8)
+    }
+
     fn layer_bytes(&self, shape: &Shape) -> usize {
         let (width, inner) = (shape.hidden, shape.inner);
         self.mixed.bytes(3 * width, width)
@@ -92,6 +98,8 @@ struct Packer {
     arena: Arena,
     filled: usize,
     shape: Shape,
+    /// Where inputs are to be balanced.
+    probe: Option<Probe>,
 }
 
 /// Packs the tensors of `bert::wanted`, all of which have been checked to be there in their shapes.
@@ -105,22 +113,15 @@ pub(crate) fn pack(
     kernels: &'static KernelSet,
 ) -> Result<Encoder, String> {
     let arena = Arena::zeroed(shape.layers * parts.layer_bytes(shape));
-    let mut packer = Packer { tensors, arena, filled: 0, shape: *shape };
+    let mut packer = Packer { tensors, arena, filled: 0, shape: *shape, probe: None };
     let embeddings = packer.embeddings()?;
-    let mut layers: Vec<Layer> = Vec::with_capacity(shape.layers);
-    for number in 0..shape.layers {
-        let before = layers.last().map_or(&embeddings.norm, |layer| &layer.narrow_norm);
-        layers.push(packer.layer(number, parts, before)?);
+    let widths = Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads };
+    let pass = Pass { kernels, widths, heads: shape.heads, relu: shape.relu };
+    if parts.need_balance() {
+        packer.probe = Some(Probe::new(pass, &embeddings));
     }
-    Ok(Encoder {
-        kernels,
-        widths: Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads },
-        heads: shape.heads,
-        relu: shape.relu,
-        arena: packer.arena,
-        embeddings,
-        layers,
-    })
+    let layers = (0..shape.layers).map(|number| packer.layer(number, parts)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Encoder { pass, arena: packer.arena, embeddings, layers })
 }
 
 impl Packer {
@@ -153,44 +154,50 @@ impl Packer {
         Ok(NormWeights { gain, bias, epsilon: self.shape.epsilon })
     }
 
-    /// `before` is the norm of the rows that come in.
-    fn layer(&mut self, number: usize, parts: Parts, before: &NormWeights) -> Result<Layer, String> {
+    fn layer(&mut self, number: usize, parts: Parts) -> Result<Layer, String> {
         let name = |part: &str| format!("encoder.layer.{number}.{part}");
-        let (output_norm, narrow_norm) =
-            (self.norm(&name("attention.output.LayerNorm"))?, self.norm(&name("output.LayerNorm"))?);
-        Ok(Layer {
-            mixed: self.mixed(&name("attention.self"), parts.mixed, before)?,
-            output: self.linear(&name("attention.output.dense"), parts.output, None)?,
-            widen: self.linear(&name("intermediate.dense"), parts.widen, Some(&output_norm))?,
-            narrow: self.linear(&name("output.dense"), parts.narrow, None)?,
-            output_norm,
-            narrow_norm,
-        })
+        let attending = Attending {
+            mixed: self.mixed(&name("attention.self"), parts.mixed)?,
+            output: self.linear(&name("attention.output.dense"), parts.output, false)?,
+            norm: self.norm(&name("attention.output.LayerNorm"))?,
+        };
+        if let Some(probe) = &mut self.probe {
+            probe.attend(self.arena.bytes(), &attending);
+        }
+        let thinking = Thinking {
+            widen: self.linear(&name("intermediate.dense"), parts.widen, true)?,
+            narrow: self.linear(&name("output.dense"), parts.narrow, false)?,
+            norm: self.norm(&name("output.LayerNorm"))?,
+        };
+        if let Some(probe) = &mut self.probe {
+            probe.think(self.arena.bytes(), &thinking);
+        }
+        Ok(Layer { attending, thinking })
     }
 
     /// Queries, keys and values as one matrix; the queries divided by the root of the head's width, which attention
     /// would otherwise do to every score.
-    fn mixed(&mut self, name: &str, form: Form, norm: &NormWeights) -> Result<Matrix, String> {
+    fn mixed(&mut self, name: &str, form: Form) -> Result<Matrix, String> {
         let share = 1.0 / ((self.shape.hidden / self.shape.heads) as f32).sqrt();
         let (mut weights, mut bias) = (Vec::new(), Vec::new());
         for (part, factor) in [("query", share), ("key", 1.0), ("value", 1.0)] {
             weights.extend(self.take(&format!("{name}.{part}.weight"))?.into_iter().map(|value| value * factor));
             bias.extend(self.take(&format!("{name}.{part}.bias"))?.into_iter().map(|value| value * factor));
         }
-        Ok(self.pack(form, weights, bias, Some(norm)))
+        Ok(self.pack(form, &weights, bias, true))
     }
 
-    fn linear(&mut self, name: &str, form: Form, norm: Option<&NormWeights>) -> Result<Matrix, String> {
+    /// `takes_rows` as in [`Packer::pack`].
+    fn linear(&mut self, name: &str, form: Form, takes_rows: bool) -> Result<Matrix, String> {
         let (weights, bias) = (self.take(&format!("{name}.weight"))?, self.take(&format!("{name}.bias"))?);
-        Ok(self.pack(form, weights, bias, norm))
+        Ok(self.pack(form, &weights, bias, takes_rows))
     }
 
-    /// `norm` is that of the rows that the matrix takes, where they have just been normalised.
-    fn pack(&mut self, form: Form, weights: Vec<f32>, bias: Vec<f32>, norm: Option<&NormWeights>) -> Matrix {
-        let inputs = weights.len() / bias.len().max(1);
-        let balance = match (form, norm) {
-            (Form::Int8, Some(norm)) => balance(&weights, norm),
-            _ => vec![1.0; inputs],
+    /// `takes_rows` says that the matrix takes the rows between the layers, and not something else.
+    fn pack(&mut self, form: Form, weights: &[f32], bias: Vec<f32>, takes_rows: bool) -> Matrix {
+        let balance = match &self.probe {
+            Some(probe) if takes_rows && form == Form::Int8 => balance(weights, &probe.sizes()),
+            _ => vec![1.0; weights.len() / bias.len().max(1)],
         };
         let matrix = Matrix::pack(form, weights, bias, balance, (self.arena.bytes_mut(), self.filled));
         self.filled += matrix.bytes();
@@ -198,25 +205,18 @@ impl Packer {
     }
 }
 
-/// Part of an input's size that is moved to its weights. Not a fine choice: .5, tried in a simulation with more scales for
-/// the last matrix, did as well (docs/decisions/0014-int8.md says what was measured).
-const MOVED: f32 = 0.3;
-
-/// Factors that make inputs more alike in how much the rounding of their weights matters: an input that is often large
-/// gets larger weights, which are rounded finer beside the row's largest. The idea of SmoothQuant (Xiao et al., 2023),
-/// here for the weights' sake; how large inputs are is taken from the gain and bias of the norm before, with no data.
-fn balance(weights: &[f32], norm: &NormWeights) -> Vec<f32> {
-    let inputs = norm.gain.len();
-    let mut squares = vec![0.0f32; inputs];
+/// Factors that make inputs alike in size at the expense of their weights, half of the way: the idea of SmoothQuant (Xiao
+/// et al., 2023). A few inputs behind a norm are many times as large as the others, and would set the step of all.
+fn balance(weights: &[f32], sizes: &[f32]) -> Vec<f32> {
+    let inputs = sizes.len();
+    let mut largest = vec![0.0f32; inputs];
     for row in weights.chunks_exact(inputs) {
-        squares.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight * weight);
+        for (largest, weight) in largest.iter_mut().zip(row) {
+            *largest = if weight.abs() > *largest { weight.abs() } else { *largest };
+        }
     }
-    let rows = (weights.len() / inputs.max(1)) as f32;
-    let sizes = norm.gain.iter().zip(&norm.bias).map(|(gain, bias)| gain.hypot(*bias).max(1e-6));
-    let mut factors: Vec<f32> = sizes
-        .zip(squares)
-        .map(|(size, square)| (square / rows).sqrt().max(1e-6).powf(1.0 - MOVED) / size.powf(MOVED))
-        .collect();
+    let halves = largest.iter().zip(sizes).map(|(weight, size)| (weight.max(1e-6) / size.max(1e-6)).sqrt());
+    let mut factors: Vec<f32> = halves.collect();
     let mean = (factors.iter().map(|factor| factor.ln()).sum::<f32>() / inputs as f32).exp();
     factors.iter_mut().for_each(|factor| *factor /= mean);
     factors
