@@ -9,8 +9,11 @@ use super::matrix::TILE_BYTES;
 /// were not tried.
 const AHEAD: usize = 8 * TILE_BYTES;
 
-/// Weights that are asked for while a step is computed, a step's at a time, in the order in which they lie. Nothing,
-/// while rows go through weights that the nearest cache has already.
+/// Lines of cache that hold a step's weights.
+pub(super) const STEP_LINES: usize = 2 * TILE_BYTES / 64;
+
+/// Weights that are asked for while others are multiplied, in the order in which they lie. Nothing, while rows go through
+/// weights that the nearest cache has already.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead(Option<*const u8>);
 
@@ -22,14 +25,14 @@ impl Ahead {
         Ahead(last.then(|| weights.wrapping_add(if lone { AHEAD } else { block_bytes })))
     }
 
-    /// Asks for a step's.
+    /// Asks for the next so many lines.
     #[inline(always)]
-    pub(super) fn ask(&mut self) {
+    pub(super) fn ask(&mut self, lines: usize) {
         let Ahead(Some(from)) = *self else { return };
-        for line in 0..2 * TILE_BYTES / 64 {
+        for line in 0..lines {
             // SAFETY: a prefetch reads nothing that the program could see, and never faults.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line * 64).cast()) };
         }
-        self.0 = Some(from.wrapping_add(2 * TILE_BYTES));
+        self.0 = Some(from.wrapping_add(lines * 64));
     }
 }

@@ -7,7 +7,7 @@
 
 use std::arch::asm;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, STEP_LINES};
 use super::bytes::{GroupSums, Mark};
 use super::matrix::{BLOCK, Matrix, TILE_BYTES};
 use super::product::{Input, Product, ROWS};
@@ -59,7 +59,7 @@ macro_rules! two_by_two {
     ($dot:literal, $first:expr, $second:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr, $high:expr, $ahead:expr) => {{
         asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack));
         for step in 0..$steps {
-            $ahead.ask();
+            $ahead.ask(STEP_LINES);
             asm!(
                 "tileloadd tmm6, [{weights} + {line}]",
                 "tileloadd tmm4, [{first} + {stride}]",
@@ -95,7 +95,7 @@ macro_rules! one_by_two {
     ($dot:literal, $first:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr, $ahead:expr) => {{
         asm!("tilezero tmm0", "tilezero tmm1", options(nostack));
         for step in 0..$steps {
-            $ahead.ask();
+            $ahead.ask(STEP_LINES);
             asm!(
                 "tileloadd tmm4, [{first} + {stride}]",
                 "tileloadd tmm6, [{weights} + {line}]",
@@ -168,11 +168,22 @@ unsafe fn multiply_bf16(product: &mut Product<'_>, input: &[u16]) {
     }
 }
 
+/// What a block's sums go through on their way, for two tiles of rows. Written once and used for all blocks.
+struct Room {
+    /// Integers of each tile; those of two groups in turns.
+    sums: [[Scratch<i32>; 2]; 2],
+    /// What they stand for.
+    totals: [Scratch<f32>; 2],
+}
+
 #[inline(always)]
 unsafe fn multiply_bytes(product: &mut Product<'_>, bytes: &[u8], marks: &[Mark]) {
     let matrix = product.matrix;
     let groups = matrix.groups();
-    let (mut low, mut high) = (Scratch([0.0; ROWS * BLOCK]), Scratch([0.0; ROWS * BLOCK]));
+    let mut room = Room {
+        sums: [const { [const { Scratch([0; ROWS * BLOCK]) }; 2] }; 2],
+        totals: [const { Scratch([0.0; ROWS * BLOCK]) }; 2],
+    };
     let lone = product.rows <= 2 * ROWS;
     for block in 0..matrix.outputs / BLOCK {
         let weights = product.weights[block * matrix.block_bytes()..].as_ptr();
@@ -185,12 +196,12 @@ unsafe fn multiply_bytes(product: &mut Product<'_>, bytes: &[u8], marks: &[Mark]
             // SAFETY: the caller's; as in `multiply_bf16`.
             unsafe {
                 match left > ROWS {
-                    true => place.pair(&mut low, &mut high),
-                    false => place.single(&mut low),
+                    true => place.total::<2>(&mut room),
+                    false => place.total::<1>(&mut room),
                 }
-                product.put::<Avx512>(block, row, left.min(ROWS), &low.0);
+                product.put::<Avx512>(block, row, left.min(ROWS), &room.totals[0].0);
                 if left > ROWS {
-                    product.put::<Avx512>(block, row + ROWS, (left - ROWS).min(ROWS), &high.0);
+                    product.put::<Avx512>(block, row + ROWS, (left - ROWS).min(ROWS), &room.totals[1].0);
                 }
             }
         }
@@ -209,45 +220,30 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Two tiles of rows. The sums of a group are brought into floats while the tiles of the next one are multiplied,
-    /// which the processor does aside.
+    /// The totals of `T` tiles, 1 or 2. The sums of a group are brought into floats while the tiles of the next one are
+    /// multiplied, which the processor does aside.
     #[inline(always)]
-    unsafe fn pair(mut self, low: &mut Scratch<f32>, high: &mut Scratch<f32>) {
-        let Place { matrix, marks, .. } = self;
-        let (mut first, mut second) =
-            ([const { Scratch([0; ROWS * BLOCK]) }; 2], [const { Scratch([0; ROWS * BLOCK]) }; 2]);
-        let (upper, lower) = marks.split_at(ROWS * matrix.groups());
-        for group in 0..=matrix.groups() {
-            if group < matrix.groups() {
-                let (first, second) = (first[group % 2].0.as_mut_ptr(), second[group % 2].0.as_mut_ptr());
-                // SAFETY: the caller's.
-                unsafe { self.multiply_pair(group, first, second) };
-            }
-            if let Some(group) = group.checked_sub(1) {
-                let sums = |sums, marks| GroupSums { sums, block: self.block, group, marks };
+    unsafe fn total<const T: usize>(mut self, room: &mut Room) {
+        let (groups, block) = (self.matrix.groups(), self.block);
+        for next in 0..=groups {
+            if next < groups {
+                let [first, second] = &mut room.sums;
+                let (first, second) = (first[next % 2].0.as_mut_ptr(), second[next % 2].0.as_mut_ptr());
                 // SAFETY: the caller's.
                 unsafe {
-                    sums(&first[group % 2].0, upper).add::<Avx512>(matrix, &mut low.0);
-                    sums(&second[group % 2].0, lower).add::<Avx512>(matrix, &mut high.0);
+                    match T {
+                        1 => self.multiply_single(next, first),
+                        _ => self.multiply_pair(next, first, second),
+                    }
                 }
             }
-        }
-    }
-
-    /// One tile of rows; as above.
-    #[inline(always)]
-    unsafe fn single(mut self, low: &mut Scratch<f32>) {
-        let Place { matrix, marks, .. } = self;
-        let mut first = [const { Scratch([0; ROWS * BLOCK]) }; 2];
-        for group in 0..=matrix.groups() {
-            if group < matrix.groups() {
+            let Some(group) = next.checked_sub(1) else { continue };
+            for tile in 0..T {
+                let rows = self.marks.len().min((tile + 1) * ROWS * groups);
+                let sums = &room.sums[tile][group % 2].0;
+                let sums = GroupSums { sums, block, group, marks: &self.marks[tile * ROWS * groups..rows] };
                 // SAFETY: the caller's.
-                unsafe { self.multiply_single(group, first[group % 2].0.as_mut_ptr()) };
-            }
-            if let Some(group) = group.checked_sub(1) {
-                let sums = GroupSums { sums: &first[group % 2].0, block: self.block, group, marks };
-                // SAFETY: the caller's.
-                unsafe { sums.add::<Avx512>(matrix, &mut low.0) };
+                unsafe { sums.add::<Avx512>(self.matrix, &mut room.totals[tile].0) };
             }
         }
     }

@@ -9,8 +9,8 @@
 //! | `encoder` | the forward pass |
 //! | `kernels` | the functions of a pass for each kind of processor; `features`: which kind this is |
 //! | `amx`, `vnni` | products by tiles, and by 8-bit dot products; `ahead`: weights asked for in time |
-//! | `bytes` | what sums over 8-bit activations stand for |
 //! | `product` | what a product is, and the one in plain vectors; `ops`: the element-wise work, and attention |
+//! | `bytes` | what sums over 8-bit activations stand for |
 //! | `scratch`, `matrix`, `arena` | memory of a pass; packed weights; aligned memory |
 //! | `simd` | vector instructions, for each kind of processor |
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles, and products of bytes, are x86-64's"))]

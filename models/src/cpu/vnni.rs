@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, STEP_LINES};
 use super::bytes::GroupSums;
 use super::matrix::{BLOCK, TILE_BYTES};
 use super::product::{Input, Product};
@@ -21,15 +21,16 @@ unsafe fn rows<const R: usize>(
     weights: *const u8,
     steps: usize,
     sums: *mut i32,
-    ahead: &mut Ahead,
+    (ahead, lines): (&mut Ahead, usize),
 ) {
     // SAFETY: `input` is good for `R` rows of `inputs` bytes and the steps' from there on, `weights` for the steps'
     // tiles, `sums` for `R` rows of 32.
     unsafe {
         let mut totals = [[_mm512_setzero_si512(); 2]; R];
         for step in 0..steps {
-            ahead.ask();
             for line in 0..16 {
+                // A few at a time: many at once would keep the loads below waiting.
+                ahead.ask(lines);
                 let at = weights.add(step * 2 * TILE_BYTES + line * 64);
                 let (left, right) = (_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(TILE_BYTES).cast()));
                 for (r, totals) in totals.iter_mut().enumerate() {
@@ -74,7 +75,15 @@ unsafe fn block_rows(product: &Product<'_>, block: usize, row: usize, totals: &m
     let (inputs, groups, steps) = (matrix.inputs, matrix.groups(), matrix.group / 64);
     let marks = &marks[row * groups..(row + count) * groups];
     let weights = product.weights[block * matrix.block_bytes()..].as_ptr();
-    let mut ahead = Ahead::of(row + count == product.rows, product.rows == count, weights, matrix.block_bytes());
+    // The last two rounds of rows ask for half of the next block each, so that memory has their whole time for it; a
+    // lone one asks for all that it needs.
+    let (left, lone) = (product.rows - row - count, product.rows == count);
+    let (distance, lines) = match (lone, left) {
+        (true, _) => (0, STEP_LINES / 16),
+        (false, 0) => (matrix.block_bytes() * 3 / 2, STEP_LINES / 32),
+        (false, _) => (matrix.block_bytes(), STEP_LINES / 32),
+    };
+    let mut ahead = Ahead::of(left <= TOGETHER, lone, weights, distance);
     let mut sums = [0_i32; TOGETHER * BLOCK];
     for group in 0..groups {
         let (from, to) = (bytes[row * inputs + group * matrix.group..].as_ptr(), sums.as_mut_ptr());
@@ -82,14 +91,14 @@ unsafe fn block_rows(product: &Product<'_>, block: usize, row: usize, totals: &m
         unsafe {
             let weights = weights.add(group * steps * 2 * TILE_BYTES);
             match count {
-                1 => rows::<1>(from, inputs, weights, steps, to, &mut ahead),
-                2 => rows::<2>(from, inputs, weights, steps, to, &mut ahead),
-                3 => rows::<3>(from, inputs, weights, steps, to, &mut ahead),
-                4 => rows::<4>(from, inputs, weights, steps, to, &mut ahead),
-                5 => rows::<5>(from, inputs, weights, steps, to, &mut ahead),
-                6 => rows::<6>(from, inputs, weights, steps, to, &mut ahead),
-                7 => rows::<7>(from, inputs, weights, steps, to, &mut ahead),
-                _ => rows::<TOGETHER>(from, inputs, weights, steps, to, &mut ahead),
+                1 => rows::<1>(from, inputs, weights, steps, to, (&mut ahead, lines)),
+                2 => rows::<2>(from, inputs, weights, steps, to, (&mut ahead, lines)),
+                3 => rows::<3>(from, inputs, weights, steps, to, (&mut ahead, lines)),
+                4 => rows::<4>(from, inputs, weights, steps, to, (&mut ahead, lines)),
+                5 => rows::<5>(from, inputs, weights, steps, to, (&mut ahead, lines)),
+                6 => rows::<6>(from, inputs, weights, steps, to, (&mut ahead, lines)),
+                7 => rows::<7>(from, inputs, weights, steps, to, (&mut ahead, lines)),
+                _ => rows::<TOGETHER>(from, inputs, weights, steps, to, (&mut ahead, lines)),
             }
             GroupSums { sums: &sums, block, group, marks }.add::<Avx512>(matrix, totals);
         }
