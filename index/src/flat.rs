@@ -129,9 +129,13 @@ impl Flat {
         let Some(block) = self.blocks.get(block) else { return };
         let shape = self.shape();
         let look = |i: usize, top: &mut Top| {
-            top.offer(block.ids[i], query.similarity(block.row(i, shape), kernels));
+            let row = block.row(i, shape);
+            // Half of the row tells of most that they are too far away.
+            if top.bound() <= -1.0 || query.may_reach(row, top.bound(), kernels) {
+                top.offer(block.ids[i], query.similarity(row, kernels));
+            }
         };
-        // Without a bound the answer is to be exact.
+        // Without a bound the answer is to be exact, and signs are no proof.
         if block.signatures.is_empty() || top.min_similarity() <= -1.0 || !query.signs_tell {
             (0..block.ids.len()).for_each(|i| look(i, top));
             return;

@@ -150,8 +150,9 @@ impl Index {
     }
 
     /// The `k` stored vectors of `scope` most similar to `vector`, of those with at least `min_similarity`: best first,
-    /// equals by id. Exact in a scope without a graph; in one with a graph, the nearest may rarely be missed, but a
-    /// stored vector is always found by itself. Waits for no insert and no background work.
+    /// equals by id. A stored vector is always found by itself. In a scope without a graph the answer is exact when
+    /// `min_similarity` is -1 or less, and as good as exact otherwise (rows whose signs differ far too much are passed over);
+    /// in one with a graph, the nearest may rarely be missed. Waits for no insert and no background work.
     ///
     /// # Errors
     /// A vector of the wrong shape (as for [`Index::insert`]), or a `min_similarity` that is NaN.

@@ -73,6 +73,15 @@ impl Kernels {
         unsafe { (self.dots)(query, rows, sums) }
     }
 
+    /// The sum of `query[i] · row[i]`.
+    pub(crate) fn dot(&self, query: &[i8], row: &[u8]) -> i32 {
+        assert!(row.len() == query.len() && query.len().is_multiple_of(64));
+        let mut sum = [0];
+        // SAFETY: the row is as long as the query, and borrowed.
+        unsafe { (self.dots)(query, &[row.as_ptr()], &mut sum) };
+        sum[0]
+    }
+
     /// The sums of products of a row's two planes (unsigned) with a query's two (signed): high · high, high · low of the
     /// query, low · high of the query, low · low.
     pub(crate) fn four(&self, high: &[u8], low: &[u8], query_high: &[i8], query_low: &[i8]) -> [i32; 4] {
@@ -130,6 +139,7 @@ mod tests {
                     twin.dots(&query, &pointers, &mut expected);
                 }
                 assert_eq!(sums, expected, "{} {len}", kernels.name);
+                assert_eq!(kernels.dot(&query, &rows[7]), expected[7]);
             }
         }
     }

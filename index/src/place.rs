@@ -9,7 +9,7 @@ pub(crate) const GRAPH: u32 = 1 << 31;
 
 /// Entries from which there are many tables, by hash, so that none takes long to grow.
 const SPLIT_FROM: usize = 16 * 1024;
-const SPLIT: usize = 256;
+const SPLIT: usize = 64;
 
 /// Cells of the smallest table.
 const LEAST: usize = 16;
@@ -108,7 +108,7 @@ impl Place {
     }
 
     fn table(&self, hash: u64) -> usize {
-        if self.tables.len() > 1 { (hash >> 56) as usize } else { 0 }
+        if self.tables.len() > 1 { (hash >> 56) as usize % SPLIT } else { 0 }
     }
 
     /// Puts all cells into `count` new tables.

@@ -184,6 +184,14 @@ impl Query {
         (raw.wrapping_sub(self.offsets.0)) as f32 * (self.scale * scale(stored_scale))
     }
 
+    /// Whether the similarity with a row can be `bound` or more, by the coarse bytes alone: never false where it is.
+    pub(crate) fn may_reach(&self, row: RowRef<'_>, bound: f32, kernels: &Kernels) -> bool {
+        // A fine part is at most half a coarse step in each component, so that what both leave out has at most this length
+        // (Cauchy & Schwarz; the rounded vectors themselves are a little longer than 1 at most).
+        let slack = 0.51 * (self.width as f32).sqrt() * (self.scale + scale(row.scale));
+        self.coarse(kernels.dot(self.high(), row.high), row.scale) + slack >= bound
+    }
+
     /// The cosine similarity with a row, as good as exact.
     pub(crate) fn similarity(&self, row: RowRef<'_>, kernels: &Kernels) -> f32 {
         let [hh, hl, lh, ll] = kernels.four(row.high, row.low, self.high(), self.low());
@@ -257,6 +265,9 @@ mod tests {
                 assert!((found - exact).abs() < bound, "width {width}: {found}, not {exact}");
                 let of_row = Query::of_row(Row::new(&b).view(), width).similarity(row.view(), kernels);
                 assert_eq!(found, of_row);
+                let query = Query::new(&b);
+                assert!(query.may_reach(row.view(), found, kernels));
+                assert!(width == 1 || !query.may_reach(row.view(), found + 0.1, kernels), "width {width}: {found}");
             }
         }
     }

@@ -14,7 +14,8 @@ pub enum Precision {
     /// bfloat16 weights and products, sums in 32-bit floats. Nearly the same vectors as `f32`.
     #[default]
     Bf16,
-    /// Weights in 8-bit integers with a scale for each output, activations in 16-bit integers, sums exact.
+    /// Weights and activations in 8-bit integers with scales for groups of inputs. Where there are no products for that,
+    /// activations are 32-bit floats.
     Int8,
 }
 

@@ -1,9 +1,7 @@
 //! [`Layer`]: the links of one layer of the graph.
 //!
-//! A node's links are a fixed number of 32-bit words: node + 1 each, ended by a zero. Readers take no lock: whoever changes a
-//! list holds its lock, and a reader that meets a list half changed sees links that were or will be there, some
-//! perhaps twice or not at all. Nodes of the ground layer are slots; those of an upper layer have numbers of their own,
-//! with the slot and the number one layer below.
+//! A node's links are a fixed number of words (see `list`). Readers take no lock; whoever changes a list holds its lock. Nodes of the
+//! ground layer are slots; those of an upper layer have numbers of their own, with the slot and the number one layer below.
 #![allow(unsafe_code)] // Rows of a `Slab`.
 
 use std::sync::Arc;
@@ -11,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::list;
 use super::slab::Slab;
 
 /// Locks of a layer: nodes share them, by number.
@@ -132,11 +131,7 @@ impl Layer {
     /// A node's links.
     #[inline(always)]
     pub(super) fn links(&self, node: u32) -> impl Iterator<Item = u32> {
-        self.words(node)
-            .iter()
-            .map(|word| word.load(Ordering::Acquire))
-            .take_while(|word| *word != 0)
-            .map(|word| word - 1)
+        list::nodes(self.words(node))
     }
 
     /// Locks a node's links for changing them. A thread holds one lock of a graph at a time.
@@ -161,20 +156,11 @@ pub(super) struct Links<'a> {
 impl Links<'_> {
     /// Adds a link if there is room.
     pub(super) fn push(&self, node: u32) -> bool {
-        match self.words.iter().find(|word| word.load(Ordering::Relaxed) == 0) {
-            Some(word) => {
-                word.store(node + 1, Ordering::Release);
-                true
-            }
-            None => false,
-        }
+        list::push(self.words, node)
     }
 
     /// Replaces all links.
     pub(super) fn set(&self, nodes: &[u32]) {
-        for (word, node) in self.words.iter().zip(nodes) {
-            word.store(node + 1, Ordering::Release);
-        }
-        self.words[nodes.len().min(self.words.len())..].iter().for_each(|word| word.store(0, Ordering::Release));
+        list::set(self.words, nodes);
     }
 }

@@ -12,12 +12,14 @@
 //! | `image` | the links as bytes, and back |
 //! | `twins` | rows that are the same byte for byte |
 //! | `walk` | from a few nodes to the nearest ones |
-//! | `layer`, `rows`, `slab` | links of a layer; rows by slot; tables that grow in place |
+//! | `layer`, `list` | links of a layer; the words of one node |
+//! | `rows`, `slab` | rows by slot; tables that grow in place |
 
 mod choose;
 pub(crate) mod image;
 mod layer;
 mod link;
+mod list;
 mod rows;
 mod slab;
 #[cfg(test)]

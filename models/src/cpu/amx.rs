@@ -6,16 +6,12 @@
 #![allow(unsafe_code)] // Assembly on raw pointers; `Product::check` is called first.
 
 use std::arch::asm;
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-use super::halves::Halves;
-use super::matrix::{BLOCK, TILE_BYTES};
+use super::ahead::{Ahead, STEP_LINES};
+use super::bytes::{GroupSums, Mark};
+use super::matrix::{BLOCK, Matrix, TILE_BYTES};
 use super::product::{Input, Product, ROWS};
 use super::simd::avx512::Avx512;
-
-/// How long before they are needed weights are asked for, in bytes. Asking at all was measured to help; other distances
-/// were not tried.
-const AHEAD: usize = 8 * TILE_BYTES;
 
 /// `ldtilecfg`'s operand: palette 1, eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
@@ -57,37 +53,13 @@ impl Drop for Tiles {
 #[repr(C, align(64))]
 struct Scratch<T>([T; ROWS * BLOCK]);
 
-/// Weights that are asked for while a step is computed, a step's at a time, in the order in which they lie. Nothing,
-/// while rows go through weights that the nearest cache has already.
-#[derive(Clone, Copy)]
-struct Ahead(Option<*const u8>);
-
-impl Ahead {
-    /// What to ask for while some rows of a product go through a block: with the last ones, the next block's weights. A
-    /// lone tile or pair of tiles comes by each weight once, and asks for it some steps before.
-    #[inline(always)]
-    fn of(last: bool, lone: bool, weights: *const u8, block_bytes: usize) -> Ahead {
-        Ahead(last.then(|| weights.wrapping_add(if lone { AHEAD } else { block_bytes })))
-    }
-
-    #[inline(always)]
-    fn ask(&mut self) {
-        let Ahead(Some(from)) = *self else { return };
-        for line in 0..2 * TILE_BYTES / 64 {
-            // SAFETY: a prefetch reads nothing that the program could see, and never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line * 64).cast()) };
-        }
-        self.0 = Some(from.wrapping_add(2 * TILE_BYTES));
-    }
-}
-
 /// Two tiles of rows times a block, `steps` steps of them: `first` and `second` are the rows' pointers. Leaves the sums in
 /// `low` and `high`, rows of 32.
 macro_rules! two_by_two {
     ($dot:literal, $first:expr, $second:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr, $high:expr, $ahead:expr) => {{
         asm!("tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3", options(nostack));
         for step in 0..$steps {
-            $ahead.ask();
+            $ahead.ask(STEP_LINES);
             asm!(
                 "tileloadd tmm6, [{weights} + {line}]",
                 "tileloadd tmm4, [{first} + {stride}]",
@@ -123,7 +95,7 @@ macro_rules! one_by_two {
     ($dot:literal, $first:expr, $stride:expr, $weights:expr, $steps:expr, $low:expr, $ahead:expr) => {{
         asm!("tilezero tmm0", "tilezero tmm1", options(nostack));
         for step in 0..$steps {
-            $ahead.ask();
+            $ahead.ask(STEP_LINES);
             asm!(
                 "tileloadd tmm4, [{first} + {stride}]",
                 "tileloadd tmm6, [{weights} + {line}]",
@@ -147,7 +119,7 @@ macro_rules! one_by_two {
     }};
 }
 
-/// Multiplies bfloat16 or halves.
+/// Multiplies bfloat16 or bytes.
 ///
 /// # Safety
 /// The processor has AMX with BF16 and INT8, and what [`Avx512`] needs; this thread has [`Tiles`].
@@ -159,7 +131,7 @@ pub(super) unsafe fn multiply(product: &mut Product<'_>) {
         match product.input {
             Input::F32(_) => (),
             Input::Bf16(input) => multiply_bf16(product, input),
-            Input::Halves { high, low, steps } => multiply_halves(product, high, low, steps),
+            Input::Bytes { bytes, marks } => multiply_bytes(product, bytes, marks),
         }
     }
 }
@@ -196,30 +168,106 @@ unsafe fn multiply_bf16(product: &mut Product<'_>, input: &[u16]) {
     }
 }
 
+/// What a block's sums go through on their way, for two tiles of rows. Written once and used for all blocks.
+struct Room {
+    /// Integers of each tile; those of two groups in turns.
+    sums: [[Scratch<i32>; 2]; 2],
+    /// What they stand for.
+    totals: [Scratch<f32>; 2],
+}
+
 #[inline(always)]
-unsafe fn multiply_halves(product: &mut Product<'_>, high: &[u8], low: &[u8], steps: &[f32]) {
+unsafe fn multiply_bytes(product: &mut Product<'_>, bytes: &[u8], marks: &[Mark]) {
     let matrix = product.matrix;
-    let (mut coarse, mut fine) = (Scratch([0_i32; ROWS * BLOCK]), Scratch([0_i32; ROWS * BLOCK]));
-    let mut sums = Scratch([0.0; ROWS * BLOCK]);
-    let stride = matrix.inputs;
-    let lone = product.rows <= ROWS;
+    let groups = matrix.groups();
+    let mut room = Room {
+        sums: [const { [const { Scratch([0; ROWS * BLOCK]) }; 2] }; 2],
+        totals: [const { Scratch([0.0; ROWS * BLOCK]) }; 2],
+    };
+    let lone = product.rows <= 2 * ROWS;
     for block in 0..matrix.outputs / BLOCK {
         let weights = product.weights[block * matrix.block_bytes()..].as_ptr();
-        for row in (0..product.rows).step_by(ROWS) {
-            let (first, second) = (high[row * stride..].as_ptr(), low[row * stride..].as_ptr());
-            let rows = (product.rows - row).min(ROWS);
-            let mut ahead = Ahead::of(product.rows - row <= ROWS, lone, weights, matrix.block_bytes());
-            // SAFETY: as in `multiply_bf16`.
+        for row in (0..product.rows).step_by(2 * ROWS) {
+            let left = product.rows - row;
+            let ahead = Ahead::of(left <= 2 * ROWS, lone, weights, matrix.block_bytes());
+            let input = &bytes[row * matrix.inputs..];
+            let marks = &marks[row * groups..(row + left.min(2 * ROWS)) * groups];
+            let place = Place { matrix, block, weights, input, marks, ahead };
+            // SAFETY: the caller's; as in `multiply_bf16`.
             unsafe {
-                let (coarse, fine) = (coarse.0.as_mut_ptr(), fine.0.as_mut_ptr());
-                two_by_two!("tdpbusd", first, second, stride, weights, matrix.steps(), coarse, fine, ahead);
+                match left > ROWS {
+                    true => place.total::<2>(&mut room),
+                    false => place.total::<1>(&mut room),
+                }
+                product.put::<Avx512>(block, row, left.min(ROWS), &room.totals[0].0);
+                if left > ROWS {
+                    product.put::<Avx512>(block, row + ROWS, (left - ROWS).min(ROWS), &room.totals[1].0);
+                }
             }
-            let halves = Halves { coarse: &coarse.0, fine: &fine.0, steps: &steps[row..row + rows] };
-            // SAFETY: the caller's.
-            unsafe {
-                halves.join::<Avx512>(matrix, block, &mut sums.0);
-                product.put::<Avx512>(block, row, rows, &sums.0);
+        }
+    }
+}
+
+/// Where in a product of bytes a tile of rows, or a pair of them, meets a block.
+struct Place<'a> {
+    matrix: &'a Matrix,
+    block: usize,
+    weights: *const u8,
+    input: &'a [u8],
+    /// Of as many rows as there are.
+    marks: &'a [Mark],
+    ahead: Ahead,
+}
+
+impl Place<'_> {
+    /// The totals of `T` tiles, 1 or 2. The sums of a group are brought into floats while the tiles of the next one are
+    /// multiplied, which the processor does aside.
+    #[inline(always)]
+    unsafe fn total<const T: usize>(mut self, room: &mut Room) {
+        let (groups, block) = (self.matrix.groups(), self.block);
+        for next in 0..=groups {
+            if next < groups {
+                let [first, second] = &mut room.sums;
+                let (first, second) = (first[next % 2].0.as_mut_ptr(), second[next % 2].0.as_mut_ptr());
+                // SAFETY: the caller's.
+                unsafe {
+                    match T {
+                        1 => self.multiply_single(next, first),
+                        _ => self.multiply_pair(next, first, second),
+                    }
+                }
             }
+            let Some(group) = next.checked_sub(1) else { continue };
+            for tile in 0..T {
+                let rows = self.marks.len().min((tile + 1) * ROWS * groups);
+                let sums = &room.sums[tile][group % 2].0;
+                let sums = GroupSums { sums, block, group, marks: &self.marks[tile * ROWS * groups..rows] };
+                // SAFETY: the caller's.
+                unsafe { sums.add::<Avx512>(self.matrix, &mut room.totals[tile].0) };
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_pair(&mut self, group: usize, first: *mut i32, second: *mut i32) {
+        let (stride, steps) = (self.matrix.inputs, self.matrix.group / 64);
+        // SAFETY: the caller's: the rows have room for whole tiles, and the block is whole.
+        unsafe {
+            let weights = self.weights.add(group * steps * 2 * TILE_BYTES);
+            let upper = self.input.as_ptr().add(group * self.matrix.group);
+            let lower = upper.add(stride * ROWS);
+            two_by_two!("tdpbusd", upper, lower, stride, weights, steps, first, second, self.ahead);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_single(&mut self, group: usize, sums: *mut i32) {
+        let (stride, steps) = (self.matrix.inputs, self.matrix.group / 64);
+        // SAFETY: as above.
+        unsafe {
+            let weights = self.weights.add(group * steps * 2 * TILE_BYTES);
+            let rows = self.input.as_ptr().add(group * self.matrix.group);
+            one_by_two!("tdpbusd", rows, stride, weights, steps, sums, self.ahead);
         }
     }
 }

@@ -10,13 +10,19 @@ use crate::backend::TokenBatch;
 
 /// A network, ready to run. All its weights are in one arena, in the order in which they are read.
 pub(super) struct Encoder {
+    pub(super) pass: Pass,
+    pub(super) arena: Arena,
+    pub(super) embeddings: Embeddings,
+    pub(super) layers: Vec<Layer>,
+}
+
+/// What the parts of a forward pass have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Pass {
     pub(super) kernels: &'static KernelSet,
     pub(super) widths: Widths,
     pub(super) heads: usize,
     pub(super) relu: bool,
-    pub(super) arena: Arena,
-    pub(super) embeddings: Embeddings,
-    pub(super) layers: Vec<Layer>,
 }
 
 /// The rows that tokens begin with.
@@ -37,16 +43,26 @@ pub(super) struct NormWeights {
 
 /// One layer.
 pub(super) struct Layer {
+    pub(super) attending: Attending,
+    pub(super) thinking: Thinking,
+}
+
+/// A layer's attention, its output added to the rows, and their norm.
+pub(super) struct Attending {
     /// Queries (divided by the root of the head's width), keys and values.
     pub(super) mixed: Matrix,
     /// Attention's output.
     pub(super) output: Matrix,
-    pub(super) output_norm: NormWeights,
+    pub(super) norm: NormWeights,
+}
+
+/// A layer's inner rows and back, added to the rows, and their norm.
+pub(super) struct Thinking {
     /// The inner row.
     pub(super) widen: Matrix,
     /// Back to the width.
     pub(super) narrow: Matrix,
-    pub(super) narrow_norm: NormWeights,
+    pub(super) norm: NormWeights,
 }
 
 impl NormWeights {
@@ -59,17 +75,20 @@ impl Encoder {
     /// Computes the last layer's rows of all texts, one text after the other, into `scratch.hidden`. Each text is at
     /// most as long as there are positions, and its ids are words.
     pub(super) fn run(&self, batch: &TokenBatch, scratch: &mut Scratch) {
-        scratch.make_room(batch.tokens(), self.widths);
-        self.embed(batch, scratch);
+        scratch.make_room(batch.tokens(), self.pass.widths);
+        self.pass.embed(&self.embeddings, batch, scratch);
         for layer in &self.layers {
-            self.attend(layer, batch, scratch);
-            self.think(layer, batch.tokens(), scratch);
+            self.pass.attend(self.arena.bytes(), &layer.attending, batch, scratch);
+            self.pass.think(self.arena.bytes(), &layer.thinking, batch.tokens(), scratch);
         }
     }
+}
 
-    fn embed(&self, batch: &TokenBatch, scratch: &mut Scratch) {
+impl Pass {
+    /// Writes the rows that the first layer takes. There is room in `scratch`, for what follows as well.
+    pub(super) fn embed(&self, embeddings: &Embeddings, batch: &TokenBatch, scratch: &mut Scratch) {
         let width = self.widths.hidden;
-        let Embeddings { words, positions, norm } = &self.embeddings;
+        let Embeddings { words, positions, norm } = embeddings;
         let tables = Tables { width, words: words.view(), positions };
         let rows = &mut scratch.hidden.all_mut()[..batch.tokens() * width];
         let mut begin = 0;
@@ -80,14 +99,15 @@ impl Encoder {
         self.kernels.layer_norm(&norm.norm(), rows);
     }
 
-    /// Attention, its output added to the rows, and their norm.
-    fn attend(&self, layer: &Layer, batch: &TokenBatch, scratch: &mut Scratch) {
+    /// Brings the rows through a layer's attention. `arena` has the weights; with [`KernelSet::tiles`], this thread has
+    /// them configured. So below.
+    pub(super) fn attend(&self, arena: &[u8], layer: &Attending, batch: &TokenBatch, scratch: &mut Scratch) {
         let (tokens, width) = (batch.tokens(), self.widths.hidden);
         let Scratch { hidden, wide, context, operand, attention, .. } = scratch;
         let rows = &mut hidden.all_mut()[..tokens * width];
         self.prepare(&layer.mixed, rows, operand);
         let mixed = &mut wide.all_mut()[..tokens * 3 * width];
-        self.multiply(&layer.mixed, operand, rows, tokens, Finish::Store(mixed));
+        self.multiply(arena, &layer.mixed, (operand, rows), tokens, Finish::Store(mixed));
         let context = &mut context.all_mut()[..tokens * width];
         let mut begin = 0;
         for &end in batch.ends() {
@@ -101,12 +121,12 @@ impl Encoder {
             begin = end;
         }
         self.prepare(&layer.output, context, operand);
-        self.multiply(&layer.output, operand, context, tokens, Finish::Add(rows));
-        self.kernels.layer_norm(&layer.output_norm.norm(), rows);
+        self.multiply(arena, &layer.output, (operand, context), tokens, Finish::Add(rows));
+        self.kernels.layer_norm(&layer.norm.norm(), rows);
     }
 
-    /// The inner rows and back, added to the rows, and their norm.
-    fn think(&self, layer: &Layer, tokens: usize, scratch: &mut Scratch) {
+    /// Brings the rows through a layer's inner rows.
+    pub(super) fn think(&self, arena: &[u8], layer: &Thinking, tokens: usize, scratch: &mut Scratch) {
         let (width, inner_width) = (self.widths.hidden, self.widths.inner);
         let Scratch { hidden, wide, operand, inner, .. } = scratch;
         let rows = &mut hidden.all_mut()[..tokens * width];
@@ -114,13 +134,13 @@ impl Encoder {
         self.prepare(&layer.widen, rows, operand);
         if self.operand(&layer.narrow) == Operand::Bf16 {
             let finish = Finish::ActivateBf16(inner.bf16_mut());
-            self.multiply(&layer.widen, operand, rows, tokens, finish);
+            self.multiply(arena, &layer.widen, (operand, rows), tokens, finish);
         } else {
-            self.multiply(&layer.widen, operand, rows, tokens, Finish::Activate(wide));
+            self.multiply(arena, &layer.widen, (operand, rows), tokens, Finish::Activate(wide));
             self.prepare(&layer.narrow, wide, inner);
         }
-        self.multiply(&layer.narrow, inner, wide, tokens, Finish::Add(rows));
-        self.kernels.layer_norm(&layer.narrow_norm.norm(), rows);
+        self.multiply(arena, &layer.narrow, (inner, wide), tokens, Finish::Add(rows));
+        self.kernels.layer_norm(&layer.norm.norm(), rows);
     }
 
     fn operand(&self, matrix: &Matrix) -> Operand {
@@ -132,16 +152,27 @@ impl Encoder {
 
     /// Brings `rows` into the form in which `matrix` takes them.
     fn prepare(&self, matrix: &Matrix, rows: &[f32], operand: &mut OperandRows) {
-        match self.operand(matrix) {
-            Operand::F32 if matrix.is_balanced() => self.kernels.scale(rows, &matrix.balance, operand.floats_mut()),
-            Operand::F32 => (),
-            Operand::Bf16 => self.kernels.to_bf16(rows, operand.bf16_mut()),
-            Operand::Halves => self.kernels.to_halves(rows, &matrix.balance, &mut operand.halves_mut()),
+        let factors = matrix.is_balanced().then_some(matrix.balance.as_slice());
+        match (self.operand(matrix), factors) {
+            (Operand::F32, Some(factors)) => self.kernels.scale(rows, factors, operand.floats_mut()),
+            (Operand::F32, None) => (),
+            (Operand::Bf16, _) => self.kernels.to_bf16(rows, operand.bf16_mut()),
+            (Operand::Bytes, _) => {
+                self.kernels.to_bytes(rows, matrix.inputs, factors, &mut operand.bytes_mut(matrix.group));
+            }
         }
     }
 
-    fn multiply(&self, matrix: &Matrix, operand: &OperandRows, floats: &[f32], rows: usize, finish: Finish<'_>) {
-        let weights = &self.arena.bytes()[matrix.begin..matrix.begin + matrix.bytes()];
+    /// `rows` are what was prepared, and the floats that it was made of.
+    fn multiply(
+        &self,
+        arena: &[u8],
+        matrix: &Matrix,
+        (operand, floats): (&OperandRows, &[f32]),
+        rows: usize,
+        finish: Finish<'_>,
+    ) {
+        let weights = &arena[matrix.begin..matrix.begin + matrix.bytes()];
         let floats = if matrix.is_balanced() { operand.floats() } else { floats };
         let input = operand.input(self.operand(matrix), floats);
         self.kernels.multiply(&mut Product { weights, matrix, input, rows, finish, relu: self.relu });

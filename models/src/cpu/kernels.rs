@@ -5,7 +5,7 @@
 #![allow(unsafe_code)] // Functions with target features; a set is only had by who has the features.
 
 use super::features;
-use super::ops::{Attention, Norm, Planes, Tables};
+use super::ops::{Attention, Bytes, Norm, Tables};
 use super::product::Product;
 use crate::precision::Kernels;
 
@@ -16,8 +16,8 @@ pub(super) enum Operand {
     F32,
     /// bfloat16.
     Bf16,
-    /// Integers in two halves.
-    Halves,
+    /// Bytes.
+    Bytes,
 }
 
 /// The functions of a forward pass. To be called through [`KernelSet::of`] only, which checks the processor.
@@ -34,17 +34,17 @@ pub(super) struct KernelSet {
     layer_norm: unsafe fn(&Norm<'_>, &mut [f32]),
     to_bf16: unsafe fn(&[f32], &mut [u16]),
     scale: unsafe fn(&[f32], &[f32], &mut [f32]),
-    to_halves: unsafe fn(&[f32], &[f32], &mut Planes<'_>),
+    to_bytes: unsafe fn(&[f32], usize, Option<&[f32]>, &mut Bytes<'_>),
     attention: unsafe fn(&mut Attention<'_>),
     multiply_f32: unsafe fn(&mut Product<'_>),
     multiply_bf16: unsafe fn(&mut Product<'_>),
-    multiply_halves: unsafe fn(&mut Product<'_>),
+    multiply_bytes: unsafe fn(&mut Product<'_>),
 }
 
 /// The functions that every set has, under its target features.
 macro_rules! compiled_for {
     ($(#[$features:meta])? $simd:ty, $rows:literal, $columns:literal, $sixteen:literal, $wide:literal) => {
-        use crate::cpu::ops::{self, Attention, Norm, Planes, Tables};
+        use crate::cpu::ops::{self, Attention, Bytes, Norm, Tables};
         use crate::cpu::product::{self, Product};
 
         $(#[$features])?
@@ -65,8 +65,8 @@ macro_rules! compiled_for {
             unsafe { ops::scale::<$simd>(values, factors, to) }
         }
         $(#[$features])?
-        pub(super) unsafe fn to_halves(values: &[f32], factors: &[f32], planes: &mut Planes<'_>) {
-            unsafe { ops::to_halves::<$simd>(values, factors, planes) }
+        pub(super) unsafe fn to_bytes(values: &[f32], width: usize, factors: Option<&[f32]>, to: &mut Bytes<'_>) {
+            unsafe { ops::to_bytes::<$simd>(values, width, factors, to) }
         }
         $(#[$features])?
         pub(super) unsafe fn attention(a: &mut Attention<'_>) {
@@ -80,7 +80,7 @@ macro_rules! compiled_for {
 }
 
 macro_rules! set {
-    ($kernels:expr, $module:ident, bf16: $bf16:ident by $multiply_bf16:path, int8: $int8:ident by $multiply_halves:path, tiles: $tiles:literal) => {
+    ($kernels:expr, $module:ident, bf16: $bf16:ident by $multiply_bf16:path, int8: $int8:ident by $multiply_bytes:path, tiles: $tiles:literal) => {
         KernelSet {
             name: $kernels.name(),
             bf16: Operand::$bf16,
@@ -90,11 +90,11 @@ macro_rules! set {
             layer_norm: $module::layer_norm,
             to_bf16: $module::to_bf16,
             scale: $module::scale,
-            to_halves: $module::to_halves,
+            to_bytes: $module::to_bytes,
             attention: $module::attention,
             multiply_f32: $module::multiply_f32,
             multiply_bf16: $multiply_bf16,
-            multiply_halves: $multiply_halves,
+            multiply_bytes: $multiply_bytes,
         }
     };
 }
@@ -166,11 +166,11 @@ static AVX512: KernelSet =
     set!(Kernels::Avx512, avx512, bf16: F32 by avx512::multiply_f32, int8: F32 by avx512::multiply_f32, tiles: false);
 
 #[cfg(target_arch = "x86_64")]
-static AVX512_VNNI: KernelSet = set!(Kernels::Avx512, avx512, bf16: F32 by avx512::multiply_f32, int8: Halves by avx512::multiply_vnni, tiles: false);
+static AVX512_VNNI: KernelSet = set!(Kernels::Avx512, avx512, bf16: F32 by avx512::multiply_f32, int8: Bytes by avx512::multiply_vnni, tiles: false);
 
 #[cfg(target_arch = "x86_64")]
 static AMX: KernelSet =
-    set!(Kernels::Amx, avx512, bf16: Bf16 by avx512::multiply_amx, int8: Halves by avx512::multiply_amx, tiles: true);
+    set!(Kernels::Amx, avx512, bf16: Bf16 by avx512::multiply_amx, int8: Bytes by avx512::multiply_amx, tiles: true);
 
 impl KernelSet {
     /// The set that was asked for; `None` when this processor cannot run it.
@@ -218,9 +218,9 @@ impl KernelSet {
         unsafe { (self.to_bf16)(values, halves) }
     }
 
-    /// See [`super::ops::to_halves`].
-    pub(super) fn to_halves(&self, values: &[f32], factors: &[f32], planes: &mut Planes<'_>) {
-        unsafe { (self.to_halves)(values, factors, planes) }
+    /// See [`super::ops::to_bytes`].
+    pub(super) fn to_bytes(&self, values: &[f32], width: usize, factors: Option<&[f32]>, to: &mut Bytes<'_>) {
+        unsafe { (self.to_bytes)(values, width, factors, to) }
     }
 
     /// See [`super::ops::scale`].
@@ -239,7 +239,7 @@ impl KernelSet {
         let multiply = match product.input {
             Input::F32(_) => self.multiply_f32,
             Input::Bf16(_) => self.multiply_bf16,
-            Input::Halves { .. } => self.multiply_halves,
+            Input::Bytes { .. } => self.multiply_bytes,
         };
         unsafe { multiply(product) }
     }

@@ -5,9 +5,10 @@ use std::ops::Bound;
 
 use super::arena::Arena;
 use super::convert;
-use super::encoder::{Embeddings, Encoder, Layer, NormWeights};
+use super::encoder::{Attending, Embeddings, Encoder, Layer, NormWeights, Pass, Thinking};
 use super::kernels::KernelSet;
 use super::matrix::{Form, GRAIN, Matrix};
+use super::probe::Probe;
 use super::scratch::Widths;
 use crate::precision::Precision;
 use crate::weights::Part;
@@ -76,6 +77,11 @@ impl Parts {
         Parts { mixed: form, output: form, widen: form, narrow: form }
     }
 
+    /// Whether there is a part whose inputs are rounded so coarsely that they are to be balanced first.
+    fn need_balance(&self) -> bool {
+        [self.mixed, self.widen].contains(&Form::Int8)
+    }
+
     fn layer_bytes(&self, shape: &Shape) -> usize {
         let (width, inner) = (shape.hidden, shape.inner);
         self.mixed.bytes(3 * width, width)
@@ -92,11 +98,11 @@ const WORDS: &str = "embeddings.word_embeddings.weight";
 /// 32-bit floats is hardly more than one layer.
 pub(super) struct Packer {
     tensors: Tensors,
+    pass: Pass,
     /// What there is of the tensor that is being read.
     part: Vec<f32>,
     words: Arena,
     words_filled: usize,
-    /// Without the words.
     embeddings: Option<Embeddings>,
     layers: Vec<Layer>,
 }
@@ -108,14 +114,18 @@ struct Tensors {
     filled: usize,
     shape: Shape,
     parts: Parts,
+    /// Where inputs are to be balanced.
+    probe: Option<Probe>,
 }
 
 impl Packer {
     /// For a network of this shape, whose parts are to have these forms.
-    pub(super) fn new(shape: &Shape, parts: Parts) -> Packer {
+    pub(super) fn new(shape: &Shape, parts: Parts, kernels: &'static KernelSet) -> Packer {
         let arena = Arena::zeroed(shape.layers * parts.layer_bytes(shape));
+        let widths = Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads };
         Packer {
-            tensors: Tensors { read: BTreeMap::new(), arena, filled: 0, shape: *shape, parts },
+            tensors: Tensors { read: BTreeMap::new(), arena, filled: 0, shape: *shape, parts, probe: None },
+            pass: Pass { kernels, widths, heads: shape.heads, relu: shape.relu },
             part: Vec::new(),
             words: Arena::zeroed(0),
             words_filled: 0,
@@ -135,7 +145,7 @@ impl Packer {
         }
         if part.name == WORDS {
             self.add_words(part);
-            return Ok(());
+            return self.pack_what_is_whole();
         }
         self.part.reserve_exact(part.total().saturating_sub(self.part.len()));
         self.part.extend_from_slice(part.values);
@@ -157,24 +167,20 @@ impl Packer {
 
     /// Packs the layers that are complete, in their order.
     fn pack_what_is_whole(&mut self) -> Result<(), String> {
+        let words_whole = self.words_filled > 0 && self.words_filled * 2 == self.words.len();
         // Tables of positions and token types, gain and bias of their norm.
-        if self.embeddings.is_none() && self.tensors.begin_with("embeddings.", 4) {
-            self.embeddings = Some(self.tensors.embeddings()?);
+        if self.embeddings.is_none() && words_whole && self.tensors.begin_with("embeddings.", 4) {
+            let words = std::mem::replace(&mut self.words, Arena::zeroed(0));
+            let embeddings = self.tensors.embeddings(words)?;
+            if self.tensors.parts.need_balance() {
+                self.tensors.probe = Some(Probe::new(self.pass, &embeddings));
+            }
+            self.embeddings = Some(embeddings);
         }
         // Weights and biases of six matrices and two norms.
         while self.embeddings.is_some() && self.tensors.begin_with(&of_layer(self.layers.len(), ""), 16) {
-            self.next_layer()?;
+            self.layers.push(self.tensors.layer(self.layers.len())?);
         }
-        Ok(())
-    }
-
-    fn next_layer(&mut self) -> Result<(), String> {
-        let before = match self.layers.last() {
-            Some(layer) => &layer.narrow_norm,
-            None => &self.embeddings.as_ref().ok_or("lacks the embeddings' norm")?.norm,
-        };
-        let layer = self.tensors.layer(self.layers.len(), before)?;
-        self.layers.push(layer);
         Ok(())
     }
 
@@ -182,25 +188,17 @@ impl Packer {
     ///
     /// # Errors
     /// Names a tensor that never came.
-    pub(super) fn finish(mut self, kernels: &'static KernelSet) -> Result<Encoder, String> {
-        let embeddings = match self.embeddings.take() {
-            Some(embeddings) if self.words_filled > 0 => Embeddings { words: self.words, ..embeddings },
-            Some(_) => return Err(format!("lacks tensor `{WORDS}`")),
-            None => return Err("lacks some of the tensors `embeddings.*`".into()),
+    pub(super) fn finish(self) -> Result<Encoder, String> {
+        let Some(embeddings) = self.embeddings else {
+            return Err(match self.words_filled {
+                0 => format!("lacks tensor `{WORDS}`"),
+                _ => "lacks some of the tensors `embeddings.*`".into(),
+            });
         };
-        let shape = self.tensors.shape;
-        if self.layers.len() < shape.layers {
+        if self.layers.len() < self.tensors.shape.layers {
             return Err(format!("lacks some of the tensors `{}*`", of_layer(self.layers.len(), "")));
         }
-        Ok(Encoder {
-            kernels,
-            widths: Widths { hidden: shape.hidden, inner: shape.inner, head: shape.hidden / shape.heads },
-            heads: shape.heads,
-            relu: shape.relu,
-            arena: self.tensors.arena,
-            embeddings,
-            layers: self.layers,
-        })
+        Ok(Encoder { pass: self.pass, arena: self.tensors.arena, embeddings, layers: self.layers })
     }
 }
 
@@ -219,14 +217,14 @@ impl Tensors {
         self.read.remove(name).ok_or_else(|| format!("lacks tensor `{name}`"))
     }
 
-    fn embeddings(&mut self) -> Result<Embeddings, String> {
+    fn embeddings(&mut self, words: Arena) -> Result<Embeddings, String> {
         let mut positions = self.take("embeddings.position_embeddings.weight")?;
         let kinds = self.take("embeddings.token_type_embeddings.weight")?;
         let first = kinds.get(..self.shape.hidden).ok_or("lacks a token type")?;
         for row in positions.chunks_exact_mut(self.shape.hidden) {
             row.iter_mut().zip(first).for_each(|(value, kind)| *value += kind);
         }
-        Ok(Embeddings { words: Arena::zeroed(0), positions, norm: self.norm("embeddings.LayerNorm")? })
+        Ok(Embeddings { words, positions, norm: self.norm("embeddings.LayerNorm")? })
     }
 
     fn norm(&mut self, name: &str) -> Result<NormWeights, String> {
@@ -234,44 +232,50 @@ impl Tensors {
         Ok(NormWeights { gain, bias, epsilon: self.shape.epsilon })
     }
 
-    /// `before` is the norm of the rows that come in.
-    fn layer(&mut self, number: usize, before: &NormWeights) -> Result<Layer, String> {
+    fn layer(&mut self, number: usize) -> Result<Layer, String> {
         let (name, parts) = (|part: &str| of_layer(number, part), self.parts);
-        let (output_norm, narrow_norm) =
-            (self.norm(&name("attention.output.LayerNorm"))?, self.norm(&name("output.LayerNorm"))?);
-        Ok(Layer {
-            mixed: self.mixed(&name("attention.self"), parts.mixed, before)?,
-            output: self.linear(&name("attention.output.dense"), parts.output, None)?,
-            widen: self.linear(&name("intermediate.dense"), parts.widen, Some(&output_norm))?,
-            narrow: self.linear(&name("output.dense"), parts.narrow, None)?,
-            output_norm,
-            narrow_norm,
-        })
+        let attending = Attending {
+            mixed: self.mixed(&name("attention.self"), parts.mixed)?,
+            output: self.linear(&name("attention.output.dense"), parts.output, false)?,
+            norm: self.norm(&name("attention.output.LayerNorm"))?,
+        };
+        if let Some(probe) = &mut self.probe {
+            probe.attend(self.arena.bytes(), &attending);
+        }
+        let thinking = Thinking {
+            widen: self.linear(&name("intermediate.dense"), parts.widen, true)?,
+            narrow: self.linear(&name("output.dense"), parts.narrow, false)?,
+            norm: self.norm(&name("output.LayerNorm"))?,
+        };
+        if let Some(probe) = &mut self.probe {
+            probe.think(self.arena.bytes(), &thinking);
+        }
+        Ok(Layer { attending, thinking })
     }
 
     /// Queries, keys and values as one matrix; the queries divided by the root of the head's width, which attention
     /// would otherwise do to every score.
-    fn mixed(&mut self, name: &str, form: Form, norm: &NormWeights) -> Result<Matrix, String> {
+    fn mixed(&mut self, name: &str, form: Form) -> Result<Matrix, String> {
         let share = 1.0 / ((self.shape.hidden / self.shape.heads) as f32).sqrt();
         let (mut weights, mut bias) = (Vec::new(), Vec::new());
         for (part, factor) in [("query", share), ("key", 1.0), ("value", 1.0)] {
             weights.extend(self.take(&format!("{name}.{part}.weight"))?.into_iter().map(|value| value * factor));
             bias.extend(self.take(&format!("{name}.{part}.bias"))?.into_iter().map(|value| value * factor));
         }
-        Ok(self.pack(form, weights, bias, Some(norm)))
+        Ok(self.pack(form, &weights, bias, true))
     }
 
-    fn linear(&mut self, name: &str, form: Form, norm: Option<&NormWeights>) -> Result<Matrix, String> {
+    /// `takes_rows` as in [`Tensors::pack`].
+    fn linear(&mut self, name: &str, form: Form, takes_rows: bool) -> Result<Matrix, String> {
         let (weights, bias) = (self.take(&format!("{name}.weight"))?, self.take(&format!("{name}.bias"))?);
-        Ok(self.pack(form, weights, bias, norm))
+        Ok(self.pack(form, &weights, bias, takes_rows))
     }
 
-    /// `norm` is that of the rows that the matrix takes, where they have just been normalised.
-    fn pack(&mut self, form: Form, weights: Vec<f32>, bias: Vec<f32>, norm: Option<&NormWeights>) -> Matrix {
-        let inputs = weights.len() / bias.len().max(1);
-        let balance = match (form, norm) {
-            (Form::Int8, Some(norm)) => balance(&weights, norm),
-            _ => vec![1.0; inputs],
+    /// `takes_rows` says that the matrix takes the rows between the layers, and not something else.
+    fn pack(&mut self, form: Form, weights: &[f32], bias: Vec<f32>, takes_rows: bool) -> Matrix {
+        let balance = match &self.probe {
+            Some(probe) if takes_rows && form == Form::Int8 => balance(weights, &probe.sizes()),
+            _ => vec![1.0; weights.len() / bias.len().max(1)],
         };
         let matrix = Matrix::pack(form, weights, bias, balance, (self.arena.bytes_mut(), self.filled));
         self.filled += matrix.bytes();
@@ -279,25 +283,18 @@ impl Tensors {
     }
 }
 
-/// Part of an input's size that is moved to its weights. Not a fine choice: .5, tried in a simulation with more scales for
-/// the last matrix, did as well (docs/decisions/0014-int8.md says what was measured).
-const MOVED: f32 = 0.3;
-
-/// Factors that make inputs more alike in how much the rounding of their weights matters: an input that is often large
-/// gets larger weights, which are rounded finer beside the row's largest. The idea of SmoothQuant (Xiao et al., 2023),
-/// here for the weights' sake; how large inputs are is taken from the gain and bias of the norm before, with no data.
-fn balance(weights: &[f32], norm: &NormWeights) -> Vec<f32> {
-    let inputs = norm.gain.len();
-    let mut squares = vec![0.0f32; inputs];
+/// Factors that make inputs alike in size at the expense of their weights, half of the way: the idea of SmoothQuant (Xiao
+/// et al., 2023). A few inputs behind a norm are many times as large as the others, and would set the step of all.
+fn balance(weights: &[f32], sizes: &[f32]) -> Vec<f32> {
+    let inputs = sizes.len();
+    let mut largest = vec![0.0f32; inputs];
     for row in weights.chunks_exact(inputs) {
-        squares.iter_mut().zip(row).for_each(|(sum, weight)| *sum += weight * weight);
+        for (largest, weight) in largest.iter_mut().zip(row) {
+            *largest = if weight.abs() > *largest { weight.abs() } else { *largest };
+        }
     }
-    let rows = (weights.len() / inputs.max(1)) as f32;
-    let sizes = norm.gain.iter().zip(&norm.bias).map(|(gain, bias)| gain.hypot(*bias).max(1e-6));
-    let mut factors: Vec<f32> = sizes
-        .zip(squares)
-        .map(|(size, square)| (square / rows).sqrt().max(1e-6).powf(1.0 - MOVED) / size.powf(MOVED))
-        .collect();
+    let halves = largest.iter().zip(sizes).map(|(weight, size)| (weight.max(1e-6) / size.max(1e-6)).sqrt());
+    let mut factors: Vec<f32> = halves.collect();
     let mean = (factors.iter().map(|factor| factor.ln()).sum::<f32>() / inputs as f32).exp();
     factors.iter_mut().for_each(|factor| *factor /= mean);
     factors

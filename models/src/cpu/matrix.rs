@@ -16,12 +16,16 @@ pub(super) const TILE_BYTES: usize = 1024;
 /// Inputs and outputs are multiples of this.
 pub(super) const GRAIN: usize = 64;
 
+/// Consecutive inputs that share scales in 8 bits, at most. Fewer are more exact, and cost: after each group the sums leave
+/// the integer registers (docs/decisions/0014-int8.md).
+const GROUP: usize = 192;
+
 /// What the weights are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// bfloat16.
     Bf16,
-    /// 8-bit integers, with a scale for each output.
+    /// 8-bit integers, with a scale for each output and group of inputs.
     Int8,
 }
 
@@ -60,10 +64,12 @@ pub(super) struct Matrix {
     pub balance: Vec<f32>,
     /// Added to each output.
     pub bias: Vec<f32>,
-    /// For `Int8`: what an output's integers are to be multiplied with.
+    /// For `Int8`: inputs of a group.
+    pub group: usize,
+    /// For `Int8`: what an output's integers are to be multiplied with; for each block and group 32 of them.
     pub scales: Vec<f32>,
-    /// For `Int8`: 128 times the sum of an output's integers, which is what a high half's zero point adds.
-    pub offsets: Vec<i32>,
+    /// For `Int8`: the sums of an output's integers, in the same order.
+    pub sums: Vec<f32>,
 }
 
 impl Matrix {
@@ -71,26 +77,27 @@ impl Matrix {
     /// `balance` is of the inputs.
     pub(super) fn pack(
         form: Form,
-        mut weights: Vec<f32>,
+        weights: &[f32],
         bias: Vec<f32>,
         balance: Vec<f32>,
         (arena, begin): (&mut [u8], usize),
     ) -> Matrix {
         let outputs = bias.len();
         let inputs = weights.len() / outputs.max(1);
+        let group = group_of(inputs);
         let mut matrix =
-            Matrix { form, inputs, outputs, begin, bias, balance, scales: Vec::new(), offsets: Vec::new() };
+            Matrix { form, inputs, outputs, begin, bias, balance, group, scales: Vec::new(), sums: Vec::new() };
         let room = &mut arena[begin..begin + matrix.bytes()];
         match form {
-            Form::Bf16 => matrix.pack_bf16(&weights, room),
-            Form::Int8 => {
-                for row in weights.chunks_exact_mut(matrix.inputs) {
-                    row.iter_mut().zip(&matrix.balance).for_each(|(weight, factor)| *weight /= factor);
-                }
-                matrix.pack_int8(&weights, room);
-            }
+            Form::Bf16 => matrix.pack_bf16(weights, room),
+            Form::Int8 => matrix.pack_int8(weights, room),
         }
         matrix
+    }
+
+    /// Groups of inputs.
+    pub(super) fn groups(&self) -> usize {
+        self.inputs / self.group
     }
 
     /// Whether inputs have to be multiplied with something first.
@@ -119,19 +126,18 @@ impl Matrix {
     }
 
     fn pack_int8(&mut self, weights: &[f32], room: &mut [u8]) {
-        self.scales = weights.par_chunks_exact(self.inputs).map(scale).collect();
+        let shares: Vec<f32> = self.balance.iter().map(|factor| 1.0 / factor).collect();
         let blocks = room.par_chunks_exact_mut(self.block_bytes()).zip(weights.par_chunks_exact(BLOCK * self.inputs));
-        let offsets = blocks.enumerate().map(|(block, (room, weights))| {
-            let scales = &self.scales[block * BLOCK..][..BLOCK];
-            let integers: Vec<i8> = weights.chunks_exact(self.inputs).zip(scales).flat_map(integers).collect();
+        let rounded = blocks.enumerate().map(|(block, (room, weights))| {
+            let rounded = Rounded::of(weights, &shares, self.group);
             self.fill(block, room, |output, input| {
                 let at = output % BLOCK * self.inputs + input;
-                std::array::from_fn(|lane| integers[at + lane] as u8)
+                std::array::from_fn(|lane| rounded.integers[at + lane] as u8)
             });
-            let sum = |row: &[i8]| 128 * row.iter().map(|&integer| i32::from(integer)).sum::<i32>();
-            integers.chunks_exact(self.inputs).map(sum).collect::<Vec<i32>>()
+            (rounded.scales, rounded.sums)
         });
-        self.offsets = offsets.collect::<Vec<_>>().concat();
+        let (scales, sums): (Vec<_>, Vec<_>) = rounded.unzip();
+        (self.scales, self.sums) = (scales.concat(), sums.concat());
     }
 
     /// Writes a block front to back: `four` gives the 4 bytes of an output's inputs from one on.
@@ -149,15 +155,48 @@ impl Matrix {
     }
 }
 
-/// An output's weights in integers, by its scale.
-fn integers((row, scale): (&[f32], &f32)) -> impl Iterator<Item = i8> {
-    // Adding and taking away 1.5 · 2²³ leaves no room for a fraction: rounded to even without a call.
-    const SHIFT: f32 = 12_582_912.0;
-    row.iter().map(move |weight| ((weight / scale + SHIFT) - SHIFT).clamp(-127.0, 127.0) as i8)
+/// A block's weights in integers.
+struct Rounded {
+    /// Output after output.
+    integers: Vec<i8>,
+    /// For each group 32, one for each output.
+    scales: Vec<f32>,
+    /// The sums of the integers, in the same order.
+    sums: Vec<f32>,
 }
 
-/// The step of an output's integers.
-fn scale(row: &[f32]) -> f32 {
-    let largest = row.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-    if largest > 0.0 { largest / 127.0 } else { 1.0 }
+impl Rounded {
+    /// `shares` are what the weights of each input are multiplied with first.
+    fn of(weights: &[f32], shares: &[f32], group: usize) -> Rounded {
+        // Adding and taking away 1.5 · 2²³ leaves no room for a fraction: rounded to even without a call.
+        const SHIFT: f32 = 12_582_912.0;
+        let groups = shares.len() / group;
+        let (scales, sums) = (vec![0.0; groups * BLOCK], vec![0.0; groups * BLOCK]);
+        let mut rounded = Rounded { integers: vec![0; weights.len()], scales, sums };
+        let mut balanced = vec![0.0; group];
+        for (number, integers) in rounded.integers.chunks_exact_mut(group).enumerate() {
+            let (output, group_number) = (number / groups, number % groups);
+            let (weights, shares) = (&weights[number * group..][..group], &shares[group_number * group..][..group]);
+            let mut largest = 0.0f32;
+            for ((to, weight), share) in balanced.iter_mut().zip(weights).zip(shares) {
+                *to = weight * share;
+                largest = if to.abs() > largest { to.abs() } else { largest };
+            }
+            let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+            let finer = 1.0 / scale;
+            let mut sum = 0;
+            for (integer, weight) in integers.iter_mut().zip(&balanced) {
+                *integer = ((weight * finer + SHIFT) - SHIFT).clamp(-127.0, 127.0) as i8;
+                sum += i32::from(*integer);
+            }
+            rounded.scales[group_number * BLOCK + output] = scale;
+            rounded.sums[group_number * BLOCK + output] = sum as f32;
+        }
+        rounded
+    }
+}
+
+/// Inputs of a group, of `inputs`, a multiple of [`GRAIN`]: as many whole tiles as go into them evenly.
+fn group_of(inputs: usize) -> usize {
+    (1..=GROUP / GRAIN).rev().map(|tiles| tiles * GRAIN).find(|&group| inputs.is_multiple_of(group)).unwrap_or(GRAIN)
 }

@@ -5,26 +5,30 @@
 //! | file | what |
 //! |---|---|
 //! | `mod` | [`CpuBert`]: the backend |
-//! | `load` | tensors → packed weights; `convert`: floats to 16 bits, by the slice |
+//! | `load` | tensors → packed weights; `convert`: floats to 16 bits, by the slice; `probe`: how large inputs get |
 //! | `encoder` | the forward pass |
 //! | `kernels` | the functions of a pass for each kind of processor; `features`: which kind this is |
-//! | `amx`, `vnni` | products by tiles, and by 8-bit dot products; `halves`: sums over 16-bit activations |
+//! | `amx`, `vnni` | products by tiles, and by 8-bit dot products; `ahead`: weights asked for in time |
 //! | `product` | what a product is, and the one in plain vectors; `ops`: the element-wise work, and attention |
+//! | `bytes` | what sums over 8-bit activations stand for |
 //! | `scratch`, `matrix`, `arena` | memory of a pass; packed weights; aligned memory |
 //! | `simd` | vector instructions, for each kind of processor |
-#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles, and products over halves, are x86-64's"))]
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles, and products of bytes, are x86-64's"))]
 
+#[cfg(target_arch = "x86_64")]
+mod ahead;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 pub(crate) mod arena;
+mod bytes;
 mod convert;
 mod encoder;
 mod features;
-mod halves;
 mod kernels;
 mod load;
 mod matrix;
 mod ops;
+mod probe;
 mod product;
 mod scratch;
 mod simd;
@@ -91,14 +95,14 @@ impl CpuBert {
             ModelError::bad_file(dir.join("config.json"), format!("{problem}; use `precision: f32`"))
         })?;
         let file = manifest.part(Role::Weights)?;
-        let mut packer = Packer::new(&shape, Parts::of(precision));
+        let mut packer = Packer::new(&shape, Parts::of(precision), set);
         weights::read_parts(dir, file, &manifest.name, &bert::wanted(config), &mut |part| packer.add(part))?;
-        let encoder = packer.finish(set).map_err(|problem| ModelError::bad_file(dir.join(&file.path), problem))?;
+        let encoder = packer.finish().map_err(|problem| ModelError::bad_file(dir.join(&file.path), problem))?;
         Ok(CpuBert { encoder, pooling: manifest.pooling, idle: Mutex::new(Vec::new()) })
     }
 
     fn check(&self, batch: &TokenBatch) -> Result<(), EmbedError> {
-        let width = self.encoder.widths.hidden;
+        let width = self.encoder.pass.widths.hidden;
         let positions = self.encoder.embeddings.positions.len() / width;
         let words = self.encoder.embeddings.words.len() / 2 / width;
         if batch.longest() > positions {
@@ -121,8 +125,8 @@ impl Backend for CpuBert {
         }
         self.check(batch)?;
         let mut scratch = self.idle.lock().pop().unwrap_or_else(Scratch::new);
-        self.encoder.kernels.with_tiles(|| self.encoder.run(batch, &mut scratch));
-        let width = self.encoder.widths.hidden;
+        self.encoder.pass.kernels.with_tiles(|| self.encoder.run(batch, &mut scratch));
+        let width = self.encoder.pass.widths.hidden;
         let mut begin = 0;
         let pooled = batch.ends().iter().try_for_each(|&end| {
             let rows = &scratch.hidden.all()[begin * width..end * width];
@@ -134,11 +138,11 @@ impl Backend for CpuBert {
     }
 
     fn width(&self) -> usize {
-        self.encoder.widths.hidden
+        self.encoder.pass.widths.hidden
     }
 
     fn engine(&self) -> &'static str {
-        self.encoder.kernels.name
+        self.encoder.pass.kernels.name
     }
 
     fn packed_bytes(&self) -> usize {

@@ -3,6 +3,7 @@
 //! Shapes are row after row: a row is one token's values.
 #![allow(unsafe_code)] // Raw pointers in the inner loops; every function checks its slices' lengths first.
 
+use super::bytes::Mark;
 use super::simd::{Simd, exp, gelu};
 
 /// Rows whose values are shifted and scaled to mean 0 and variance 1, then by `gain` and `bias`.
@@ -112,49 +113,75 @@ pub(super) unsafe fn scale<S: Simd>(values: &[f32], factors: &[f32], to: &mut [f
     }
 }
 
-/// What a row's 16-bit integers stand for 0 at.
-pub(super) const ZERO: f32 = 32_768.0;
-
-/// Room for rows of 16-bit integers.
-pub(super) struct Planes<'a> {
-    /// Their high bytes, row after row.
-    pub high: &'a mut [u8],
-    /// Their low bytes, row after row.
-    pub low: &'a mut [u8],
-    /// What each row's integers are to be multiplied with.
-    pub steps: &'a mut [f32],
+/// Room for rows of bytes.
+pub(super) struct Bytes<'a> {
+    /// Row after row.
+    pub bytes: &'a mut [u8],
+    /// What they stand for: for each row a mark for each group of columns.
+    pub marks: &'a mut [Mark],
+    /// Columns of a group.
+    pub group: usize,
 }
 
-/// Writes each row, its columns multiplied with their factors, as integers of 16 bits around [`ZERO`], in two planes of
-/// bytes, with the step of each row.
+/// Writes rows, their columns multiplied with their factors where there are any, as bytes with a [`Mark`] for each row and
+/// group of columns. `width` is a row's.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
-pub(super) unsafe fn to_halves<S: Simd>(values: &[f32], factors: &[f32], planes: &mut Planes<'_>) {
-    let Planes { high, low, steps } = planes;
-    let width = factors.len();
-    assert!(width.is_multiple_of(S::LANES) && high.len() >= values.len() && low.len() >= values.len());
-    assert!(steps.len() >= values.len() / width);
-    for (number, row) in values.chunks_exact(width).enumerate() {
-        let begin = number * width;
-        // SAFETY: `row` and `factors` have `width` values; the planes have as many from `begin` on.
-        unsafe {
-            let (mut largest, mut nothing) = (S::splat(0.0), S::splat(0.0));
-            for at in (0..width).step_by(S::LANES) {
-                let value = S::mul(S::load(row.as_ptr().add(at)), S::load(factors.as_ptr().add(at)));
-                largest = S::max(largest, S::abs(value));
-                nothing = S::fma(value, S::splat(0.0), nothing);
-            }
-            let largest = S::largest(largest).max(1e-30);
-            // What is not a number, or infinite, has no integer: the step says so in its place, and the vector will.
-            steps[number] = largest / 32_767.0 + S::sum(nothing);
-            let (finer, zero) = (S::splat(32_767.0 / largest), S::splat(ZERO));
-            for at in (0..width).step_by(S::LANES) {
-                let value = S::mul(S::load(row.as_ptr().add(at)), S::load(factors.as_ptr().add(at)));
-                let integer = S::round(S::fma(value, finer, zero));
-                S::store_halves(high.as_mut_ptr().add(begin + at), low.as_mut_ptr().add(begin + at), integer);
-            }
+pub(super) unsafe fn to_bytes<S: Simd>(values: &[f32], width: usize, factors: Option<&[f32]>, to: &mut Bytes<'_>) {
+    let Bytes { bytes, marks, group } = to;
+    assert!(group.is_multiple_of(S::LANES) && width.is_multiple_of(*group) && values.len().is_multiple_of(width));
+    assert!(bytes.len() >= values.len() && marks.len() >= values.len() / *group);
+    assert!(factors.is_none_or(|factors| factors.len() == width));
+    for (number, mark) in marks.iter_mut().enumerate().take(values.len() / *group) {
+        let begin = number * *group;
+        let (values, to) = (&values[begin..begin + *group], &mut bytes[begin..begin + *group]);
+        // SAFETY: the caller's.
+        *mark = match factors {
+            Some(factors) => unsafe { group_to_bytes::<S, true>(values, &factors[begin % width..], to) },
+            None => unsafe { group_to_bytes::<S, false>(values, values, to) },
+        };
+    }
+}
+
+/// One group's; `factors` are as many at least, and count only if `SCALED`.
+#[inline(always)]
+unsafe fn group_to_bytes<S: Simd, const SCALED: bool>(values: &[f32], factors: &[f32], to: &mut [u8]) -> Mark {
+    /// Keeps the step of a group of zeros from being 0 itself.
+    const LEAST: f32 = 1e-30;
+    /// 1.5 · 2²³: added and taken away it leaves no room for a fraction, and calls no function.
+    const SHIFT: f32 = 12_582_912.0;
+    let (len, values, factors) = (values.len(), values.as_ptr(), factors.as_ptr());
+    // SAFETY: all three have `len` values, a multiple of the lanes.
+    unsafe {
+        // 0 is among what can be written, so that it is written exactly.
+        let (mut least, mut largest, mut nothing) = (S::splat(0.0), S::splat(0.0), S::splat(0.0));
+        for at in (0..len).step_by(S::LANES) {
+            let value = scaled::<S, SCALED>(values.add(at), factors.add(at));
+            (least, largest) = (S::min(least, value), S::max(largest, value));
+            nothing = S::fma(value, S::splat(0.0), nothing);
+        }
+        let (least, largest) = (-S::largest(S::sub(S::splat(0.0), least)), S::largest(largest));
+        let range = (largest - least).max(LEAST);
+        let finer = 255.0 / range;
+        let zero = (SHIFT - least * finer) - SHIFT;
+        for at in (0..len).step_by(S::LANES) {
+            let value = scaled::<S, SCALED>(values.add(at), factors.add(at));
+            S::store_bytes(to.as_mut_ptr().add(at), S::fma(value, S::splat(finer), S::splat(zero)));
+        }
+        // What is not a number, or infinite, has no byte: the step says so in its place, and the vector will.
+        Mark { step: range / 255.0 + S::sum(nothing), zero }
+    }
+}
+
+#[inline(always)]
+unsafe fn scaled<S: Simd, const SCALED: bool>(value: *const f32, factor: *const f32) -> S::F {
+    // SAFETY: the caller's.
+    unsafe {
+        match SCALED {
+            true => S::mul(S::load(value), S::load(factor)),
+            false => S::load(value),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! their size, and rounds no activation.
 #![allow(unsafe_code)] // Raw pointers in the inner loops; `Product::check` is called first.
 
+use super::bytes::Mark;
 use super::matrix::{BLOCK, Form, Matrix, TILE_BYTES};
 use super::ops::{Finish, Sums, finish};
 use super::simd::Simd;
@@ -18,15 +19,12 @@ pub(super) enum Input<'a> {
     F32(&'a [f32]),
     /// bfloat16, row after row; with room up to a multiple of 16 rows.
     Bf16(&'a [u16]),
-    /// Two planes of bytes, the high and the low halves of integers around 32,768, with each row's step; with room up to
-    /// a multiple of 16 rows.
-    Halves {
-        /// The high bytes, row after row.
-        high: &'a [u8],
-        /// The low bytes, row after row.
-        low: &'a [u8],
-        /// What each row's integers are to be multiplied with.
-        steps: &'a [f32],
+    /// Bytes, row after row; with room up to a multiple of 16 rows.
+    Bytes {
+        /// Each row's inputs.
+        bytes: &'a [u8],
+        /// For each row a mark for each of the matrix's groups.
+        marks: &'a [Mark],
     },
 }
 
@@ -53,9 +51,9 @@ impl Product<'_> {
         let rows = match self.input {
             Input::F32(values) => values.len() / self.matrix.inputs,
             Input::Bf16(values) => values.len() / self.matrix.inputs / ROWS * ROWS,
-            Input::Halves { high, low, steps } => {
-                assert!(high.len() == low.len() && steps.len() >= self.rows);
-                high.len() / self.matrix.inputs / ROWS * ROWS
+            Input::Bytes { bytes, marks } => {
+                assert!(marks.len() >= self.rows * self.matrix.groups());
+                bytes.len() / self.matrix.inputs / ROWS * ROWS
             }
         };
         assert!(rows >= self.rows, "{rows} rows of input, {} wanted", self.rows);
@@ -89,23 +87,58 @@ impl Product<'_> {
 #[inline(always)]
 unsafe fn rows_f32<S: Simd, const R: usize, const V: usize>(
     matrix: &Matrix,
+    block: usize,
     input: *const f32,
     weights: *const u8,
     sums: *mut f32,
 ) {
-    // SAFETY: `input` is good for `R` rows of `inputs`, `weights` for a block, `sums` for `R` rows of 32.
+    // SAFETY: `input` is good for `R` rows of `inputs`, `weights` for the block, `sums` for `R` rows of 32.
     unsafe {
         for column in (0..BLOCK).step_by(V * S::LANES) {
-            let mut totals = [[S::splat(0.0); V]; R];
             let tile = weights.add(column / 16 * TILE_BYTES + column % 16 * 4);
+            let to = sums.add(column);
             match matrix.form {
-                Form::Bf16 => totals_bf16::<S, R, V>(matrix, input, tile, &mut totals),
-                Form::Int8 => totals_int8::<S, R, V>(matrix, input, tile, &mut totals),
-            }
-            for (r, totals) in totals.iter().enumerate() {
-                for (v, total) in totals.iter().enumerate() {
-                    S::store(sums.add(r * BLOCK + column + v * S::LANES), *total);
+                Form::Bf16 => {
+                    let mut totals = [[S::splat(0.0); V]; R];
+                    totals_bf16::<S, R, V>(matrix, input, tile, &mut totals);
+                    for (r, totals) in totals.iter().enumerate() {
+                        for (v, total) in totals.iter().enumerate() {
+                            S::store(to.add(r * BLOCK + v * S::LANES), *total);
+                        }
+                    }
                 }
+                Form::Int8 => {
+                    for group in 0..matrix.groups() {
+                        let scales = matrix.scales[(block * matrix.groups() + group) * BLOCK + column..].as_ptr();
+                        group_int8::<S, R, V>(matrix, group, input, tile, scales, to);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds what one group of inputs gives, or begins with it.
+#[inline(always)]
+unsafe fn group_int8<S: Simd, const R: usize, const V: usize>(
+    matrix: &Matrix,
+    group: usize,
+    input: *const f32,
+    tile: *const u8,
+    scales: *const f32,
+    sums: *mut f32,
+) {
+    let steps = matrix.group / 64;
+    // SAFETY: see `rows_f32`; `scales` is good for `V` vectors.
+    unsafe {
+        let mut totals = [[S::splat(0.0); V]; R];
+        let tile = tile.add(group * steps * 2 * TILE_BYTES);
+        totals_int8::<S, R, V>(matrix, input.add(group * matrix.group), tile, &mut totals);
+        for (r, totals) in totals.iter().enumerate() {
+            for (v, total) in totals.iter().enumerate() {
+                let to = sums.add(r * BLOCK + v * S::LANES);
+                let before = if group == 0 { S::splat(0.0) } else { S::load(to) };
+                S::store(to, S::fma(*total, S::load(scales.add(v * S::LANES)), before));
             }
         }
     }
@@ -148,6 +181,7 @@ unsafe fn totals_bf16<S: Simd, const R: usize, const V: usize>(
     }
 }
 
+/// Of one group, whose first inputs and tiles these are.
 #[inline(always)]
 unsafe fn totals_int8<S: Simd, const R: usize, const V: usize>(
     matrix: &Matrix,
@@ -157,7 +191,7 @@ unsafe fn totals_int8<S: Simd, const R: usize, const V: usize>(
 ) {
     // SAFETY: see `rows_f32`.
     unsafe {
-        for step in 0..matrix.steps() {
+        for step in 0..matrix.group / 64 {
             for line in 0..16 {
                 let at = tile.add(step * 2 * TILE_BYTES + line * 64);
                 let from = input.add(step * 64 + line * 4);
@@ -195,31 +229,12 @@ pub(super) unsafe fn multiply_f32<S: Simd, const R: usize, const V: usize>(produ
             // SAFETY: `count` rows are left, as `check` has seen; the block is whole; `sums` holds 8 rows.
             unsafe {
                 match count {
-                    1 => rows_f32::<S, 1, V>(matrix, from.as_ptr(), weights.as_ptr(), sums.as_mut_ptr()),
-                    _ => rows_f32::<S, R, V>(matrix, from.as_ptr(), weights.as_ptr(), sums.as_mut_ptr()),
+                    1 => rows_f32::<S, 1, V>(matrix, block, from.as_ptr(), weights.as_ptr(), sums.as_mut_ptr()),
+                    _ => rows_f32::<S, R, V>(matrix, block, from.as_ptr(), weights.as_ptr(), sums.as_mut_ptr()),
                 }
-                unscale::<S>(matrix, block, count, &mut sums);
                 product.put::<S>(block, row, count, &sums);
             }
             row += count;
-        }
-    }
-}
-
-/// Multiplies a block's sums over 8-bit weights with the columns' scales.
-#[inline(always)]
-unsafe fn unscale<S: Simd>(matrix: &Matrix, block: usize, rows: usize, sums: &mut [f32]) {
-    if matrix.form != Form::Int8 {
-        return;
-    }
-    let scales = &matrix.scales[block * BLOCK..][..BLOCK];
-    for row in sums.chunks_exact_mut(BLOCK).take(rows) {
-        for column in (0..BLOCK).step_by(S::LANES) {
-            // SAFETY: both have 32 values.
-            unsafe {
-                let at = row.as_mut_ptr().add(column);
-                S::store(at, S::mul(S::load(at), S::load(scales.as_ptr().add(column))));
-            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! [`Scratch`]: the memory of one forward pass, kept from call to call.
 
 use super::arena::Arena;
+use super::bytes::Mark;
 use super::kernels::Operand;
 use super::matrix::GRAIN;
-use super::ops::Planes;
+use super::ops::Bytes;
 use super::product::{Input, ROWS};
 
 /// What a forward pass writes on the way. Grows to the largest batch, and stays.
@@ -89,15 +90,15 @@ impl Floats {
 
 /// Rows in one of the forms that products take.
 pub(super) struct OperandRows {
-    /// bfloat16, or two planes of bytes, the second from the middle on; or floats.
+    /// bfloat16, or bytes; or floats.
     memory: Arena,
-    steps: Vec<f32>,
+    marks: Vec<Mark>,
 }
 
 impl OperandRows {
     /// Room for `values` values.
     fn new(values: usize) -> OperandRows {
-        OperandRows { memory: Arena::zeroed(values * 2), steps: vec![0.0; values.div_ceil(GRAIN)] }
+        OperandRows { memory: Arena::zeroed(values * 2), marks: vec![Mark::default(); values.div_ceil(GRAIN)] }
     }
 
     /// Floats: half as many as there is room for values.
@@ -115,11 +116,9 @@ impl OperandRows {
         self.memory.view_mut()
     }
 
-    /// Halves.
-    pub(super) fn halves_mut(&mut self) -> Planes<'_> {
-        let middle = self.memory.len() / 2;
-        let (high, low) = self.memory.view_mut().split_at_mut(middle);
-        Planes { high, low, steps: &mut self.steps }
+    /// Bytes, with marks for groups of `group` columns.
+    pub(super) fn bytes_mut(&mut self, group: usize) -> Bytes<'_> {
+        Bytes { bytes: self.memory.bytes_mut(), marks: &mut self.marks, group }
     }
 
     /// As the input of a product; floats are elsewhere.
@@ -127,10 +126,7 @@ impl OperandRows {
         match operand {
             Operand::F32 => Input::F32(floats),
             Operand::Bf16 => Input::Bf16(self.memory.view()),
-            Operand::Halves => {
-                let (high, low) = self.memory.bytes().split_at(self.memory.len() / 2);
-                Input::Halves { high, low, steps: &self.steps }
-            }
+            Operand::Bytes => Input::Bytes { bytes: self.memory.bytes(), marks: &self.marks },
         }
     }
 }

@@ -41,8 +41,6 @@ pub(super) trait Simd: Copy {
     unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
     /// The smaller of each lane.
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
-    /// Each lane without its sign.
-    unsafe fn abs(a: Self::F) -> Self::F;
     /// Rounded to the nearest integer, ties to even.
     unsafe fn round(a: Self::F) -> Self::F;
     /// `a · 2^n` for integral `n` of -126 to 127.
@@ -59,12 +57,11 @@ pub(super) trait Simd: Copy {
     unsafe fn load_bf16_pairs(from: *const u8) -> [Self::F; 2];
     /// Reads `LANES` groups of four signed bytes: the first of each group, the second, and so on.
     unsafe fn load_i8_quads(from: *const u8) -> [Self::F; 4];
-    /// Writes integral values of 0 to 65535 as two planes of bytes, high and low.
-    unsafe fn store_halves(high: *mut u8, low: *mut u8, value: Self::F);
+    /// Writes each lane as a byte: rounded to the nearest integer, ties to even; what is below 0 as 0, what is above 255
+    /// as 255. For what has a magnitude below 2²².
+    unsafe fn store_bytes(to: *mut u8, value: Self::F);
     /// Reads signed 32-bit integers, as floats.
     unsafe fn load_i32(from: *const i32) -> Self::F;
-    /// Reads the differences of signed 32-bit integers, as floats.
-    unsafe fn load_i32_less(from: *const i32, less: *const i32) -> Self::F;
 
     /// Writes a square of 16 × 16 with rows and columns exchanged: of its rows, `stride` apart, there are `count`, and
     /// the others are zeros. Its columns become rows `to_stride` apart.

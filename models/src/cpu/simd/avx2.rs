@@ -10,17 +10,6 @@ pub(crate) struct Avx2;
 
 type F = __m256;
 
-/// The low byte of each lane, in the low eight bytes.
-#[inline(always)]
-unsafe fn low_bytes(lanes: __m256i) -> __m128i {
-    // SAFETY: the caller's.
-    unsafe {
-        let lanes = _mm256_and_si256(lanes, _mm256_set1_epi32(0xFF));
-        let halves = _mm_packus_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256::<1>(lanes));
-        _mm_packus_epi16(halves, halves)
-    }
-}
-
 // SAFETY: of each method: see the trait.
 impl Simd for Avx2 {
     const LANES: usize = 8;
@@ -61,10 +50,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn min(a: F, b: F) -> F {
         unsafe { _mm256_min_ps(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn abs(a: F) -> F {
-        unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
     }
     #[inline(always)]
     unsafe fn round(a: F) -> F {
@@ -135,22 +120,15 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn store_halves(high: *mut u8, low: *mut u8, value: F) {
+    unsafe fn store_bytes(to: *mut u8, value: F) {
         unsafe {
-            let whole = _mm256_cvtps_epi32(value);
-            _mm_storel_epi64(high.cast(), low_bytes(_mm256_srli_epi32::<8>(whole)));
-            _mm_storel_epi64(low.cast(), low_bytes(whole));
+            let whole = _mm256_min_epi32(_mm256_cvtps_epi32(value), _mm256_set1_epi32(255));
+            let halves = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(halves, halves));
         }
     }
     #[inline(always)]
     unsafe fn load_i32(from: *const i32) -> F {
         unsafe { _mm256_cvtepi32_ps(_mm256_loadu_si256(from.cast())) }
-    }
-    #[inline(always)]
-    unsafe fn load_i32_less(from: *const i32, less: *const i32) -> F {
-        unsafe {
-            let (a, b) = (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(less.cast()));
-            _mm256_cvtepi32_ps(_mm256_sub_epi32(a, b))
-        }
     }
 }

@@ -52,10 +52,6 @@ impl Simd for Avx512 {
         unsafe { _mm512_min_ps(a, b) }
     }
     #[inline(always)]
-    unsafe fn abs(a: F) -> F {
-        unsafe { _mm512_abs_ps(a) }
-    }
-    #[inline(always)]
     unsafe fn round(a: F) -> F {
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }
@@ -113,11 +109,10 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn store_halves(high: *mut u8, low: *mut u8, value: F) {
+    unsafe fn store_bytes(to: *mut u8, value: F) {
         unsafe {
-            let whole = _mm512_cvtps_epi32(value);
-            _mm_storeu_si128(high.cast(), _mm512_cvtepi32_epi8(_mm512_srli_epi32::<8>(whole)));
-            _mm_storeu_si128(low.cast(), _mm512_cvtepi32_epi8(whole));
+            let whole = _mm512_max_epi32(_mm512_cvtps_epi32(value), _mm512_setzero_si512());
+            _mm_storeu_si128(to.cast(), _mm512_cvtusepi32_epi8(whole));
         }
     }
     #[inline(always)]
@@ -153,13 +148,6 @@ impl Simd for Avx512 {
                     _mm512_storeu_ps(to.add((column + 4 * lane) * to_stride), _mm512_castpd_ps(turned));
                 }
             }
-        }
-    }
-    #[inline(always)]
-    unsafe fn load_i32_less(from: *const i32, less: *const i32) -> F {
-        unsafe {
-            let (a, b) = (_mm512_loadu_si512(from.cast()), _mm512_loadu_si512(less.cast()));
-            _mm512_cvtepi32_ps(_mm512_sub_epi32(a, b))
         }
     }
 }

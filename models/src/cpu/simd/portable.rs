@@ -99,10 +99,6 @@ impl Simd for Portable {
         each(|i| if a[i] < b[i] { a[i] } else { b[i] })
     }
     #[inline(always)]
-    unsafe fn abs(a: F) -> F {
-        each(|i| a[i].abs())
-    }
-    #[inline(always)]
     unsafe fn round(a: F) -> F {
         // Adding and taking away 1.5 · 2²³ leaves no room for a fraction; for |a| < 2²².
         const SHIFT: f32 = 12_582_912.0;
@@ -143,23 +139,13 @@ impl Simd for Portable {
         [24, 16, 8, 0].map(|shift| quads.map(|q| ((q << shift) >> 24) as f32))
     }
     #[inline(always)]
-    unsafe fn store_halves(high: *mut u8, low: *mut u8, value: F) {
-        // SAFETY: the caller's.
-        unsafe {
-            high.cast::<[u8; LANES]>().write_unaligned(value.map(|v| ((v as i32) >> 8) as u8));
-            low.cast::<[u8; LANES]>().write_unaligned(value.map(|v| (v as i32) as u8));
-        }
+    unsafe fn store_bytes(to: *mut u8, value: F) {
+        // SAFETY: the caller's. Casts stop at the bounds.
+        unsafe { to.cast::<[u8; LANES]>().write_unaligned(Portable::round(value).map(|v| v as u8)) }
     }
     #[inline(always)]
     unsafe fn load_i32(from: *const i32) -> F {
         // SAFETY: the caller's.
         unsafe { from.cast::<[i32; LANES]>().read_unaligned().map(|v| v as f32) }
-    }
-    #[inline(always)]
-    unsafe fn load_i32_less(from: *const i32, less: *const i32) -> F {
-        // SAFETY: the caller's.
-        let (a, b) =
-            unsafe { (from.cast::<[i32; LANES]>().read_unaligned(), less.cast::<[i32; LANES]>().read_unaligned()) };
-        each(|i| a[i].wrapping_sub(b[i]) as f32)
     }
 }
