@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod index;
 mod index_bench;
+mod index_check;
 mod model;
 mod model_bench;
 mod progress;
