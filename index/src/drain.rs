@@ -1,6 +1,7 @@
 //! Moves a scope's flat rows into its graph, some a call, so that scopes take turns.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::partition::Partition;
 use crate::workshop::Workshop;
@@ -17,6 +18,7 @@ pub(crate) fn drain(partition: &Partition, shop: &Workshop) {
         partition.adopt(Arc::clone(&graph));
     }
     partition.hand_over(&*graph, &entries, &slots);
+    shop.linked.fetch_add(slots.len(), Ordering::Relaxed);
     // Cleared meanwhile: nobody else will free it.
     if partition.is_retired() {
         shop.free(partition);

@@ -9,6 +9,7 @@ use crate::files::LOCK;
 use crate::files::disk::RealDisk;
 use crate::files::folder::Folder;
 use crate::files::record::Change;
+use crate::kernels::Kernels;
 use crate::lookup;
 use crate::quantize::{Query, Row};
 use crate::scope::Scopes;
@@ -66,8 +67,11 @@ impl Index {
         folder: Option<Folder>,
         lock: Option<File>,
     ) -> Result<Index, IndexError> {
-        let worker = Worker::start(Arc::new(Workshop::new(config.clone())?))?;
-        Ok(Index { store: Arc::new(Store::new(config, scopes, folder)), worker, _lock: lock })
+        let shop = Arc::new(Workshop::new(config.clone())?);
+        let store = Arc::new(Store::new(config, scopes, folder));
+        let its_store = Arc::clone(&store);
+        let worker = Worker::start(shop, move |shop, idle| its_store.keep_links(shop, idle))?;
+        Ok(Index { store, worker, _lock: lock })
     }
 
     /// Stores `vector` under `id` in `scope`, replacing what was there. The next lookup sees it. The log has it before
@@ -179,6 +183,7 @@ impl Index {
         let mut stats = IndexStats {
             file_bytes: self.store.folder.as_ref().map_or(0, Folder::bytes),
             write_errors: self.store.folder.as_ref().map_or(0, Folder::write_errors),
+            kernels: Kernels::get().name,
             pending: self.worker.pending(),
             ..IndexStats::default()
         };
@@ -205,7 +210,7 @@ impl Index {
     fn checkpoint_if_due(&self) {
         if self.store.claim_checkpoint() {
             let store = Arc::clone(&self.store);
-            self.worker.push(Job::Run(Box::new(move |shop| store.checkpoint(&shop.stop))));
+            self.worker.push(Job::Run(Box::new(move |shop| store.checkpoint(shop))));
         }
     }
 }

@@ -36,11 +36,6 @@ impl Place {
         !self.tables.is_empty()
     }
 
-    /// Entries in the table.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// A table of these cells, about `count`.
     pub(crate) fn build(cells: impl Iterator<Item = u32>, count: usize, id_of: impl Fn(u32) -> u64) -> Place {
         let tables = if count >= SPLIT_FROM { SPLIT } else { 1 };
@@ -265,7 +260,7 @@ mod tests {
 
         fn check(&self) {
             let id_of = |cell: u32| self.ids[(cell & !GRAPH) as usize];
-            assert_eq!(self.place.len(), self.map.len());
+            assert_eq!(self.place.len, self.map.len());
             for (id, cell) in &self.map {
                 assert_eq!(self.place.find(*id, id_of), Some(*cell));
             }
@@ -302,10 +297,10 @@ mod tests {
             // What was built too small or too large grows and shrinks as any.
             for said in [count as usize, 10, 3 * count as usize] {
                 let mut place = Place::build(0..count, said, u64::from);
-                assert_eq!(place.len(), count as usize);
+                assert_eq!(place.len, count as usize);
                 (0..count).step_by(2).for_each(|cell| place.remove(u64::from(cell), cell, u64::from));
                 let found = (0..count).filter(|id| place.find(u64::from(*id), u64::from) == Some(*id)).count();
-                assert_eq!((place.len(), found), (count as usize / 2, count as usize / 2));
+                assert_eq!((place.len, found), (count as usize / 2, count as usize / 2));
             }
         }
     }

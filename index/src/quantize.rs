@@ -138,6 +138,7 @@ impl Query {
     }
 
     /// The query that asks for a stored row.
+    #[cfg(test)]
     pub(crate) fn of_row(row: RowRef<'_>, width: usize) -> Query {
         let planes = row.high.iter().chain(row.low).map(|byte| (byte ^ ZERO) as i8).collect();
         Query::from_planes(width, planes, scale(row.scale))

@@ -21,6 +21,8 @@ pub struct IndexStats {
     pub file_bytes: u64,
     /// Changes since the start that could not be written to the log (a full disk, say).
     pub write_errors: u64,
+    /// Which instructions compare vectors: `avx512`, `avx2`, `neon` or `portable`.
+    pub kernels: &'static str,
     /// Jobs that wait for the background thread, or run there.
     pub pending: usize,
 }

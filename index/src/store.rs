@@ -1,7 +1,7 @@
 //! [`Store`]: what the background work shares with the index: scopes and files, and what goes from one to the other.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -11,8 +11,11 @@ use crate::files::open::Sink;
 use crate::files::record::Change;
 use crate::files::writer::Writer;
 use crate::scope::Scopes;
-use crate::workshop::restore_graph;
+use crate::workshop::{Workshop, restore_graph};
 use crate::{IndexConfig, IndexError};
+
+/// Rows whose links are worth a checkpoint: to link them again would take about half a second.
+const LINKS_FROM: usize = 4096;
 
 /// Scopes and files.
 pub(crate) struct Store {
@@ -48,9 +51,11 @@ impl Store {
 
     /// Writes a checkpoint, and another while one is due: no later change may come to ask for it. For the background thread:
     /// no graph may be changed meanwhile.
-    pub(crate) fn checkpoint(&self, stop: &AtomicBool) {
+    pub(crate) fn checkpoint(&self, shop: &Workshop) {
         let Some(folder) = &self.folder else { return };
+        let stop = &shop.stop;
         loop {
+            shop.linked.store(0, Ordering::Relaxed);
             let written = folder.checkpoint(stop, |writer| self.write_down(writer));
             if let Err(error) = written
                 && !stop.load(Ordering::Relaxed)
@@ -60,6 +65,17 @@ impl Store {
             if stop.load(Ordering::Relaxed) || !folder.claim_checkpoint() {
                 return;
             }
+        }
+    }
+
+    /// Writes a checkpoint when enough rows have gone into graphs since the last one that a restart should not have to link
+    /// them again. For the background thread, between jobs; `idle` says that it has nothing else to do.
+    pub(crate) fn keep_links(&self, shop: &Workshop, idle: bool) {
+        let (linked, live) = (shop.linked.load(Ordering::Relaxed), self.live());
+        let share = if idle { live / 16 } else { live / 2 };
+        let due = linked >= LINKS_FROM && linked >= share;
+        if due && self.folder.as_ref().is_some_and(Folder::claim_for_links) {
+            self.checkpoint(shop);
         }
     }
 

@@ -46,12 +46,16 @@ struct State {
 }
 
 impl Worker {
-    pub(crate) fn start(shop: Arc<Workshop>) -> Result<Worker, IndexError> {
+    /// `after` is called after each job, and told whether none waits.
+    pub(crate) fn start(
+        shop: Arc<Workshop>,
+        after: impl Fn(&Workshop, bool) + Send + 'static,
+    ) -> Result<Worker, IndexError> {
         let queue = Arc::new(Queue { state: Mutex::default(), work: Condvar::new(), idle: Condvar::new() });
         let (mine, its_shop) = (Arc::clone(&queue), Arc::clone(&shop));
         let thread = std::thread::Builder::new()
             .name("askonce-index".to_owned())
-            .spawn(move || mine.run(&its_shop))
+            .spawn(move || mine.run(&its_shop, &after))
             .map_err(|e| IndexError::Thread(e.to_string()))?;
         Ok(Worker { queue, shop, thread: Some(thread) })
     }
@@ -110,10 +114,14 @@ impl Queue {
         self.work.notify_one();
     }
 
-    fn run(&self, shop: &Workshop) {
+    fn run(&self, shop: &Workshop, after: &dyn Fn(&Workshop, bool)) {
         while let Some(job) = self.next() {
-            // A graph is a foreign crate's code: its panic must not end the thread that all scopes need.
-            if catch_unwind(AssertUnwindSafe(|| self.perform(job, shop))).is_err() {
+            let work = || {
+                self.perform(job, shop);
+                after(shop, self.state.lock().jobs.is_empty());
+            };
+            // A graph may be a foreign crate's code: its panic must not end the thread that all scopes need.
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 tracing::error!("background work on the vector index panicked; lookups go on without it");
             }
             let mut state = self.state.lock();
@@ -167,7 +175,10 @@ impl Queue {
 
 /// Does a bounded piece of what the partition needs.
 fn step(partition: &Partition, shop: &Workshop) {
-    let tidy = || partition.graph().is_some_and(|graph| graph.is_untidy() && graph.tidy(&shop.stop));
+    let tidy = || {
+        let graph = partition.graph().filter(|graph| graph.is_untidy());
+        graph.is_some_and(|graph| shop.pool.install(|| graph.tidy(&shop.stop)))
+    };
     match partition.chore(&shop.config) {
         Some(Chore::Drain) => {
             drain(partition, shop);

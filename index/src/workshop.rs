@@ -1,7 +1,7 @@
 //! [`Workshop`]: what background work needs at hand: settings, threads, and new graphs.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -21,6 +21,8 @@ pub(crate) struct Workshop {
     pub(crate) pool: ThreadPool,
     /// Set when the index is dropped: leave what is unfinished.
     pub(crate) stop: AtomicBool,
+    /// Rows that went into graphs since the last checkpoint: a restart would link them again.
+    pub(crate) linked: AtomicUsize,
 }
 
 impl Workshop {
@@ -31,7 +33,7 @@ impl Workshop {
             .thread_name(|i| format!("askonce-index-{i}"))
             .build()
             .map_err(|e| IndexError::Thread(e.to_string()))?;
-        Ok(Workshop { config, pool, stop: AtomicBool::new(false) })
+        Ok(Workshop { config, pool, stop: AtomicBool::new(false), linked: AtomicUsize::new(0) })
     }
 
     /// An empty graph that will hold about `expected` rows at first.

@@ -137,6 +137,13 @@ impl Folder {
         due && !self.claimed.swap(true, Ordering::AcqRel)
     }
 
+    /// The same for who has a reason that the log does not know.
+    pub(crate) fn claim_for_links(&self) -> bool {
+        let health = self.log.health();
+        let may = !health.failing && health.len >= self.not_before.load(Ordering::Relaxed);
+        may && !self.claimed.swap(true, Ordering::AcqRel)
+    }
+
     /// Writes a checkpoint of what `fill` gives, which is everything: for each scope under the lock under which changes of it are
     /// appended and made. When it fails the files stay as they were, and it is due again later. May be due again after it.
     pub(crate) fn checkpoint(

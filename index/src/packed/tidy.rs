@@ -39,6 +39,8 @@ const LEADS: usize = 4;
 /// What is to be done, and how far it has got.
 #[derive(Default)]
 pub(super) struct Chores {
+    /// Dead rows that the last pass had to leave, since they lead live twins.
+    left: usize,
     turns: u64,
     pass: Option<Pass>,
     /// Rows that were linked and not yet asked for.
@@ -63,29 +65,27 @@ impl Chores {
     pub(super) fn check_later(&mut self, slots: &[u32]) {
         self.unchecked.extend(slots);
     }
-
-    /// Whether a pass is under way: links may lead to rows that are about to go.
-    pub(super) fn is_passing(&self) -> bool {
-        self.pass.is_some()
-    }
 }
 
 impl Packed {
     pub(super) fn has_chores(&self) -> bool {
         let chores = self.chores.lock();
-        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded()
+        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded(chores.left)
     }
 
-    fn is_crowded(&self) -> bool {
-        let (live, dead) = (self.rows.live(), self.rows.dead());
+    /// Whether many are dead beside those that the last pass `left`.
+    fn is_crowded(&self, left: usize) -> bool {
+        let (live, dead) = (self.rows.live(), self.rows.dead().saturating_sub(left));
         dead > 0 && dead as f32 >= DEAD_SHARE * (live + dead) as f32
     }
 
     /// One piece of what is to be done; true while there is more.
     pub(super) fn do_chores(&self, stop: &AtomicBool) -> bool {
         let mut chores = self.chores.lock();
-        if chores.pass.is_none() && self.is_crowded() {
-            chores.pass = Some(self.begin());
+        if chores.pass.is_none() && self.is_crowded(chores.left) {
+            let pass = self.begin();
+            chores.left = self.rows.dead().saturating_sub(pass.doomed.len());
+            chores.pass = Some(pass);
         }
         if let Some(mut pass) = chores.pass.take() {
             if self.advance(&mut pass, stop) {
@@ -100,7 +100,7 @@ impl Packed {
             let slots: Vec<u32> = chores.unchecked.drain(..upto).collect();
             self.check(&slots);
         }
-        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded()
+        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded(chores.left)
     }
 
     /// All that is dead is doomed, but for rows that lead live twins.
