@@ -52,7 +52,7 @@ impl IndexConfig {
             graph: GraphKind::default(),
             m: 16,
             ef_construction: 128,
-            ef_search: 64,
+            ef_search: 48,
             rebuild_dead_share: 0.3,
             checkpoint_from_bytes: 64 * 1024 * 1024,
             sync_window: Duration::from_millis(50),

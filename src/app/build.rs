@@ -89,6 +89,7 @@ impl App {
         let embed = parts.embedder.clone().map(|embedder| Arc::new(OnHost::new(embedder)) as Arc<dyn Embed>);
         let (cache, opened) = Cache::open(CacheParts {
             settings: settings.cache.clone(),
+            index: settings.index,
             embedder: parts.embedder,
             embed_deadline: settings.embedding.deadline,
             dir: parts.persist.then(|| settings.data_dir.join("cache")),
@@ -172,6 +173,7 @@ pub fn cache_in_memory(
 ) -> Result<Arc<Cache>, StartError> {
     let parts = CacheParts {
         settings: settings.cache.clone(),
+        index: settings.index,
         embedder,
         embed_deadline: settings.embedding.deadline,
         dir: None,

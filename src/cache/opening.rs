@@ -10,7 +10,7 @@ use crate::types::clock::Clock;
 use crate::types::entry::Entry;
 use crate::types::ids::EntryId;
 use arc_swap::ArcSwap;
-use askonce_index::{Index, IndexConfig};
+use askonce_index::{GraphKind, Index, IndexConfig};
 use askonce_models::Embedder;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ use std::time::Duration;
 pub struct Parts {
     /// Its settings.
     pub settings: config::Cache,
+    /// How vectors are indexed.
+    pub index: config::Index,
     /// The sentence model; without it there is no semantic tier.
     pub embedder: Option<Embedder>,
     /// How long one question may take to embed.
@@ -145,7 +147,15 @@ impl Cache {
 
 fn open_index(embedder: &Embedder, parts: &Parts, opened: &mut Opened) -> Result<Arc<Index>, CacheError> {
     let spec = embedder.spec();
-    let config = IndexConfig::new(spec.width, spec.variant.clone());
+    let config = IndexConfig {
+        graph: match parts.index.graph {
+            config::GraphKind::Packed => GraphKind::Packed,
+            config::GraphKind::HnswRs => GraphKind::HnswRs,
+        },
+        ef_search: parts.index.ef_search,
+        sync_window: parts.settings.sync.interval,
+        ..IndexConfig::new(spec.width, spec.variant.clone())
+    };
     let Some(dir) = &parts.dir else {
         return Ok(Arc::new(Index::in_memory(config)?));
     };

@@ -187,6 +187,16 @@ words! {
     }
 }
 
+words! {
+    /// The graph of a large scope's vectors.
+    GraphKind, "word for `graph`" {
+        /// Ours, packed.
+        Packed = "packed",
+        /// The crate of that name, to compare with.
+        HnswRs = "hnsw_rs",
+    }
+}
+
 /// Which cores the threads that embed are bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pin {

@@ -6,7 +6,7 @@
 //! | `env` | `${VAR}` in text |
 //! | `fields` | typed settings out of nodes |
 //! | `resolved`, `kinds` | the settings as used |
-//! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `embedding`, `cache` | one concern each |
+//! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `embedding`, `index`, `cache` | one concern each |
 //! | `harmless` | request fields that may be ignored, and those that never may |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
 //! | `error` | what is wrong, where, and what to do |
@@ -22,6 +22,7 @@ mod error;
 mod fields;
 mod file;
 mod harmless;
+mod index;
 mod kinds;
 mod limits;
 mod listen;
@@ -65,6 +66,7 @@ const KEYS: &[&str] = &[
     "models",
     "retry",
     "embedding",
+    "index",
     "cache",
 ];
 
@@ -112,6 +114,7 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
         models: model::models(&root, &providers)?,
         retry: retry::retry(&root)?,
         embedding: embedding::embedding(&root, overrides, env)?,
+        index: index::index(&root)?,
         cache: cache::cache(&root)?,
         listen,
         auth,

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::types::secret::Secret;
 
-pub use super::kinds::{Device, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind};
+pub use super::kinds::{
+    Device, GraphKind, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind,
+};
 pub use crate::types::money::Price;
 
 /// Everything that the process needs to know to start.
@@ -35,6 +37,8 @@ pub struct Resolved {
     pub retry: Retry,
     /// The sentence model.
     pub embedding: Embedding,
+    /// The index of vectors.
+    pub index: Index,
     /// What is cached, and how an answer is found again.
     pub cache: Cache,
 }
@@ -191,6 +195,15 @@ pub struct Embedding {
     pub memo_bytes: usize,
     /// How long one text may wait and be embedded. Beyond it the lookup goes without the semantic tier.
     pub deadline: Duration,
+}
+
+/// The index of vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Index {
+    /// The graph of a large scope.
+    pub graph: GraphKind,
+    /// Candidates that a lookup in a graph keeps. At least 1.
+    pub ef_search: usize,
 }
 
 /// What is cached, and how an answer is found again.

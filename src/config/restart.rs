@@ -33,6 +33,8 @@ impl Resolved {
             "embedding.long_text": embedding.long_text,
             "embedding.max_windows": embedding.max_windows,
             "embedding.memo_bytes": embedding.memo_bytes,
+            "index.graph": index.graph,
+            "index.ef_search": index.ef_search,
             "cache.sync.interval_ms": cache.sync.interval,
         };
         differing.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::resolved::{Auth, Cache, Embedding, Limits, Log, Model, Pin, Provider, ProviderKind, Resolved, Retry};
+use super::resolved::{
+    Auth, Cache, Embedding, Index, Limits, Log, Model, Pin, Provider, ProviderKind, Resolved, Retry,
+};
 use super::size;
 
 /// What stands in place of a secret.
@@ -29,6 +31,7 @@ impl Resolved {
         yaml.list("models", &self.models, model);
         yaml.map("retry", |yaml| retry(yaml, &self.retry));
         yaml.map("embedding", |yaml| embedding(yaml, &self.embedding));
+        yaml.map("index", |yaml| index(yaml, self.index));
         yaml.map("cache", |yaml| cache(yaml, &self.cache));
         yaml.text
     }
@@ -123,6 +126,11 @@ fn embedding(yaml: &mut Yaml, embedding: &Embedding) {
     yaml.line("max_windows", &embedding.max_windows.to_string());
     yaml.line("memo_bytes", &size::format(embedding.memo_bytes as u64));
     yaml.millis("deadline_ms", embedding.deadline);
+}
+
+fn index(yaml: &mut Yaml, index: Index) {
+    yaml.line("graph", index.graph.as_str());
+    yaml.line("ef_search", &index.ef_search.to_string());
 }
 
 fn pin(pin: &Pin) -> String {

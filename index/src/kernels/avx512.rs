@@ -4,6 +4,9 @@ use std::arch::x86_64::*;
 
 use super::Kernels;
 
+/// How many rows ahead memory is asked for.
+const SOON: usize = 3;
+
 pub(super) static KERNELS: Kernels = Kernels { name: "avx512", dots, four, between, near };
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -30,7 +33,13 @@ unsafe fn dots_of<const LINES: usize>(query: &[i8], rows: &[*const u8], sums: &m
         for (line, held) in held.iter_mut().enumerate() {
             *held = _mm512_loadu_si512(query.as_ptr().add(line * 64).cast());
         }
-        for (row, sum) in rows.iter().zip(sums) {
+        for (i, (row, sum)) in rows.iter().zip(sums).enumerate() {
+            // Rows lie anywhere: memory is asked for those that are soon to come.
+            if let Some(next) = rows.get(i + SOON) {
+                for line in 0..LINES {
+                    _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(line * 64).cast());
+                }
+            }
             // Two chains, so that one multiplication need not wait for the one before.
             let mut totals = [_mm512_setzero_si512(); 2];
             for (line, held) in held.iter().enumerate() {

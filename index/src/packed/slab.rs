@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 /// Buckets at most: 2²⁰ times the first.
 const BUCKETS: usize = 21;
 
-/// Buckets from this size on are asked to be on huge pages, which spare a walk most of its misses in the page tables.
+/// Buckets from this size on begin at a multiple of it, and are asked to be on huge pages, which spare a walk most of its misses
+/// in the page tables.
 #[cfg(not(miri))]
-const HUGE_FROM: usize = 8 << 20;
+const HUGE: usize = 2 << 20;
 
 /// Types whose zero bytes are a value.
 ///
@@ -132,13 +133,15 @@ unsafe impl Sync for Region {}
 impl Region {
     #[cfg(not(miri))]
     fn zeroed(bytes: usize) -> Option<Region> {
-        let mut memory = memmap2::MmapMut::map_anon(bytes).ok()?;
+        let spare = if bytes >= HUGE { HUGE } else { 0 };
+        let mut memory = memmap2::MmapMut::map_anon(bytes + spare).ok()?;
         #[cfg(target_os = "linux")]
-        if bytes >= HUGE_FROM {
+        if spare > 0 {
             // A wish: without it, small pages do.
             let _ = memory.advise(memmap2::Advice::HugePage);
         }
-        Some(Region { begin: memory.as_mut_ptr(), _memory: memory })
+        let skipped = if spare > 0 { memory.as_ptr().align_offset(HUGE) } else { 0 };
+        Some(Region { begin: memory.as_mut_ptr().wrapping_add(skipped), _memory: memory })
     }
 
     #[cfg(miri)]

@@ -288,7 +288,6 @@ impl Ground<'_> {
         for neighbour in layer.links(node) {
             if count < MANY && note(neighbour) {
                 let row = self.rows.high(layer.slot(neighbour));
-                fetch(row);
                 (nodes[count], rows[count]) = (neighbour, row);
                 count += 1;
             }
@@ -298,22 +297,6 @@ impl Ground<'_> {
             tell(probe.similarity(sum, self.rows.scale(layer.slot(*node))), *node);
         }
     }
-}
-
-/// Asks for the beginning of a row; the processor's own prefetching does the rest.
-#[allow(unsafe_code)] // An instruction that reads nothing.
-#[inline(always)]
-fn fetch(row: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a hint, for any address.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(row.cast());
-        _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(128).cast());
-        _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(256).cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = row;
 }
 
 #[cfg(test)]
