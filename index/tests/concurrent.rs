@@ -75,10 +75,11 @@ fn writers_and_readers(graph: GraphKind) {
                 let _ = index.stats();
             }
         });
-        let held = writers.into_iter().flat_map(|w| w.join().unwrap()).collect();
+        let held: Vec<_> = writers.into_iter().map(|w| w.join()).collect();
+        // Before anything may panic: the reader would go on for ever.
         over.store(true, Ordering::Relaxed);
         reader.join().unwrap();
-        held
+        held.into_iter().flat_map(|held| held.unwrap()).collect()
     });
     index.settle();
     let mut expected: Vec<u64> = held.iter().map(|(id, _)| *id).collect();

@@ -189,6 +189,15 @@ fn many_copies_of_one_row_hide_nobody() {
     }
 }
 
+/// Ends the readers, also when a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn searches_go_on_while_rows_come_and_go() {
     let graph = graph();
@@ -209,6 +218,7 @@ fn searches_go_on_while_rows_come_and_go() {
                 }
             });
         }
+        let _over = Over(&over);
         let stop = AtomicBool::new(false);
         for round in 0..10 {
             let more: Vec<_> = (0..600).map(|_| makes.sentence()).collect();
@@ -216,7 +226,6 @@ fn searches_go_on_while_rows_come_and_go() {
             slots.iter().for_each(|slot| assert!(graph.kill(*slot)));
             while graph.tidy(&stop) {}
         }
-        over.store(true, Ordering::Relaxed);
     });
     assert_eq!(graph.census().live, 2000);
     assert!(graph.rows.upto() < 2000 + 10 * 600, "slots were used again: {}", graph.rows.upto());
