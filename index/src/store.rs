@@ -72,7 +72,7 @@ impl Store {
     /// them again. For the background thread, between jobs; `idle` says that it has nothing else to do.
     pub(crate) fn keep_links(&self, shop: &Workshop, idle: bool) {
         let (linked, live) = (shop.linked.load(Ordering::Relaxed), self.live());
-        let share = if idle { live / 16 } else { live / 2 };
+        let share = if idle { live / 4 } else { live / 2 };
         let due = linked >= LINKS_FROM && linked >= share;
         if due && self.folder.as_ref().is_some_and(Folder::claim_for_links) {
             self.checkpoint(shop);
