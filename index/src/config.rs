@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::IndexError;
+use crate::{IndexError, kernels};
 
 /// Which graph large scopes get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -27,7 +27,7 @@ pub struct IndexConfig {
     pub graph_from: usize,
     /// Which graph.
     pub graph: GraphKind,
-    /// Links of a graph node on the upper layers; twice as many on the ground layer. 4 to 96.
+    /// Links of a graph node on the upper layers; twice as many on the ground layer. 4 to 32, of `hnsw_rs` to 96.
     pub m: usize,
     /// Candidates kept while a node is linked into the graph: larger builds slower and finds better. At least `m`.
     pub ef_construction: usize,
@@ -53,7 +53,7 @@ impl IndexConfig {
             m: 16,
             ef_construction: 128,
             ef_search: 48,
-            rebuild_dead_share: 0.3,
+            rebuild_dead_share: 0.2,
             checkpoint_from_bytes: 64 * 1024 * 1024,
             sync_window: Duration::from_millis(50),
         }
@@ -71,9 +71,11 @@ impl IndexConfig {
         if self.graph_from < 1 {
             return wrong("graph_from is 0, expected at least 1".to_owned());
         }
-        // hnsw_rs ends the process on a degree over 256; 96 keeps twice the degree well below.
-        if !(4..=96).contains(&self.m) {
-            return wrong(format!("m is {}, expected 4 to 96", self.m));
+        // The packed graph compares the neighbours of a node at one go. hnsw_rs ends the process on a degree over 256; 96
+        // keeps twice the degree well below.
+        let most = if self.graph == GraphKind::Packed { kernels::MANY / 2 } else { 96 };
+        if !(4..=most).contains(&self.m) {
+            return wrong(format!("m is {}, expected 4 to {most}", self.m));
         }
         if self.ef_construction < self.m {
             return wrong(format!("ef_construction is {}, expected at least m = {}", self.ef_construction, self.m));
@@ -103,12 +105,13 @@ mod tests {
         let good = IndexConfig::new(384, "mini");
         good.check().unwrap();
         type Spoil = fn(&mut IndexConfig);
-        let table: [(&str, Spoil); 8] = [
+        let table: [(&str, Spoil); 9] = [
             ("width", |c| c.width = 0),
             ("variant", |c| c.variant.clear()),
             ("variant", |c| c.variant = "x".repeat(256)),
             ("graph_from", |c| c.graph_from = 0),
             ("m is", |c| c.m = 300),
+            ("4 to 32", |c| c.m = 33),
             ("ef_construction", |c| c.ef_construction = 3),
             ("ef_search", |c| c.ef_search = 0),
             ("rebuild_dead_share", |c| c.rebuild_dead_share = f32::NAN),

@@ -18,6 +18,10 @@ pub(crate) fn drain(partition: &Partition, shop: &Workshop) {
         partition.adopt(Arc::clone(&graph));
     }
     partition.hand_over(&*graph, &entries, &slots);
+    if slots.len() < entries.len() {
+        tracing::error!("no memory for the graph of a scope: what it lacks is scanned from now on");
+        partition.give_up();
+    }
     shop.linked.fetch_add(slots.len(), Ordering::Relaxed);
     // Cleared meanwhile: nobody else will free it.
     if partition.is_retired() {

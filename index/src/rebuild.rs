@@ -25,6 +25,12 @@ pub(crate) fn rebuild(partition: &Partition, shop: &Workshop) {
     let part = work.left.split_off(rest);
     let entries: Vec<Entry> = part.iter().map(|(slot, id)| Entry { id: *id, row: old.row(*slot) }).collect();
     let slots = shop.pool.install(|| work.graph.insert(&entries));
+    if slots.len() < entries.len() {
+        // The old one holds all that the new one has no room for.
+        tracing::error!("no memory to build the graph of a scope anew; the old one stays");
+        partition.give_up();
+        return;
+    }
     work.moved.extend(part.iter().zip(slots).map(|((from, id), to)| (*id, *from, to)));
     if work.left.is_empty() {
         drop(old);

@@ -65,6 +65,7 @@ pub(crate) struct Packed {
     m: usize,
     ef_construction: usize,
     ef_search: usize,
+    dead_share: f32,
     kernels: &'static Kernels,
     rows: Rows,
     /// The ground layer first.
@@ -112,17 +113,17 @@ thread_local! {
 impl Packed {
     /// An empty graph, of `m` links a node, and twice as many on the ground layer.
     pub(crate) fn new(config: &IndexConfig) -> Packed {
-        let &IndexConfig { width, m, ef_construction, ef_search, .. } = config;
-        let degree = (2 * m).min(crate::kernels::MANY);
+        let &IndexConfig { width, m, ef_construction, ef_search, rebuild_dead_share: dead_share, .. } = config;
         let upper = (1..LAYERS).map(|_| Layer::upper(m));
         Packed {
             width,
             m,
             ef_construction,
             ef_search,
+            dead_share,
             kernels: Kernels::get(),
             rows: Rows::new(width),
-            layers: std::iter::once(Layer::ground(degree)).chain(upper).collect(),
+            layers: std::iter::once(Layer::ground(2 * m)).chain(upper).collect(),
             entrance: EntranceCell::default(),
             raising: Mutex::new(()),
             chores: Mutex::default(),
@@ -137,7 +138,7 @@ impl Packed {
     }
 
     /// The layers that the row of `slot` is on, above the ground: each with a chance of 1 in `m` of the one below. Drawn from the
-    /// slot and how often slots were given out, so that the same inserts build the same graph.
+    /// slot and how often slots were given out, so that the same inserts by one thread build the same graph.
     fn level(&self, slot: u32, turn: u64) -> usize {
         let mut z = (u64::from(slot) ^ turn << 32).wrapping_add(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::slab::Slab;
+use super::walk::NODE;
 use crate::graph::Entry;
 use crate::quantize::{self, RowRef};
 
@@ -73,7 +74,7 @@ impl Rows {
         self.upto().saturating_sub(self.vacancies.load(Ordering::Relaxed) + self.live())
     }
 
-    /// Writes a row into a slot of its own; `None` when there is no memory. It counts as live from now on, though no link leads
+    /// Writes a row into a slot of its own; `None` when there is no memory, or no number left. It counts as live from now on, though no link leads
     /// to it yet.
     pub(super) fn take(&self, entry: &Entry) -> Option<u32> {
         let row = entry.row.view();
@@ -104,7 +105,8 @@ impl Rows {
             return Some(slot as usize);
         }
         let slot = self.upto.load(Ordering::Relaxed);
-        self.make_room(slot + 1).then(|| {
+        // A walk keeps flags beside a slot's number.
+        (slot < NODE as usize && self.make_room(slot + 1)).then(|| {
             self.upto.store(slot + 1, Ordering::Release);
             slot
         })

@@ -15,9 +15,6 @@ use super::link::{Bench, probe};
 use super::walk::{Near, Reach};
 use super::{BENCH, Entrance, Packed};
 
-/// Share of dead rows among the linked ones at which a pass begins.
-const DEAD_SHARE: f32 = 0.2;
-
 /// Nodes of a piece.
 const PIECE: usize = 2048;
 
@@ -77,7 +74,7 @@ impl Packed {
     /// Whether many are dead beside those that the last pass `left`.
     fn is_crowded(&self, left: usize) -> bool {
         let (live, dead) = (self.rows.live(), self.rows.dead().saturating_sub(left));
-        dead > 0 && dead as f32 >= DEAD_SHARE * (live + dead) as f32
+        dead > 0 && dead as f32 >= self.dead_share * (live + dead) as f32
     }
 
     /// One piece of what is to be done; true while there is more.

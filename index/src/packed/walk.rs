@@ -14,7 +14,7 @@ const MOST_DEAD: usize = 4096;
 /// Flags in a pool's node.
 const BEHIND: u32 = 1 << 31;
 const DEAD: u32 = 1 << 30;
-const NODE: u32 = DEAD - 1;
+pub(super) const NODE: u32 = DEAD - 1;
 
 /// How far below the bound the best similarity may stay for the walk to go on. At .16, rows that come and go were missed now and
 /// then, in few dimensions; and on real texts the walk became a tenth shorter, no more.
