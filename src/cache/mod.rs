@@ -7,28 +7,39 @@
 //! - `question`: folding of trivial differences, for the normalised tier
 //! - `semantic`: embed and search; `judgement` and `verify`: which candidate may be served, if any
 //! - `flight`: identical misses share one upstream call
-//! - `admission`: which answers may be stored; `entries`: the table in memory, with its byte budget
+//! - `staleness`: how soon an answer is out of date; `revalidation`: old answers served while they are fetched anew
+//! - `admission`: which answers may be stored; `quota`: how many of them a minute
+//! - `entries`: the table in memory, with its byte budget and quotas; `eviction`, `order`: which of them go for room
 //! - `writer`: the thread that makes changes outlive the process
-//! - `lookup`: the tiers in their order; `purge`: the ways to forget
+//! - `lookup`: the tiers in their order; `purge`: the ways to forget; `warm_up`: answers of the operator's own
 
 mod admission;
 mod entries;
+mod eviction;
 pub mod flight;
 pub mod judgement;
 mod lookup;
 mod opening;
+mod order;
 pub mod policy;
 mod purge;
 pub mod question;
+mod quota;
+mod revalidation;
 pub mod scope;
 mod semantic;
+pub mod staleness;
 pub mod verify;
+mod warm_up;
 mod writer;
 
 pub use admission::Ticket;
+pub use entries::Evicted;
 pub use lookup::{Ask, Hit, Lookup, Miss, Timing};
 pub use opening::{CacheError, Opened, Parts};
-pub use purge::{Purge, Purged};
+pub use purge::{Named, Purge, PurgeError, Purged};
+pub use revalidation::{Refresh, Stale};
+pub use warm_up::Warm;
 
 use crate::config;
 use crate::types::clock::Clock;
@@ -38,6 +49,7 @@ use arc_swap::ArcSwap;
 use askonce_models::{Asker, EmbedderStats};
 use entries::Entries;
 use flight::Flights;
+use quota::Buckets;
 use semantic::Semantic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,6 +65,8 @@ pub struct Cache {
     writer: Writer,
     clock: Clock,
     next_id: AtomicU64,
+    /// How many new answers a scope and a tenant may store.
+    buckets: Buckets,
     /// Counts purges: an answer that was asked for before one is not stored after it.
     purges: AtomicU64,
 }
@@ -65,7 +79,7 @@ pub struct Stats {
     /// Bytes they are charged with, of `cache.memory_bytes`.
     pub bytes: usize,
     /// Entries that left for room since the start.
-    pub evicted: u64,
+    pub evicted: Evicted,
     /// Entries that left because they had expired.
     pub expired: u64,
     /// Changes that could not be written to disk since the start.
@@ -120,7 +134,7 @@ impl Cache {
 
     /// Drops entries that can never be served again. Gives how many.
     pub fn sweep(&self) -> usize {
-        let keep_ms = self.settings.load().stale_if_error.as_millis() as u64;
+        let keep_ms = revalidation::kept_past_expiry_ms(&self.settings.load());
         let gone = self.entries.remove_expired(self.clock.now_ms().saturating_sub(keep_ms));
         self.forget(&gone);
         gone.len()

@@ -33,12 +33,36 @@ pub struct Entry {
     pub answer: Answer,
     /// What the answer cost, when a price is known.
     pub cost: Option<MicroUsd>,
+    /// How long its caller waited for it, in milliseconds.
+    pub latency_ms: u64,
+    /// Where the answer came from.
+    pub source: Source,
     /// When it was stored, in milliseconds since the Unix epoch.
     pub created_ms: u64,
     /// From when it is stale, in milliseconds since the Unix epoch.
     pub expires_ms: u64,
     /// Labels for a purge.
     pub tags: Vec<String>,
+}
+
+/// Where an entry's answer came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Source {
+    /// A provider gave it.
+    #[default]
+    Fetched,
+    /// The operator gave it, in a file of questions and answers.
+    WarmUp,
+}
+
+impl Source {
+    /// The word for the entry log and the admin API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Fetched => "fetched",
+            Source::WarmUp => "warm_up",
+        }
+    }
 }
 
 impl Entry {
