@@ -29,7 +29,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Keys.
     (
         "cahce: {}\n",
-        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `index`, `cache`)",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `index`, `cache`, `recording`)",
     ),
     (
         "log:\n  colour: red\n",
