@@ -58,7 +58,8 @@ async fn cache(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Response 
 async fn entry(State(doors): State<Arc<Doors>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
     reply(authorise(&doors, &headers).and_then(|()| {
         let id = id.parse::<EntryId>().map_err(|why| Error::invalid("id", why))?;
-        doors.pipeline.cache().entry(id).map(|entry| shown(&entry)).ok_or_else(|| no_entry(id))
+        let cache = doors.pipeline.cache();
+        cache.entry(id).map(|entry| shown(&entry, cache.uses(id))).ok_or_else(|| no_entry(id))
     }))
 }
 
@@ -73,7 +74,7 @@ async fn forget(State(doors): State<Arc<Doors>>, headers: HeaderMap, Path(id): P
     }
 }
 
-fn shown(entry: &Entry) -> serde_json::Value {
+fn shown(entry: &Entry, uses: u64) -> serde_json::Value {
     serde_json::json!({
         "id": entry.id.to_string(),
         "tenant": entry.tenant.name(),
@@ -87,6 +88,7 @@ fn shown(entry: &Entry) -> serde_json::Value {
         "cost_usd": entry.cost.map(|cost| cost.to_string()),
         "latency_ms": entry.latency_ms,
         "source": entry.source.as_str(),
+        "uses": uses,
         "created_ms": entry.created_ms,
         "expires_ms": entry.expires_ms,
         "tags": entry.tags,

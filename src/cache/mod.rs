@@ -126,6 +126,11 @@ impl Cache {
         self.entries.by_id(id)
     }
 
+    /// How often the entry `id` was used since the start, its making included.
+    pub fn uses(&self, id: EntryId) -> u64 {
+        self.entries.uses(id)
+    }
+
     /// May an expired entry stand in for an answer that nobody can give now?
     pub fn may_serve_stale(&self, entry: &Entry) -> bool {
         let grace_ms = u64::try_from(self.settings.load().stale_if_error.as_millis()).unwrap_or(u64::MAX);

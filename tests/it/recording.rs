@@ -82,7 +82,8 @@ async fn hashed_traces_tell_what_is_equal_across_restarts() {
     let written = fs::read_to_string(gateway.settings.data_dir.join("recording.jsonl")).unwrap();
     assert!(!written.contains("What") && !written.contains("answer 1"), "{written}");
     // The same installation makes the same hashes, another one others.
-    let again = given.clone().dir(gateway.crashed().path()).start().await;
+    let left = gateway.crashed();
+    let again = given.clone().dir(left.path()).start().await;
     again.chat(&ask("What is X?")).await;
     assert_eq!(lines(&again, "recording.jsonl").await[3]["text"], first[0]["text"]);
     let other = given.start().await;
