@@ -153,6 +153,7 @@ fn open_index(embedder: &Embedder, parts: &Parts, opened: &mut Opened) -> Result
             config::GraphKind::HnswRs => GraphKind::HnswRs,
         },
         ef_search: parts.index.ef_search,
+        threads: parts.index.threads,
         sync_window: parts.settings.sync.interval,
         ..IndexConfig::new(spec.width, spec.variant.clone())
     };

@@ -204,6 +204,8 @@ pub struct Index {
     pub graph: GraphKind,
     /// Candidates that a lookup in a graph keeps. At least 1.
     pub ef_search: usize,
+    /// Threads that build graphs; 0 is half the processors.
+    pub threads: usize,
 }
 
 /// What is cached, and how an answer is found again.

@@ -35,6 +35,7 @@ impl Resolved {
             "embedding.memo_bytes": embedding.memo_bytes,
             "index.graph": index.graph,
             "index.ef_search": index.ef_search,
+            "index.threads": index.threads,
             "cache.sync.interval_ms": cache.sync.interval,
         };
         differing.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -131,6 +131,7 @@ fn embedding(yaml: &mut Yaml, embedding: &Embedding) {
 fn index(yaml: &mut Yaml, index: Index) {
     yaml.line("graph", index.graph.as_str());
     yaml.line("ef_search", &index.ef_search.to_string());
+    yaml.line("threads", &index.threads.to_string());
 }
 
 fn pin(pin: &Pin) -> String {

@@ -266,6 +266,10 @@ impl Graph for Packed {
         self.has_chores()
     }
 
+    fn is_unchecked(&self) -> bool {
+        self.has_unchecked()
+    }
+
     fn needs_rebuild(&self) -> bool {
         // Slots are only ever given out again, so a table keeps the size it once had.
         let linked = self.rows.live() + self.rows.dead();
