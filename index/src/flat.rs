@@ -5,11 +5,12 @@
 
 use crate::graph::Entry;
 use crate::kernels::Kernels;
+use crate::planes::Planes;
 use crate::quantize::{self, Query, RowRef};
 use crate::signature;
 use crate::top::Top;
 
-/// Rows in a full block. Its planes stay below the size from which allocators ask the system each time.
+/// Rows in a full block.
 const BLOCK: usize = 128;
 
 /// Rows from which a block has signatures: fewer are compared as quickly without.
@@ -27,7 +28,7 @@ struct Block {
     ids: Vec<u64>,
     scales: Vec<u16>,
     /// The coarse and then the fine plane of each row.
-    planes: Vec<u8>,
+    planes: Planes,
     /// None at first. In groups of eight rows, as [`Kernels::near`] wants them; the last group is filled up with zeros.
     signatures: Vec<u64>,
 }
@@ -200,8 +201,8 @@ impl Block {
         }
         self.ids.push(id);
         self.scales.push(row.scale);
-        self.planes.extend_from_slice(row.high);
-        self.planes.extend_from_slice(row.low);
+        self.planes.extend(row.high);
+        self.planes.extend(row.low);
         if !self.signatures.is_empty() {
             self.sign(len, shape);
         } else if len + 1 >= SIGNED_FROM {
@@ -212,8 +213,11 @@ impl Block {
     fn grow(&mut self, more: usize, shape: Shape) {
         self.ids.reserve_exact(more);
         self.scales.reserve_exact(more);
-        self.planes.reserve_exact(more * 2 * shape.stride);
         let rows = self.ids.len() + more;
+        if rows == BLOCK {
+            self.planes.map(BLOCK * 2 * shape.stride);
+        }
+        self.planes.reserve(more * 2 * shape.stride);
         if rows >= SIGNED_FROM {
             self.signatures.reserve_exact(signature_len(rows, shape) - self.signatures.len());
         }
@@ -275,13 +279,13 @@ impl Block {
         if self.ids.capacity() > 4 && self.ids.capacity() / 4 > self.ids.len() {
             self.ids.shrink_to_fit();
             self.scales.shrink_to_fit();
-            self.planes.shrink_to_fit();
+            self.planes.shrink();
             self.signatures.shrink_to_fit();
         }
     }
 
     fn bytes(&self) -> u64 {
-        let rows = self.ids.capacity() * 8 + self.scales.capacity() * 2 + self.planes.capacity();
+        let rows = self.ids.capacity() * 8 + self.scales.capacity() * 2 + self.planes.bytes();
         (rows + self.signatures.capacity() * 8) as u64
     }
 }

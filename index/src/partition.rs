@@ -222,7 +222,7 @@ impl Partition {
         } else if rows.flat.len() >= config.batch() {
             Some(Chore::Drain)
         } else {
-            graph.is_untidy().then_some(Chore::Tidy)
+            (graph.is_untidy() || graph.is_unchecked()).then_some(Chore::Tidy)
         }
     }
 

@@ -1,12 +1,14 @@
 //! Lookup: the tiers in their order, and the choice of who fetches.
 
-use super::Cache;
 use super::admission::Ticket;
+use super::aloft::{Boarder, Boarding};
 use super::flight::{End, Joined, Lead, Reader};
 use super::judgement::{Candidate, Judgement, StaticThreshold, Verdict};
 use super::policy::Policy;
 use super::revalidation::Stale;
 use super::scope::Keys;
+use super::{Cache, verify};
+use crate::telemetry::metrics;
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
 use crate::types::entry::{Entry, Source};
@@ -141,7 +143,7 @@ impl Cache {
         if let Some(stale) = self.while_revalidate(ask, stale.as_ref(), before) {
             return Lookup::Stale(Box::new(stale));
         }
-        let lead = if join && policy.read && policy.write && !policy.only_if_cached {
+        let mut lead = if join && policy.read && policy.write && !policy.only_if_cached {
             match self.flights.join(ask.flight_key()) {
                 Joined::Follow(reader) => return Lookup::Follow(reader),
                 Joined::Lead(lead) => lead,
@@ -154,7 +156,10 @@ impl Cache {
             lead.end(End::Found(hit.clone()));
             return Lookup::Hit(self.counted(hit));
         }
-        let meaning = self.by_meaning(ask).await;
+        let mut meaning = self.by_meaning(ask).await;
+        if self.waited_for_near(ask, &meaning, &mut lead).await {
+            meaning = self.by_meaning(ask).await;
+        }
         if let Some(hit) = meaning.hit {
             lead.end(End::Found(hit.clone()));
             return Lookup::Hit(self.counted(hit));
@@ -170,6 +175,36 @@ impl Cache {
         };
         let (similarity, nearest, timing) = (meaning.similarity, meaning.nearest, meaning.timing);
         Lookup::Miss(Box::new(Miss { ticket, lead, reason, similarity, nearest, timing }))
+    }
+
+    /// Waits for a near question that is being fetched, if there is one whose answer would do, and no longer than
+    /// `cache.semantic.flight_wait_ms`. Else `lead` goes on the list of those who fetch. True when it is worth looking
+    /// again.
+    async fn waited_for_near(&self, ask: &Ask, meaning: &Meaning, lead: &mut Lead) -> bool {
+        let wait = self.settings.load().semantic.flight_wait;
+        let (None, Some(vector), Some(question)) = (&meaning.hit, &meaning.vector, ask.question.as_deref()) else {
+            return false;
+        };
+        if wait.is_zero() || !lead.can_be_joined() {
+            return false;
+        }
+        let policy = &ask.policy;
+        let boarder = Boarder { scope: ask.keys.scope, flight: ask.flight_key(), question, vector };
+        let would_do = |stored: &str, similarity: f32| {
+            similarity >= policy.threshold && !(policy.veto && verify::differs(question, stored))
+        };
+        match self.aloft.board(&self.flights, &boarder, would_do) {
+            Boarding::Wait(reader) => {
+                let ended = tokio::time::timeout(wait, reader.end()).await.is_ok();
+                metrics::flight_wait(if ended { "near" } else { "near_late" });
+                ended
+            }
+            Boarding::Listed(listed) => {
+                lead.aloft = Some(listed);
+                false
+            }
+            Boarding::Unlisted => false,
+        }
     }
 
     /// What an answer to `ask` is stored by. `purges` are those before it was asked for.

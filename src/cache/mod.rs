@@ -6,7 +6,7 @@
 //! - `scope`: the digests; who may share an answer at all
 //! - `question`: folding of trivial differences, for the normalised tier
 //! - `semantic`: embed and search; `judgement` and `verify`: which candidate may be served, if any
-//! - `flight`: identical misses share one upstream call
+//! - `flight`: identical misses share one upstream call; `aloft`: near ones wait for it
 //! - `staleness`: how soon an answer is out of date; `revalidation`: old answers served while they are fetched anew
 //! - `admission`: which answers may be stored; `quota`: how many of them a minute
 //! - `entries`: the table in memory, with its byte budget and quotas; `eviction`, `order`: which of them go for room
@@ -14,6 +14,7 @@
 //! - `lookup`: the tiers in their order; `purge`: the ways to forget; `warm_up`: answers of the operator's own
 
 mod admission;
+mod aloft;
 mod entries;
 mod eviction;
 pub mod flight;
@@ -45,6 +46,7 @@ use crate::config;
 use crate::types::clock::Clock;
 use crate::types::entry::Entry;
 use crate::types::ids::EntryId;
+use aloft::Aloft;
 use arc_swap::ArcSwap;
 use askonce_models::{Asker, EmbedderStats};
 use entries::Entries;
@@ -62,6 +64,8 @@ pub struct Cache {
     entries: Arc<Entries>,
     semantic: Option<Semantic>,
     flights: Arc<Flights>,
+    /// Questions that are being fetched, for near ones to wait.
+    aloft: Arc<Aloft>,
     writer: Writer,
     clock: Clock,
     next_id: AtomicU64,

@@ -122,6 +122,7 @@ impl Cache {
             entries,
             semantic,
             flights: Arc::new(Flights::default()),
+            aloft: Arc::default(),
             writer,
             clock: parts.clock,
             next_id: AtomicU64::new(next_id),
@@ -163,6 +164,7 @@ fn open_index(embedder: &Embedder, parts: &Parts, opened: &mut Opened) -> Result
             config::GraphKind::HnswRs => GraphKind::HnswRs,
         },
         ef_search: parts.index.ef_search,
+        threads: parts.index.threads,
         sync_window: parts.settings.sync.interval,
         ..IndexConfig::new(spec.width, spec.variant.clone())
     };

@@ -78,12 +78,13 @@ fn max_answer_bytes(fields: &Fields<'_>, memory_bytes: u64) -> Result<u64, Confi
 }
 
 fn semantic(cache: &Fields<'_>) -> Result<Semantic, ConfigError> {
-    let fields = cache.child("semantic", &["enabled", "threshold", "veto", "candidates"])?;
+    let fields = cache.child("semantic", &["enabled", "threshold", "veto", "candidates", "flight_wait_ms"])?;
     Ok(Semantic {
         enabled: fields.bool("enabled", true)?,
         threshold: fields.get("threshold").map_or(Ok(0.92), |item| threshold(&item))?,
         veto: fields.bool("veto", true)?,
         candidates: fields.count("candidates", 16, 1..=256)?,
+        flight_wait: fields.millis("flight_wait_ms", 2_000, 0..=MAX_MS)?,
     })
 }
 

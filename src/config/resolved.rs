@@ -209,6 +209,8 @@ pub struct Index {
     pub graph: GraphKind,
     /// Candidates that a lookup in a graph keeps. At least 1.
     pub ef_search: usize,
+    /// Threads that build graphs; 0 is half the processors.
+    pub threads: usize,
 }
 
 /// What is cached, and how an answer is found again.
@@ -266,6 +268,8 @@ pub struct Semantic {
     pub veto: bool,
     /// How many near entries are looked at.
     pub candidates: usize,
+    /// How long a request may wait for the answer to a near question that is being fetched. Zero: not at all.
+    pub flight_wait: Duration,
 }
 
 /// An exception from the cache's settings. What is `None` stays as it is.

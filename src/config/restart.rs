@@ -35,6 +35,7 @@ impl Resolved {
             "embedding.memo_bytes": embedding.memo_bytes,
             "index.graph": index.graph,
             "index.ef_search": index.ef_search,
+            "index.threads": index.threads,
             "cache.eviction": cache.eviction,
             "cache.wait_usd_per_hour": cache.wait_usd_per_hour,
             "cache.quota": cache.quota,

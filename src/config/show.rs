@@ -135,6 +135,7 @@ fn embedding(yaml: &mut Yaml, embedding: &Embedding) {
 fn index(yaml: &mut Yaml, index: Index) {
     yaml.line("graph", index.graph.as_str());
     yaml.line("ef_search", &index.ef_search.to_string());
+    yaml.line("threads", &index.threads.to_string());
 }
 
 fn pin(pin: &Pin) -> String {
@@ -156,6 +157,7 @@ fn cache(yaml: &mut Yaml, cache: &Cache) {
         yaml.line("threshold", &cache.semantic.threshold.to_string());
         yaml.line("veto", &cache.semantic.veto.to_string());
         yaml.line("candidates", &cache.semantic.candidates.to_string());
+        yaml.millis("flight_wait_ms", cache.semantic.flight_wait);
     });
     yaml.list("overrides", &cache.overrides, |yaml, one| {
         yaml.maybe("tenant", one.tenant.as_deref().map(text));
