@@ -252,7 +252,10 @@ impl Cache {
     pub fn stand_in(&self, ask: &Ask) -> Option<Arc<Entry>> {
         let mut stale = None;
         let _ = self.exact(ask, &mut stale);
-        stale.and_then(|stale| stale.found).map(|(entry, _)| entry).filter(|entry| self.may_serve_stale(entry))
+        stale
+            .and_then(|stale| stale.found)
+            .map(|(entry, _)| entry)
+            .filter(|entry| self.may_serve_stale(entry, &ask.policy))
     }
 
     /// The exact and the normalised tier. An expired find is put into `stale`.

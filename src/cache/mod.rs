@@ -136,9 +136,9 @@ impl Cache {
     }
 
     /// May an expired entry stand in for an answer that nobody can give now?
-    pub fn may_serve_stale(&self, entry: &Entry) -> bool {
+    fn may_serve_stale(&self, entry: &Entry, policy: &policy::Policy) -> bool {
         let grace_ms = u64::try_from(self.settings.load().stale_if_error.as_millis()).unwrap_or(u64::MAX);
-        self.clock.now_ms() < entry.expires_ms.saturating_add(grace_ms)
+        self.clock.now_ms() < policy.fresh_until_ms(entry.created_ms, entry.expires_ms).saturating_add(grace_ms)
     }
 
     /// Drops entries that can never be served again. Gives how many.

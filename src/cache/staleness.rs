@@ -46,10 +46,24 @@ pub fn keeps(settings: &config::Staleness, class: Staleness) -> Option<Duration>
 
 fn by_words(settings: &config::Staleness, question: &str) -> Staleness {
     let text = ends(question);
-    let says = |phrase: &String| has_phrase(&text, phrase);
-    let mut found = settings.words.iter().filter(|(_, phrases)| phrases.iter().any(says)).map(|(class, _)| *class);
-    // The lists stand in the order of the classes, so that the first that fits is the shortest.
-    found.next().unwrap_or_default()
+    let mut shortest = Staleness::Static;
+    // Every word begins behind a space, and the text ends with one.
+    for (at, _) in text.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b' ') {
+        let rest = &text.as_bytes()[at + 1..];
+        for (class, phrases) in settings.words.iter().filter(|(class, _)| *class < shortest) {
+            if phrases.iter().any(|phrase| begins(rest, phrase.as_bytes())) {
+                shortest = *class;
+                break;
+            }
+        }
+    }
+    shortest
+}
+
+/// Does `rest` begin with `phrase` as whole words?
+fn begins(rest: &[u8], phrase: &[u8]) -> bool {
+    // Most differ in the first letter.
+    phrase.first() == rest.first() && rest.starts_with(phrase) && rest.get(phrase.len()) == Some(&b' ')
 }
 
 /// Its first and last words in lower case, each with one space before and behind.
@@ -68,14 +82,6 @@ fn ends(question: &str) -> String {
     back.into_iter().for_each(&mut add);
     text.push(' ');
     text
-}
-
-/// Does `text`, each of whose words has a space on either side, hold `phrase` as whole words?
-fn has_phrase(text: &str, phrase: &str) -> bool {
-    !phrase.is_empty()
-        && memchr::memmem::find_iter(text.as_bytes(), phrase).any(|at| {
-            text.as_bytes()[at.saturating_sub(1)] == b' ' && text.as_bytes().get(at + phrase.len()) == Some(&b' ')
-        })
 }
 
 fn by_markers(settings: &config::Staleness, body: &Json<'_>) -> Staleness {
