@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Words read at either end of a question: what is asked stands there, and a pasted text between them says nothing about
 /// its age.
-const WORDS_READ: usize = 64;
+const WORDS_READ: usize = 32;
 
 /// Fields of a request that have something looked up when it is answered.
 const LOOKED_UP: [&str; 5] = ["web_search_options", "plugins", "documents", "data_sources", "search_parameters"];
@@ -72,7 +72,13 @@ fn ends(question: &str) -> String {
     let breaks = |c: char| !(c.is_alphanumeric() || c == '\'' || c == '’');
     let mut add = |word: &str| {
         text.push(' ');
-        text.extend(word.chars().map(|c| if c == '’' { '\'' } else { c }).flat_map(char::to_lowercase));
+        for c in word.chars() {
+            match c {
+                '’' => text.push('\''),
+                c if c.is_ascii() => text.push(c.to_ascii_lowercase()),
+                c => text.extend(c.to_lowercase()),
+            }
+        }
     };
     let words = || question.split(breaks).filter(|word| !word.is_empty());
     let mut front = words();
