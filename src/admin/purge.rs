@@ -59,7 +59,7 @@ pub(super) async fn purge(State(doors): State<Arc<Doors>>, headers: HeaderMap, b
     }
     let purged = cache.purge(&wish.purge, wish.show).await.map_err(refused);
     if let Ok(purged) = &purged {
-        tracing::info!(entries = purged.entries, on_disk = purged.on_disk, purge = ?wish.purge, "purged");
+        tracing::info!(entries = purged.entries, on_disk = purged.on_disk, by = wish.purge.by(), "purged");
     }
     reply(purged.and_then(told))
 }

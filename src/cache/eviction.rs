@@ -15,6 +15,9 @@
 //! ranked.
 
 use crate::config::Eviction;
+use crate::types::entry::{Entry, Source};
+use crate::types::money::Price;
+use crate::types::usage::Usage;
 use std::cmp::Ordering as Order;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -121,13 +124,27 @@ impl Standing {
     }
 }
 
-/// What an entry saves each time it is used, for each of its bytes: micro-dollars of its price, and of the time its
+/// What tokens count where no price is known.
+const NOMINAL: Price = Price { input_micro_usd_per_million: 1_000_000, output_micro_usd_per_million: 4_000_000 };
+/// Bytes of a token, about, where nobody has counted.
+const TOKEN_BYTES: usize = 4;
+/// Milliseconds that a token of an answer takes, about, where nobody has waited for it.
+const TOKEN_MS: u64 = 20;
+
+/// What an entry saves each time it is used, for each of its bytes: micro-dollars of its price, and of the time that its
 /// caller waited. Where no price is known, tokens count as if they cost a dollar a million, four for those of answers;
-/// without tokens either, only the time counts, and a nominal micro-dollar, so that small entries stay.
-pub(super) fn worth(entry: &crate::types::entry::Entry, bytes: usize, wait_usd_per_hour: f64) -> f64 {
-    const NOMINAL: crate::types::money::Price =
-        crate::types::money::Price { input_micro_usd_per_million: 1_000_000, output_micro_usd_per_million: 4_000_000 };
-    let cost = entry.cost.or_else(|| entry.answer.usage.map(|usage| NOMINAL.of(usage)));
-    let waited = entry.latency_ms as f64 / 3_600_000.0 * wait_usd_per_hour * 1e6;
-    (cost.map_or(0.0, |cost| cost.0 as f64) + waited).max(1.0) / bytes.max(1) as f64
+/// where they were not counted, they are taken for four bytes each.
+pub(super) fn worth(entry: &Entry, bytes: usize, wait_usd_per_hour: f64) -> f64 {
+    let tokens = |bytes: usize| (bytes / TOKEN_BYTES) as u64;
+    let usage = entry.answer.usage.unwrap_or_else(|| Usage {
+        input_tokens: tokens(entry.question.as_ref().map_or(0, String::len)),
+        output_tokens: tokens(entry.answer.body.len()),
+    });
+    let cost = entry.cost.unwrap_or_else(|| NOMINAL.of(usage));
+    let latency_ms = match entry.source {
+        Source::Fetched => entry.latency_ms,
+        Source::WarmUp => usage.output_tokens.saturating_mul(TOKEN_MS),
+    };
+    let waited = latency_ms as f64 / 3_600_000.0 * wait_usd_per_hour * 1e6;
+    (cost.0 as f64 + waited) / bytes.max(1) as f64
 }

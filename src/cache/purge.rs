@@ -41,6 +41,19 @@ pub enum Purge {
 }
 
 impl Purge {
+    /// What it goes by, for the log; not the text itself.
+    pub fn by(&self) -> &'static str {
+        match self {
+            Purge::Entry(_) => "entry",
+            Purge::Tag(_) => "tag",
+            Purge::Scope(_) => "scope",
+            Purge::Tenant(_) => "tenant",
+            Purge::Model(_) => "model",
+            Purge::Like { .. } => "like",
+            Purge::All => "all",
+        }
+    }
+
     fn matches(&self, entry: &Entry) -> bool {
         match self {
             Purge::Entry(id) => entry.id == *id,
