@@ -5,6 +5,7 @@
 use super::Inbound;
 use super::decode::Decoded;
 use super::dispatch::{Outbound, Upstream, UpstreamBody, dispatch};
+use super::places::{Deserted, Revalidating};
 use super::recording::{Draft, Given};
 use super::serve::{Pipeline, Setup};
 use crate::cache::Ticket;
@@ -22,7 +23,6 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One event of a stream may be this large.
@@ -301,39 +301,6 @@ impl Fetch {
             self.setup.request_timeout.as_millis()
         );
         Error::new(ErrorKind::UpstreamTimeout, message)
-    }
-}
-
-/// A place among the fetches that go on for the cache alone.
-struct Deserted<'p>(&'p Pipeline);
-
-impl Deserted<'_> {
-    fn take(pipeline: &Pipeline, most: usize) -> Option<Deserted<'_>> {
-        let place = Deserted(pipeline);
-        (pipeline.deserted.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-impl Drop for Deserted<'_> {
-    fn drop(&mut self) {
-        self.0.deserted.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A place among the entries that are being fetched anew in the background.
-pub(super) struct Revalidating(Arc<Pipeline>);
-
-impl Revalidating {
-    /// One of `most` places, while there is one.
-    pub(super) fn take(pipeline: &Arc<Pipeline>, most: usize) -> Option<Revalidating> {
-        let place = Revalidating(pipeline.clone());
-        (pipeline.revalidating.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-impl Drop for Revalidating {
-    fn drop(&mut self) {
-        self.0.revalidating.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -10,11 +10,13 @@
 //! - `respond`: readers of a flight, and playback of stored answers, as replies
 //! - `warm_up`: answers of the operator's own, by way of the same decoding
 //! - `recording`: requests and answers as a trace, where that is asked for
+//! - `places`: how much may go on that no caller waits for
 //! - `settle`: what is counted and logged when a reply ends
 
 mod decode;
 mod dispatch;
 mod fetch;
+mod places;
 mod recording;
 mod respond;
 mod serve;

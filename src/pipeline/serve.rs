@@ -1,7 +1,8 @@
 //! The pass: decode, look up, fetch on a miss, respond, settle.
 
 use super::decode::Decoded;
-use super::fetch::{Fetch, Revalidating};
+use super::fetch::Fetch;
+use super::places::Revalidating;
 use super::recording::{Draft, Given, Recorder};
 use super::respond::{Found, Outcome, Responder};
 use super::settle::Settlement;

@@ -297,7 +297,7 @@ fn saved_on_a_skewed_stream(eviction: Eviction) -> u64 {
     let mut saved = 0;
     for id in 1..=20_000 {
         // The square of a uniform number: low questions come often.
-        let key = ((random() % 1_000) * (random() % 1_000) / 1_000) as u64;
+        let key = (random() % 1_000) * (random() % 1_000) / 1_000;
         let (cost, body) = (10 + key * 7_919 % 1_000, (key * 104_729 % 4_000) as usize);
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&key.to_le_bytes());
