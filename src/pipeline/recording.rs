@@ -296,6 +296,22 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn what_does_not_fit_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings =
+            Recording { path: "t.jsonl".into(), prompts: RecordedPrompts::Clear, max_bytes: 1 << 20, files: 1 };
+        let recorder = Recorder::start(&settings, dir.path(), [1; 32]).unwrap();
+        let mut large = draft("large", &Value::Null);
+        large.body = vec![b' '; QUEUE_BYTES].into();
+        recorder.record(large, given("a"));
+        recorder.record(draft("small", &Value::Null), given("a"));
+        recorder.flush().await;
+        let written = std::fs::read_to_string(dir.path().join("t.jsonl")).unwrap();
+        assert!(written.lines().count() == 1 && written.contains("small"), "{written}");
+        assert_eq!(recorder.waiting.load(Ordering::Relaxed), 0);
+    }
+
     #[test]
     fn secrets_stay_out() {
         let draft = draft("my key is sk-caller-\"0123456789, and short", &Value::Null);

@@ -70,8 +70,9 @@ impl Entry {
     pub fn bytes(&self) -> usize {
         let strings = self.tenant.0.len() + self.model.len() + self.provider.len();
         let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
-        // Two keys and an id in hash maps at their usual fill, beside the entry and its reference counts.
-        let tables = 256;
+        // Two keys and an id in hash maps at their usual fill, places in the orders of leaving and of expiry, what counts
+        // its uses, and its reference counts.
+        let tables = 464;
         size_of::<Entry>()
             + self.answer.body.len()
             + self.question.as_ref().map_or(0, String::len)
