@@ -62,8 +62,12 @@ def conversation_pairs():
     for name, rows in families().items():
         for one, two in combinations(rows, 2):
             kind = kind_of(one, two)
-            # Those that differ in both are many and alike; two in three will do.
-            if kind is None or (kind == "both_reworded" and one["last"] > two["last"]):
+            # Pairs that differ in both are many and alike; some of them will do.
+            if kind is None or (kind == "both_reworded" and (one["last"], two["last"]) != (2, 3)):
+                continue
+            if kind == "other_context_last_turn_reworded" and one["last"] > two["last"]:
+                continue
+            if kind == "context_does_not_matter" and one["last"] > two["last"]:
                 continue
             found.append((name, kind, one["messages"], two["messages"], one["group"] == two["group"], one["turns_on"]))
         found += [(name, *pair) for pair in with_standalone(rows)]

@@ -17,10 +17,10 @@ OFFICE = (1, 1, 1, 1, 1, 2, 4, 9, 16, 20, 20, 17, 12, 16, 18, 17, 14, 9, 5, 3, 3
 EVENING = (4, 2, 1, 1, 1, 1, 2, 4, 6, 8, 9, 9, 10, 9, 8, 8, 9, 11, 14, 18, 20, 18, 13, 8)
 LATE = (9, 6, 4, 3, 2, 1, 1, 2, 5, 10, 14, 14, 10, 13, 15, 15, 14, 12, 9, 10, 13, 15, 14, 12)
 TENANTS = {
-    "support_desk": (1500, OFFICE),
-    "shop": (1500, EVENING),
-    "coding_helper": (1500, LATE),
-    "assistant": (2000, EVENING),
+    "support_desk": (1200, OFFICE),
+    "shop": (1200, EVENING),
+    "coding_helper": (1200, LATE),
+    "assistant": (1600, EVENING),
 }
 # Hours in which one question is on everybody's lips: scope, day from 0, hour, group, share of that hour's requests.
 INCIDENTS = (
@@ -65,8 +65,8 @@ def one_offs(rng, scope):
         rows = [row for row in read_jsonl("qa/one_offs.jsonl") if row["scope"] == scope]
         return [(row["text"], row["id"], 20 + below(rng, 120), "one_off") for row in rows]
     found = []
-    for group in trap_groups(rng):
-        count = 2 if len(group["wordings"]) > 1 and rng.random() < 0.3 else 1
+    for group in shuffled(rng, trap_groups(rng))[:1000]:
+        count = 2 if len(group["wordings"]) > 1 and rng.random() < 0.15 else 1
         for text in shuffled(rng, group["wordings"])[:count]:
             found.append((text, group["group"], group["out_tok"], "trap"))
     return found
