@@ -139,6 +139,9 @@ impl Pool {
     }
 }
 
+/// Places of a table at first, a power of two.
+const LEAST: usize = 1 << 12;
+
 /// The nodes that a walk has met: a hash table that fits the first cache.
 #[derive(Default)]
 pub(super) struct Met {
@@ -148,11 +151,11 @@ pub(super) struct Met {
 
 impl Met {
     fn begin(&mut self) {
-        if self.places.len() > 1 << 16 {
-            self.places.truncate(1 << 12);
-        }
+        // As large as the last walk needed: after a far one, clearing the whole of a grown table would cost each a tenth.
+        let needed = (self.count * 2 + 1).next_power_of_two().max(LEAST);
+        self.places.truncate(needed);
         self.places.fill(0);
-        self.places.resize(self.places.len().max(1 << 12), 0);
+        self.places.resize(self.places.len().max(LEAST), 0);
         self.count = 0;
     }
 
@@ -356,5 +359,8 @@ mod tests {
         assert!((0..10_000).all(|node| !met.note(node * 7)));
         met.begin();
         assert!(met.note(7));
+        let large = met.places.len();
+        met.begin();
+        assert!(met.note(7) && met.places.len() < large);
     }
 }
