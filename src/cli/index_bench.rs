@@ -28,6 +28,9 @@ pub(super) struct IndexBenchArgs {
     /// Which graph large scopes get.
     #[arg(long, value_enum, default_value_t = Graph::Packed)]
     graph: Graph,
+    /// Candidates that a lookup in a graph keeps [default: that of `index.ef_search`].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    ef_search: Option<u32>,
     /// Texts, one a line, in place of the bundled questions.
     #[arg(long, value_name = "FILE")]
     texts: Option<PathBuf>,
@@ -85,11 +88,12 @@ pub(super) fn run(args: &IndexBenchArgs) -> Result<(), String> {
     note(&format!("embedding {} texts", texts.stored.len() + texts.asked.len()));
     let (stored, queries) = vectors(&embedder, &texts, args.entries as usize)?;
     let folder = Folder::new()?;
-    let config =
-        IndexConfig { graph: args.graph.kind(), ..IndexConfig::new(stored.width(), embedder.spec().variant.clone()) };
+    let usual = IndexConfig::new(stored.width(), embedder.spec().variant.clone());
+    let ef_search = args.ef_search.map_or(usual.ef_search, |given| given as usize);
+    let config = IndexConfig { graph: args.graph.kind(), ef_search, ..usual };
     let options = Options { dir: &folder.path, config, scopes: args.scopes as usize };
     let report = measure(&options, &stored, &queries, &note).map_err(|error| error.to_string())?;
-    let report = IndexBench::new(&embedder.spec().variant, args.graph, &texts, &report);
+    let report = IndexBench::new(&embedder.spec().variant, (args.graph, ef_search), &texts, &report);
     match args.json {
         true => println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?),
         false => print!("{report}"),
@@ -235,6 +239,7 @@ struct IndexBench<'a> {
     build: &'static str,
     model: &'a str,
     graph: &'static str,
+    ef_search: usize,
     entries: usize,
     scopes: usize,
     texts: usize,
@@ -257,7 +262,7 @@ struct IndexBench<'a> {
 }
 
 impl<'a> IndexBench<'a> {
-    fn new(model: &'a str, graph: Graph, texts: &Texts, report: &Report) -> IndexBench<'a> {
+    fn new(model: &'a str, (graph, ef_search): (Graph, usize), texts: &Texts, report: &Report) -> IndexBench<'a> {
         let tenths = |value: f64| (value * 10.0).round() / 10.0;
         let share = |value: f64| (value * 1e5).round() / 1e5;
         IndexBench {
@@ -265,6 +270,7 @@ impl<'a> IndexBench<'a> {
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             model,
             graph: graph.name(),
+            ef_search,
             entries: report.entries,
             scopes: report.scopes,
             texts: texts.stored.len().min(report.entries),
@@ -290,9 +296,13 @@ impl<'a> IndexBench<'a> {
 
 impl fmt::Display for IndexBench<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IndexBench { entries, scopes, graph, model, texts, queries, reworded, .. } = self;
+        let IndexBench { entries, scopes, graph, ef_search, model, texts, queries, reworded, .. } = self;
         let process = self.process_bytes_per_vector.map_or_else(|| "–".to_owned(), |bytes| format!("{bytes:.0}"));
-        writeln!(f, "{entries} vectors in {scopes} scopes, graph {graph}, {model}, {} build", self.build)?;
+        writeln!(
+            f,
+            "{entries} vectors in {scopes} scopes, graph {graph} (ef_search {ef_search}), {model}, {} build",
+            self.build
+        )?;
         writeln!(f, "{texts} of them from texts; {queries} queries, {reworded} from texts that are not stored\n")?;
         writeln!(
             f,
@@ -342,7 +352,7 @@ mod tests {
         let args = parse("--entries 2000 --scopes 10 --graph hnsw_rs --texts t.txt --model-dir m --json").unwrap();
         assert_eq!((args.entries, args.scopes, args.graph.kind()), (2000, 10, GraphKind::HnswRs));
         assert!(args.json && args.texts.is_some() && args.model_dir.is_some());
-        for wrong in ["--entries 99", "--entries many", "--scopes 0", "--graph hnsw", "--text t.txt"] {
+        for wrong in ["--entries 99", "--ef-search 0", "--entries many", "--scopes 0", "--graph hnsw", "--text t.txt"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -383,13 +393,13 @@ mod tests {
         assert_eq!((stored.len(), queries.len()), (3000, QUERIES));
         let options = Options { dir: &folder.path, config: IndexConfig::new(64, "fake"), scopes: 3 };
         let report = measure(&options, &stored, &queries, &|_| {}).unwrap();
-        let report = IndexBench::new("fake", Graph::Packed, &texts, &report);
+        let report = IndexBench::new("fake", (Graph::Packed, 48), &texts, &report);
         let page = include_str!("../../docs/bench.md");
         let value = serde_json::to_value(&report).unwrap();
         let missing: Vec<&String> =
             value.as_object().unwrap().keys().filter(|key| !page.contains(&format!("| `{key}` |"))).collect();
         assert!(missing.is_empty(), "not in docs/bench.md: {missing:?}");
         assert!(value["hit_recall"].as_f64().unwrap() > 0.9 && value["min_similarity"] == 0.8, "{value}");
-        assert!(report.to_string().contains("3000 vectors in 3 scopes, graph packed, fake"));
+        assert!(report.to_string().contains("3000 vectors in 3 scopes, graph packed (ef_search 48), fake"));
     }
 }

@@ -3,7 +3,7 @@
 use super::choose::{choose, keep};
 use super::layer::Layer;
 use super::walk::{Ground, Near, Probe, Reach, Trail};
-use super::{Entrance, Packed};
+use super::{ENTRIES, Entrance, Packed};
 
 /// A node that so few links lead to is never dropped from a list.
 const FEW: u8 = 2;
@@ -103,17 +103,21 @@ impl Packed {
     fn find_links(&self, probe: Probe<'_>, entrance: Entrance, level: usize, bench: &mut Bench) -> Vec<Vec<Near>> {
         let ground = self.ground();
         let top = entrance.level.min(level);
-        let mut near = self.descend(probe, entrance, top);
+        if top == 0 {
+            self.enter(probe, entrance, &mut bench.trail);
+        } else {
+            bench.trail.starts.clear();
+            bench.trail.starts.push(self.descend(probe, entrance, top));
+        }
         let mut lists = vec![Vec::new(); level + 1];
         for level in (0..=top).rev() {
             let layer = &self.layers[level];
-            let reach = Reach::whole(self.ef_construction);
-            ground.walk(layer, probe, &[near], reach, &mut bench.trail);
+            ground.walk(layer, probe, Reach::whole(self.ef_construction), &mut bench.trail);
             bench.candidates.clear();
             bench.candidates.extend(bench.trail.pool.nodes().iter().filter(|near| !near.is_dead()));
             choose(ground, layer, &bench.candidates, self.m, &mut lists[level]);
-            if let Some(first) = bench.trail.pool.nodes().first() {
-                near = Near::new(first.similarity, layer.below(first.node()));
+            if level > 0 {
+                bench.trail.go_down(layer, ENTRIES);
             }
         }
         lists

@@ -59,6 +59,10 @@ const SCAN_SHARE: usize = 8;
 const SPARSE: usize = 2;
 const SMALL: usize = 1024;
 
+/// Nodes at which a walk of the ground begins, at most. With 16, of 932 questions among 100,000 crowded vectors .979 had their nearest first, with 4 .969,
+/// with the one best .937, however large `ef_search` was.
+const ENTRIES: usize = 16;
+
 /// The graph.
 pub(crate) struct Packed {
     width: usize,
@@ -167,9 +171,20 @@ impl Packed {
     /// Walks the ground layer to what is nearest to `probe`.
     fn reach(&self, probe: Probe<'_>, reach: Reach, trail: &mut Trail) -> bool {
         let Some(entrance) = self.entrance.load() else { return false };
-        let start = self.descend(probe, entrance, 0);
-        self.ground().walk(&self.layers[0], probe, &[start], reach, trail);
+        self.enter(probe, entrance, trail);
+        self.ground().walk(&self.layers[0], probe, reach, trail);
         true
+    }
+
+    /// Finds where a walk of the ground is to begin: at some nodes, by a walk of the layer above. There a crowd of rows has one
+    /// node or two; on the ground it would fill the pool of a walk that came in at the wrong crowd.
+    fn enter(&self, probe: Probe<'_>, entrance: Entrance, trail: &mut Trail) {
+        trail.starts.clear();
+        trail.starts.push(self.descend(probe, entrance, entrance.level.min(1)));
+        if entrance.level > 0 {
+            self.ground().walk(&self.layers[1], probe, Reach::whole(ENTRIES), trail);
+            trail.go_down(&self.layers[1], ENTRIES);
+        }
     }
 
     /// Offers what a walk found, as long as it can be better than what is there.

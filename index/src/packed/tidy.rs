@@ -198,9 +198,13 @@ impl Packed {
         if entrance.level < level {
             return Vec::new();
         }
-        let start = self.descend(probe, entrance, level);
-        let reach = Reach::whole(self.ef_construction);
-        self.ground().walk(layer, probe, &[start], reach, &mut bench.trail);
+        if level == 0 {
+            self.enter(probe, entrance, &mut bench.trail);
+        } else {
+            bench.trail.starts.clear();
+            bench.trail.starts.push(self.descend(probe, entrance, level));
+        }
+        self.ground().walk(layer, probe, Reach::whole(self.ef_construction), &mut bench.trail);
         let live = bench.trail.pool.nodes().iter().filter(|near| !near.is_dead());
         live.map(|near| near.node()).filter(|near| *near != node).collect()
     }

@@ -220,6 +220,17 @@ impl Reach {
 pub(super) struct Trail {
     pub(super) pool: Pool,
     met: Met,
+    /// Where a walk is to begin.
+    pub(super) starts: Vec<Near>,
+}
+
+impl Trail {
+    /// The best `most` that a walk of `layer` found are where one of the layer below begins.
+    pub(super) fn go_down(&mut self, layer: &Layer, most: usize) {
+        let best = self.pool.nodes().iter().take(most);
+        self.starts.clear();
+        self.starts.extend(best.map(|near| Near::new(near.similarity, layer.below(near.node()))));
+    }
 }
 
 /// Where to walk.
@@ -266,12 +277,12 @@ impl Ground<'_> {
         }
     }
 
-    /// Fills `trail.pool` with the nodes of `layer` nearest to `probe` that can be reached from `starts`.
-    pub(super) fn walk(&self, layer: &Layer, probe: Probe<'_>, starts: &[Near], reach: Reach, trail: &mut Trail) {
-        let Trail { pool, met } = trail;
+    /// Fills `trail.pool` with the nodes of `layer` nearest to `probe` that can be reached from `trail.starts`.
+    pub(super) fn walk(&self, layer: &Layer, probe: Probe<'_>, reach: Reach, trail: &mut Trail) {
+        let Trail { pool, met, starts } = trail;
         pool.begin(reach.wanted);
         met.begin();
-        for start in starts {
+        for start in starts.iter() {
             if met.note(start.node()) {
                 pool.put(start.similarity, start.node(), self.rows.is_dead(layer.slot(start.node())));
             }
