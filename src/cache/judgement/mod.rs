@@ -1,0 +1,33 @@
+//! The judgement: which of the near entries may be served, if any.
+//!
+//! - `threshold`: a fixed similarity and the veto, for those who want nothing learned
+//! - `learner`: the learned judgement of one cache: decides, learns from labels, keeps to an error budget
+//! - `question`, `words`: what is read out of a question, once; `pair`: features of two
+//! - `case`: what a decision says, and what of it a label is about
+//! - `scope`, `logistic`: labels and calibration of one scope; `budget`: λ; `shadow`: which hits are checked
+//! - `clusters`: entries with the same answer, and what is remembered of each
+//! - `trees`: the trap score; `weights`: all that was learned before the first request
+
+mod budget;
+mod case;
+mod clusters;
+mod learner;
+mod logistic;
+mod pair;
+mod question;
+mod scope;
+mod shadow;
+mod threshold;
+mod trees;
+mod weights;
+mod words;
+
+pub use budget::Control;
+pub use case::{Case, Change, Decision, Reason, Source, Terms, Weighed};
+pub use learner::{Asked, Learner, ScopeReport, Seen, Settings, StateError, Strictness};
+pub use logistic::Prior;
+pub use question::Question;
+pub use shadow::Sampling;
+pub use threshold::{Candidate, Judgement, StaticThreshold, Verdict};
+pub use trees::Forest;
+pub use weights::Weights;
