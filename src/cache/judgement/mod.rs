@@ -6,9 +6,12 @@
 //! - `case`: what a decision says, and what of it a label is about
 //! - `scope`, `logistic`: labels and calibration of one scope; `budget`: λ; `shadow`: which hits are checked
 //! - `clusters`: entries with the same answer, and what is remembered of each
-//! - `trees`: the trap score; `weights`: all that was learned before the first request
+//! - `trees`: the trap score; `weights`: all that was learned before the first request; `training`, `boost`: how
+//! - `state`, `bytes`: what outlives the process
 
+mod boost;
 mod budget;
+mod bytes;
 mod case;
 mod clusters;
 mod learner;
@@ -17,17 +20,22 @@ mod pair;
 mod question;
 mod scope;
 mod shadow;
+mod state;
 mod threshold;
+mod training;
 mod trees;
 mod weights;
 mod words;
 
+pub use boost::{Growth, Rows, grow};
 pub use budget::Control;
+pub use bytes::StateError;
 pub use case::{Case, Change, Decision, Reason, Source, Terms, Weighed};
-pub use learner::{Asked, Learner, ScopeReport, Seen, Settings, StateError, Strictness};
+pub use learner::{Asked, Learner, ScopeReport, Seen, Settings, Strictness};
 pub use logistic::Prior;
 pub use question::Question;
 pub use shadow::Sampling;
 pub use threshold::{Candidate, Judgement, StaticThreshold, Verdict};
+pub use training::{LabelledCase, LabelledPair};
 pub use trees::Forest;
 pub use weights::Weights;
