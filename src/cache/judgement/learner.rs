@@ -1,126 +1,17 @@
 //! `Learner`: the learned judgement of one cache, all scopes. Pure and synchronous: no clock, no I/O; what chance it needs
 //! comes from a seeded generator, so that a replay can be repeated.
 
-use super::budget::{Budget, Control};
+use super::budget::Budget;
 use super::case::{Case, Change, Decision, Reason, Source, TERMS, Terms, Weighed};
 use super::clusters::Clusters;
 use super::logistic::{self, Sample, sigmoid};
 use super::question::Question;
 use super::scope::Scope;
-use super::shadow::{Sampling, Shadow};
+use super::settings::{Asked, ScopeReport, Seen, Settings, Strictness};
+use super::shadow::Shadow;
 use super::weights::Weights;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// How sure the trap score must be of a candidate that it is no trap.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Strictness {
-    /// The trap score is not asked.
-    Off,
-    /// Few traps, at little cost in hits.
-    #[default]
-    Balanced,
-    /// Hardly any trap, at a cost in hits.
-    Strict,
-}
-
-impl Strictness {
-    /// What is more of a trap than this may not be served; 1 where the score is not asked.
-    fn cut(self, weights: &Weights) -> f32 {
-        match self {
-            Strictness::Off => 1.0,
-            Strictness::Balanced => weights.trap_cuts[0],
-            Strictness::Strict => weights.trap_cuts[1],
-        }
-    }
-}
-
-/// What the operator chooses, and how the scheme is set.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Settings {
-    /// Wrong hits over all requests that are allowed.
-    pub error_budget: f64,
-    /// How the trap score is used.
-    pub strictness: Strictness,
-    /// Numbers, ids, dates and units must agree.
-    pub veto: bool,
-    /// Which hits are checked.
-    pub sampling: Sampling,
-    /// How λ is steered.
-    pub control: Control,
-    /// Labels that one scope keeps for its calibration; older ones go.
-    pub labels: usize,
-    /// Labels that all scopes keep together; beyond it scopes go as if there were too many.
-    pub labels_of_all: usize,
-    /// Requests between two calibrations of one scope.
-    pub refit_every: u64,
-    /// Candidates whose trap score is asked for, the most probable ones first.
-    pub trap_most: usize,
-    /// Scopes that are remembered; the one that was used longest ago goes.
-    pub scopes: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            error_budget: 0.01,
-            strictness: Strictness::default(),
-            veto: true,
-            sampling: Sampling::default(),
-            control: Control::default(),
-            labels: 1500,
-            labels_of_all: 1 << 18,
-            refit_every: 200,
-            trap_most: 4,
-            scopes: 4096,
-        }
-    }
-}
-
-/// A candidate: an entry near the question.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// The entry.
-    pub entry: u64,
-    /// Its question.
-    pub question: &'a Question,
-    /// Cosine of the two questions' vectors, in [-1, 1].
-    pub similarity: f32,
-}
-
-/// What one request or scope wants otherwise than the settings.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Asked {
-    /// Another error budget. Requests of one budget share one λ.
-    pub error_budget: Option<f64>,
-    /// Another strictness.
-    pub strictness: Option<Strictness>,
-    /// Another say on the veto.
-    pub veto: Option<bool>,
-    /// Decide, but count nothing and choose no shadow call: for explaining.
-    pub dry: bool,
-}
-
-/// What is known of one scope.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct ScopeReport {
-    /// Requests, and hits by meaning among them.
-    pub requests: u64,
-    /// Hits by meaning.
-    pub hits: u64,
-    /// Labels kept.
-    pub labels: usize,
-    /// Estimated wrong hits over requests; labels count as many times as they stand for.
-    pub error: f64,
-    /// Upper bound of it, 95 % one-sided.
-    pub error_upper: f64,
-    /// The λ in force.
-    pub lambda: f32,
-    /// It serves by words only, for now.
-    pub fallback: bool,
-    /// Weights of its calibration.
-    pub weights: [f64; TERMS],
-}
 
 /// The learned judgement of one cache.
 #[derive(Clone, Debug)]
@@ -200,7 +91,7 @@ impl Learner {
         self.set_traps(question, seen, &mut weighed, strictness, &weights);
         let cut = strictness.cut(&self.weights);
         let hard = strictness == Strictness::Strict;
-        let allowed = |one: &Weighed| !one.vetoed && !(hard && one.trap.is_some_and(|trap| trap > cut));
+        let allowed = |one: &Weighed| !one.vetoed && (!hard || one.trap.is_none_or(|trap| trap <= cut));
         let most_probable = |at: &usize, other: &usize| weighed[*at].p.total_cmp(&weighed[*other].p);
         let best = (0..weighed.len()).rev().filter(|at| !weighed[*at].vetoed).max_by(most_probable);
         let servable = (0..weighed.len()).rev().filter(|at| allowed(&weighed[*at])).max_by(most_probable);
@@ -436,4 +327,131 @@ fn terms(all: &[Weighed], at: usize) -> Terms {
     let logit = (one.stream / (1.0 - one.stream)).ln();
     let ahead = ((one.stream + 0.02) / (other + 0.02)).ln();
     [1.0, logit, ahead, fellows.ln_1p(), f32::from(u8::from(other > 0.3)), 0.0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in [0, 1), the same every time.
+    fn dice(seed: u64) -> impl FnMut() -> f32 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32
+        }
+    }
+
+    /// Traffic of one scope in which an answer is right with a probability that rises with the cosine. Gives hits, wrong
+    /// hits and shadow calls over requests.
+    fn traffic(learner: &mut Learner, requests: u64, right: impl Fn(f32) -> f32, seed: u64) -> [f64; 3] {
+        let (mut dice, question) = (dice(seed), Question::read("where is my parcel"));
+        let mut counts = [0.0; 3];
+        for at in 0..requests {
+            let similarity = 0.6 + 0.4 * dice();
+            let is_right = dice() < right(similarity);
+            let seen = [Seen { entry: at, question: &question, similarity }];
+            let decision = learner.decide(1, &question, &seen, &Asked::default());
+            let label = match (&decision.shadow, decision.serve) {
+                (Some(case), _) => Some((*case, Source::Shadow)),
+                (None, Some(_)) => None,
+                (None, None) => decision.cases(0.05, 1).first().map(|case| (*case, Source::Miss)),
+            };
+            counts[0] += f64::from(u8::from(decision.serve.is_some()));
+            counts[1] += f64::from(u8::from(decision.serve.is_some() && !is_right));
+            counts[2] += f64::from(u8::from(decision.shadow.is_some()));
+            if let Some((case, source)) = label {
+                learner.learn(&case, is_right, source, None);
+            }
+        }
+        counts.map(|count| count / requests as f64)
+    }
+
+    fn settings(error_budget: f64) -> Settings {
+        Settings { error_budget, strictness: Strictness::Off, ..Settings::default() }
+    }
+
+    #[test]
+    fn keeps_to_the_budget_where_cosines_mean_much_and_where_they_mean_little() {
+        let kinds: [(&str, fn(f32) -> f32); 3] = [
+            ("kind", |s| ((s - 0.6) * 5.0).clamp(0.0, 0.995)),
+            ("hard", |s| ((s - 0.85) * 6.0).clamp(0.0, 0.97)),
+            ("hopeless", |_| 0.02),
+        ];
+        for (name, right) in kinds {
+            for budget in [0.01, 0.03] {
+                for seed in 1..4 {
+                    let mut learner = Learner::new(settings(budget), seed);
+                    let [hits, wrong, _] = traffic(&mut learner, 6000, right, seed);
+                    assert!(wrong < 1.3 * budget, "{name}: {wrong} of {budget}, hits {hits}, seed {seed}");
+                    assert!(name != "kind" || hits > 0.2, "{name}: hits {hits}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn checks_about_as_many_hits_as_agreed() {
+        let mut learner = Learner::new(settings(0.02), 3);
+        let [hits, _, checks] = traffic(&mut learner, 8000, |s| ((s - 0.6) * 5.0).clamp(0.0, 0.995), 9);
+        assert!(checks / hits < 0.07 && checks / hits > 0.03, "{} of hits", checks / hits);
+        let report = learner.report(1).unwrap();
+        assert!(report.error <= report.error_upper && report.error_upper < 0.1 && report.labels <= 1500);
+    }
+
+    #[test]
+    fn a_scope_that_turns_bad_falls_back_and_comes_again() {
+        let mut learner = Learner::new(settings(0.01), 5);
+        traffic(&mut learner, 3000, |s| if s > 0.8 { 0.995 } else { 0.1 }, 1);
+        let mut fell = false;
+        for seed in 0..40 {
+            traffic(&mut learner, 100, |_| 0.2, seed);
+            fell |= learner.report(1).is_some_and(|report| report.fallback);
+        }
+        let after = traffic(&mut learner, 500, |_| 0.2, 77);
+        assert!(fell || after[1] < 0.02, "wrong hits {} and no fall-back", after[1]);
+        let good = (0..20).map(|seed| traffic(&mut learner, 500, |s| if s > 0.8 { 0.995 } else { 0.1 }, seed)[0]);
+        assert!(good.last().is_some_and(|hits| hits > 0.1), "it never comes again");
+    }
+
+    #[test]
+    fn the_veto_and_strictness_hold_whatever_the_labels_say() {
+        let mut learner = Learner::new(settings(0.05), 1);
+        traffic(&mut learner, 4000, |_| 0.999, 1);
+        let [asked, other] = ["pay 20 dollars", "pay 30 dollars"].map(Question::read);
+        let seen = [Seen { entry: 1, question: &other, similarity: 0.99 }];
+        let decision = learner.decide(1, &asked, &seen, &Asked::default());
+        assert_eq!((decision.serve, decision.reason), (None, Reason::Vetoed));
+        let lax = Asked { veto: Some(false), ..Asked::default() };
+        assert_eq!(learner.decide(1, &asked, &seen, &lax).serve, Some(0));
+        let [asked, other] = ["how do I mute my phone", "how do I unmute my phone"].map(Question::read);
+        let seen = [Seen { entry: 1, question: &other, similarity: 0.95 }];
+        let strict = Asked { strictness: Some(Strictness::Strict), ..Asked::default() };
+        let decision = learner.decide(1, &asked, &seen, &strict);
+        assert_eq!((decision.serve, decision.reason), (None, Reason::Trap));
+    }
+
+    #[test]
+    fn two_wrong_hits_evict_and_feedback_evicts_at_once() {
+        let mut learner = Learner::new(settings(0.01), 1);
+        let question = Question::read("where is my parcel");
+        let seen = [Seen { entry: 7, question: &question, similarity: 0.99 }];
+        let dry = Asked { dry: true, ..Asked::default() };
+        let mut case = learner.decide(1, &question, &seen, &dry).cases(0.0, 1)[0];
+        assert_eq!(learner.report(1).map(|report| report.requests), Some(0), "a dry decision counts nothing");
+        case.served = true;
+        assert_eq!(learner.learn(&case, true, Source::Shadow, None), [Change::Alias(7)]);
+        assert_eq!(learner.learn(&case, false, Source::Shadow, None), []);
+        assert_eq!(learner.learn(&case, false, Source::Shadow, None), [Change::Evict(7)]);
+        assert_eq!(learner.learn(&case, false, Source::Shadow, None), [], "it is gone");
+        learner.decide(1, &question, &seen, &dry);
+        assert_eq!(learner.learn(&case, false, Source::Feedback, None), [Change::Evict(7)]);
+    }
+
+    #[test]
+    fn scopes_are_bounded() {
+        let mut learner = Learner::new(Settings { scopes: 100, ..settings(0.01) }, 1);
+        (0..1000).for_each(|scope| learner.pass(scope, false));
+        assert!(learner.scopes.len() <= 100 && learner.report(999).is_some() && learner.report(0).is_none());
+    }
 }

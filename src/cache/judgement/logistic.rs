@@ -99,8 +99,8 @@ fn newton<const N: usize>(samples: &[Sample<N>], prior: &Prior<N>, weights: &[f6
         for i in 0..N {
             let x = f64::from(sample.terms[i]);
             gradient[i] += error * x;
-            for j in 0..=i {
-                hessian[i][j] += curve * x * f64::from(sample.terms[j]);
+            for (sum, other) in hessian[i].iter_mut().zip(sample.terms).take(i + 1) {
+                *sum += curve * x * f64::from(other);
             }
         }
     }

@@ -49,6 +49,10 @@ fn report(material: &Material<'_>, data: &Data, weights: &Weights, bytes: usize)
         trap.push((-weights.trap(&read), pair.same));
     }
     for (set, [cosine, trap]) in &sets {
+        if auc(cosine).is_nan() {
+            let _ = writeln!(text, "| {set} | {} | all of one label | |", cosine.len());
+            continue;
+        }
         let _ = writeln!(text, "| {set} | {} | {:.3} | {:.3} |", cosine.len(), auc(cosine), auc(trap));
     }
     let (trees, words) = weights.sizes();

@@ -23,11 +23,10 @@ impl Vectors {
     pub(super) fn of(data: &Data, source: &Source) -> Result<Vectors, String> {
         let model = named(&source.model)?;
         let key = key(data, &source.model);
-        if let Some(kept) = source.vectors.as_ref().and_then(|file| fs::read(file).ok()) {
-            if let Some(values) = kept.strip_prefix(key.as_slice()) {
-                let values = values.chunks_exact(4).map(|n| f32::from_le_bytes([n[0], n[1], n[2], n[3]])).collect();
-                return Ok(Vectors { width: model.width, values });
-            }
+        let kept = source.vectors.as_ref().and_then(|file| fs::read(file).ok());
+        if let Some(values) = kept.as_ref().and_then(|kept| kept.strip_prefix(key.as_slice())) {
+            let values = values.chunks_exact(4).map(|n| f32::from_le_bytes([n[0], n[1], n[2], n[3]])).collect();
+            return Ok(Vectors { width: model.width, values });
         }
         let dir = match &source.model_dir {
             Some(dir) => dir.clone(),
