@@ -74,7 +74,7 @@ impl Question {
         if words::is_filler(word) {
             return;
         }
-        self.content.push(Word { hash, stem: words::hash(words::beginning(word)) });
+        self.content.push(Word { hash, stem: words::hash(words::beginning(words::singular(word))) });
         self.opposites.extend(words::opposites(word));
         if !begins && raw.starts_with(char::is_uppercase) {
             self.names.push(hash);

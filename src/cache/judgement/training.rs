@@ -98,6 +98,12 @@ impl Weights {
             .collect();
         let prior = Prior { mean: [-8.0, 4.0, 4.0, -0.5], variance: [50.0; 4] };
         self.stream = logistic::fit(&samples, &prior, prior.mean);
+        if self.stream[3] > 0.0 {
+            // Nearest of all are traps that differ in one word. That is the trap score's to say: a nearer question is never
+            // less probable.
+            let prior = Prior { mean: [-8.0, 4.0, 4.0, 0.0], variance: [50.0, 50.0, 50.0, 1e-9] };
+            self.stream = logistic::fit(&samples, &prior, prior.mean);
+        }
     }
 
     /// Learns the means of the calibration's prior: the mean of what scopes find for themselves from there. The

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Above these a candidate is a trap: balanced, strict. Chosen on folds that were not trained on (`judge eval`): the first
 /// as high as changed names allow, the second as high as traps of every kind do.
-pub(super) const TRAP_CUTS: [f32; 2] = [0.25, 0.06];
+pub(super) const TRAP_CUTS: [f32; 2] = [0.25, 0.08];
 /// Candidates of each request of the stream that become pairs, and the least cosine.
 const OF_A_REQUEST: (usize, f32) = (2, 0.6);
 /// Passes from which calibration is learned: seeds, and error budgets.

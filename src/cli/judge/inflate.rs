@@ -209,10 +209,12 @@ mod tests {
         for end in 0..FIXED.len() - 4 {
             assert!(gunzip(&FIXED[..end]).is_err(), "cut at {end}");
         }
-        for at in 10..DYNAMIC.len() - 4 {
+        let letters = gunzip(&DYNAMIC);
+        for at in 10..DYNAMIC.len() {
             let mut bytes = DYNAMIC;
             bytes[at] ^= 4;
-            assert!(gunzip(&bytes).is_err(), "byte {at}");
+            let found = gunzip(&bytes);
+            assert!(found.is_err() || found == letters, "byte {at}");
         }
     }
 }
