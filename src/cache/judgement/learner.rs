@@ -380,12 +380,11 @@ mod tests {
         ];
         for (name, right) in kinds {
             for budget in [0.01, 0.03] {
-                for seed in 1..4 {
-                    let mut learner = Learner::new(settings(budget), seed);
-                    let [hits, wrong, _] = traffic(&mut learner, 6000, right, seed);
-                    assert!(wrong < 1.3 * budget, "{name}: {wrong} of {budget}, hits {hits}, seed {seed}");
-                    assert!(name != "kind" || hits > 0.2, "{name}: hits {hits}");
-                }
+                // Six thousand requests are few: single runs scatter by a third.
+                let runs = (1..7).map(|seed| traffic(&mut Learner::new(settings(budget), seed), 6000, right, seed));
+                let [hits, wrong] = runs.fold([0.0; 2], |sum, run| [sum[0] + run[0] / 6.0, sum[1] + run[1] / 6.0]);
+                assert!(wrong < 1.15 * budget, "{name}: {wrong} of {budget}, hits {hits}");
+                assert!(name != "kind" || hits > 0.2, "{name}: hits {hits}");
             }
         }
     }
