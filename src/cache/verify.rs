@@ -14,6 +14,27 @@ enum Fact {
     Date(&'static str),
 }
 
+/// The facts of one question, sorted: what must agree. Read once, then compared with many.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Facts(Vec<Fact>);
+
+impl Facts {
+    /// Reads the facts of `text`.
+    pub fn read(text: &str) -> Facts {
+        Facts(facts(text))
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes on the heap, about.
+    pub fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Fact>() * 2
+    }
+}
+
 /// Do the two questions differ in a number, id, date or unit?
 pub fn differs(one: &str, other: &str) -> bool {
     facts(one) != facts(other)

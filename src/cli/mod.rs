@@ -6,6 +6,7 @@ mod check;
 mod index;
 mod index_bench;
 mod index_check;
+mod judge;
 mod model;
 mod model_bench;
 mod progress;
@@ -36,6 +37,7 @@ enum Command {
     Index(index::IndexCommand),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    Judge(judge::JudgeCommand),
     Replay(replay::ReplayArgs),
     Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
@@ -51,6 +53,7 @@ pub fn run() -> ExitCode {
         Command::Model(command) => model::run(command),
         Command::Index(command) => index::run(&command),
         Command::Cache(command) => cache::run(command),
+        Command::Judge(command) => judge::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),
         Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),

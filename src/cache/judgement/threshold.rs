@@ -1,9 +1,7 @@
-//! The judgement: which of the near entries may be served, if any.
-//!
-//! Today a static threshold and the veto. A learned judgement takes its place behind the same trait.
+//! The static judgement: the nearest entry above a fixed similarity that the veto lets pass.
 
-use super::policy::Policy;
-use super::verify;
+use crate::cache::policy::Policy;
+use crate::cache::verify;
 use crate::types::entry::Entry;
 use crate::types::outcome::MissReason;
 use std::sync::Arc;
