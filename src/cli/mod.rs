@@ -9,6 +9,8 @@ mod model;
 mod model_bench;
 mod progress;
 mod replay;
+mod replay_args;
+mod replay_vectors;
 mod serve;
 
 use clap::{Parser, Subcommand};

@@ -13,5 +13,6 @@ mod fallback;
 mod flight;
 mod passthrough;
 mod persistence;
+mod replay;
 mod streaming;
 mod tenants;
