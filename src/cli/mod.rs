@@ -35,7 +35,7 @@ enum Command {
     Model(model::ModelCommand),
     #[command(subcommand)]
     Index(index::IndexCommand),
-    Replay(replay::ReplayArgs),
+    Replay(Box<replay::ReplayArgs>),
     Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
     #[command(hide = true)]

@@ -33,6 +33,18 @@ pub struct Plan {
     pub seed: u64,
 }
 
+/// A hit with a wrong answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wrong {
+    /// The request, and the one whose question was found.
+    pub(super) request: u32,
+    pub(super) found: u32,
+    pub(super) similarity: Option<f32>,
+    /// How sure the policy was.
+    pub(super) p: Option<f32>,
+    pub(super) tier: Tier,
+}
+
 /// What came of a pass.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -41,8 +53,8 @@ pub(super) struct Outcome {
     pub(super) shadows: Vec<u32>,
     /// Requests whose answer was compared with another, once for each comparison.
     pub(super) judged: Vec<u32>,
-    /// Wrong hits: request, entry's request, similarity, p, tier.
-    pub(super) wrong: Vec<(u32, u32, Option<f32>, Option<f32>, Tier)>,
+    /// Hits with wrong answers, in order.
+    pub(super) wrong: Vec<Wrong>,
     pub(super) entries: usize,
     pub(super) bytes: u64,
     pub(super) evicted: usize,
@@ -75,7 +87,7 @@ pub(super) fn pass(stream: &Stream<'_>, plan: &Plan, progress: &dyn Fn(usize)) -
         let repeat = !seen.insert((stream.trace[at].scope.as_deref(), stream.truth.class(at)));
         let verdict = pass.request(at, repeat);
         pass.out.verdicts.push(verdict);
-        if at % 256 == 0 {
+        if at.is_multiple_of(256) {
             progress(at);
         }
     }
@@ -113,7 +125,7 @@ impl Pass<'_> {
             // Being looked at counts as a use, as in the table.
             self.shelf.used(candidate.entry);
         }
-        let started = (at % TIMED == 0).then(Instant::now);
+        let started = at.is_multiple_of(TIMED).then(Instant::now);
         let choice = self.policy.choose(self.stream, asked.scope, node, &fresh);
         self.out.score.extend(started.map(|started| started.elapsed()));
         match choice.serve.and_then(|place| fresh.get(place)).copied() {
@@ -148,8 +160,8 @@ impl Pass<'_> {
         if self.stream.truth.scoring() == Scoring::None || self.right(at, id) || self.is_same_question(at, id, tier) {
             return Verdict::TruePositive(tier);
         }
-        let request = self.shelf.entry(id).map_or(0, |entry| entry.request);
-        self.out.wrong.push((at as u32, request, similarity, p, tier));
+        let found = self.shelf.entry(id).map_or(0, |entry| entry.request);
+        self.out.wrong.push(Wrong { request: at as u32, found, similarity, p, tier });
         Verdict::FalsePositive(tier)
     }
 

@@ -1,7 +1,7 @@
 //! What a run comes to, and its JSON. Keys are stable: snake_case, with units.
 
 use super::money::{Prices, Savings, savings};
-use super::pass::{Outcome, Plan};
+use super::pass::{Outcome, Plan, Wrong};
 use super::shelf::Eviction;
 use super::tally::{Part, Tally, intervals, ratio};
 use super::trace::Request;
@@ -238,23 +238,22 @@ fn groups(trace: &[Request], truth: &Truth) -> Vec<usize> {
 /// The surest of the wrong hits, each pair of questions once.
 fn false_hits(trace: &[Request], outcome: &Outcome) -> Vec<FalseHit> {
     let mut wrong = outcome.wrong.clone();
-    let sure = |of: &(u32, u32, Option<f32>, Option<f32>, Tier)| of.3.or(of.2).unwrap_or(1.0);
+    let sure = |of: &Wrong| of.p.or(of.similarity).unwrap_or(1.0);
     wrong.sort_by(|one, other| sure(other).total_cmp(&sure(one)));
     let mut seen = HashSet::new();
-    wrong
-        .retain(|(at, from, ..)| seen.insert((trace[*at as usize].text.as_str(), trace[*from as usize].text.as_str())));
-    let shown = |(at, from, similarity, p, tier): &(u32, u32, Option<f32>, Option<f32>, Tier)| {
-        let (request, other) = (&trace[*at as usize], &trace[*from as usize]);
+    wrong.retain(|of| seen.insert((&trace[of.request as usize].text, &trace[of.found as usize].text)));
+    let shown = |of: &Wrong| {
+        let (request, other) = (&trace[of.request as usize], &trace[of.found as usize]);
         let (shared_words, length_ratio) = overlap(&request.text, &other.text);
         let label = |of: &Request| of.group.clone().or(of.answer.clone()).unwrap_or_default();
         FalseHit {
-            request: *at as usize + 1,
+            request: of.request as usize + 1,
             question: request.text.clone(),
             served: other.text.clone(),
             scope: request.scope.clone(),
-            tier: tier.as_str(),
-            similarity: *similarity,
-            p: *p,
+            tier: of.tier.as_str(),
+            similarity: of.similarity,
+            p: of.p,
             shared_words,
             length_ratio,
             facts_differ: verify::differs(&request.text, &other.text),

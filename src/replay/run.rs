@@ -2,7 +2,7 @@
 
 use super::asking::{Asking, asking};
 use super::money::Prices;
-use super::pass::{Outcome, Plan};
+use super::pass::{Outcome, Plan, Wrong};
 use super::policies::Kind;
 use super::report::{Found, Report, report};
 use super::shelf::Room;
@@ -118,7 +118,9 @@ impl Run<'_> {
         if self.truth.scoring() == Scoring::None || same_words || self.truth.same(at, from) {
             return Verdict::TruePositive(hit.tier);
         }
-        self.out.wrong.push((at as u32, from as u32, hit.similarity, None, hit.tier));
+        let wrong =
+            Wrong { request: at as u32, found: from as u32, similarity: hit.similarity, p: None, tier: hit.tier };
+        self.out.wrong.push(wrong);
         Verdict::FalsePositive(hit.tier)
     }
 }

@@ -43,8 +43,11 @@ fn inner(value: Value) -> Value {
     }
 }
 
-/// What a request body asks: its conversation, and its other fields. None where it asks nothing in words.
-pub(super) fn conversation(asked: &Value) -> Result<Option<(Vec<Value>, Map<String, Value>)>, String> {
+/// A conversation that ends with a question, and the other fields of its request.
+type Conversation = (Vec<Value>, Map<String, Value>);
+
+/// What a request body asks. None where it asks nothing in words.
+pub(super) fn conversation(asked: &Value) -> Result<Option<Conversation>, String> {
     let Value::Object(fields) = asked else {
         return Err("expected `request` (an object with `messages`, `prompt` or `input`)".to_owned());
     };
