@@ -5,6 +5,7 @@ mod check;
 mod index;
 mod index_bench;
 mod index_check;
+mod judge;
 mod model;
 mod model_bench;
 mod progress;
@@ -35,6 +36,8 @@ enum Command {
     Model(model::ModelCommand),
     #[command(subcommand)]
     Index(index::IndexCommand),
+    #[command(subcommand)]
+    Judge(judge::JudgeCommand),
     Replay(Box<replay::ReplayArgs>),
     Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
@@ -49,6 +52,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Model(command) => model::run(command),
         Command::Index(command) => index::run(&command),
+        Command::Judge(command) => judge::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),
         Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),

@@ -3,6 +3,7 @@
 //! λ is the largest value whose expected wrong hits over the last requests, times what was observed over what was
 //! predicted, stay under a share of the budget (CACHE.md, "Serve iff 1 − p ≤ λ").
 
+use super::bytes::{In, Out, StateError};
 use std::collections::VecDeque;
 
 /// Steps of λ. They are finer near 0, where it matters.
@@ -30,29 +31,44 @@ const NONE: u16 = u16::MAX;
 pub struct Control {
     /// Requests that are looked back on.
     pub window: usize,
-    /// Share of the budget that is aimed at.
+    /// Share of the budget that is aimed at. The rest is for what calibrations cannot know.
     pub aim: f64,
-    /// Requests that a cold controller pretends to have seen, which hold no candidate and so no risk; they let it serve
-    /// the surest of the first ones.
-    pub cold: f64,
+    /// How many times its budget a single scope may err before it serves by words only: λ is one for all scopes.
+    pub tolerance: f64,
     /// Wrong answers, observed and predicted, that it begins with.
     pub belief: f64,
     /// What a label's part in observed and predicted is multiplied with at each later label.
     pub fading: f64,
     /// λ is never above this.
     pub most: f32,
+    /// No answer is surer than 1 less this: labels err, and so do calibrations.
+    pub doubt: f32,
+    /// Labels of cases up to so many times λ tell what was observed.
+    pub near: f32,
+    /// A label weighs no more than this in a calibration.
+    pub heavy: f32,
 }
 
 impl Default for Control {
     fn default() -> Control {
-        Control { window: 3000, aim: 0.85, cold: 0.0, belief: 4.0, fading: 0.998, most: 0.5 }
+        Control {
+            window: 3000,
+            aim: 0.85,
+            tolerance: 3.0,
+            belief: 4.0,
+            fading: 0.9995,
+            most: 0.5,
+            doubt: 0.005,
+            near: 2.0,
+            heavy: 1.0,
+        }
     }
 }
 
 impl Budget {
-    pub(super) fn new(delta: f64, control: &Control) -> Budget {
+    pub(super) fn new(delta: f32, control: &Control) -> Budget {
         let mut budget = Budget {
-            delta,
+            delta: f64::from(delta),
             window: VecDeque::with_capacity(control.window),
             counts: vec![0; BINS],
             observed: 0.0,
@@ -88,10 +104,12 @@ impl Budget {
         }
     }
 
-    /// Learns what came of a case that was predicted wrong with probability `risk`.
+    /// Learns what came of a case that was predicted wrong with probability `risk`. Cases far beyond λ teach nothing.
     pub(super) fn learn(&mut self, risk: f32, wrong: bool, weight: f32, control: &Control) {
-        self.observed = self.observed * control.fading + f64::from(weight) * f64::from(u8::from(wrong));
-        self.predicted = self.predicted * control.fading + f64::from(weight * risk);
+        if risk <= control.near * self.lambda {
+            self.observed = self.observed * control.fading + f64::from(weight) * f64::from(u8::from(wrong));
+            self.predicted = self.predicted * control.fading + f64::from(weight * risk);
+        }
     }
 
     /// Observed over predicted, believed to be 1 until labels say otherwise.
@@ -101,7 +119,7 @@ impl Budget {
 
     fn steer(&mut self, control: &Control) {
         self.since = 0;
-        let requests = self.window.len() as f64 + control.cold;
+        let requests = self.window.len() as f64;
         let allowed = control.aim * self.delta * requests / self.ratio(control);
         let mut expected = 0.0;
         self.lambda = 0.0;
@@ -115,17 +133,25 @@ impl Budget {
         }
     }
 
-    /// For the state file.
-    pub(super) fn window(&self) -> impl Iterator<Item = u16> {
-        self.window.iter().copied()
+    /// Writes what it has seen.
+    pub(super) fn write(&self, out: &mut Out) {
+        out.f64(self.delta);
+        out.f64(self.observed);
+        out.f64(self.predicted);
+        out.u32(self.window.len() as u32);
+        self.window.iter().for_each(|bin| out.u16(*bin));
     }
 
-    /// Of the state file.
-    pub(super) fn restore(&mut self, window: impl Iterator<Item = u16>, control: &Control) {
-        for bin in window.filter(|bin| *bin == NONE || usize::from(*bin) < BINS) {
-            self.count((bin != NONE).then(|| middle(usize::from(bin)) as f32), control);
+    /// Reads what another one wrote.
+    pub(super) fn read(input: &mut In<'_>, control: &Control) -> Result<Budget, StateError> {
+        let mut budget = Budget::new(input.share()? as f32, control);
+        (budget.observed, budget.predicted) = (input.positive()?, input.positive()?);
+        for _ in 0..input.count(2)? {
+            let bin = input.u16()?;
+            budget.count((usize::from(bin) < BINS).then(|| middle(usize::from(bin)) as f32), control);
         }
-        self.steer(control);
+        budget.steer(control);
+        Ok(budget)
     }
 }
 
@@ -140,4 +166,31 @@ fn edge(bin: usize) -> f32 {
 
 fn middle(bin: usize) -> f64 {
     ((bin as f64 + 0.5) / BINS as f64).powi(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lambda_keeps_expected_errors_within_the_budget() {
+        let control = Control { aim: 0.85, ..Control::default() };
+        let mut budget = Budget::new(0.01, &control);
+        // Every second request has a candidate; its risk is anything from 0 to 1.
+        for i in 0..6000u32 {
+            let risk = (i % 2 == 0).then(|| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32);
+            budget.count(risk, &control);
+        }
+        // Half of the requests, risk even: expected errors below λ are λ² / 4 of all.
+        assert!((budget.lambda() - 0.2).abs() < 0.01, "{}", budget.lambda());
+        let before = budget.lambda();
+        (0..2000).for_each(|_| budget.learn(0.1, true, 1.0, &control));
+        (0..100).for_each(|_| budget.count(None, &control));
+        assert!(budget.lambda() < before / 2.0, "ten times as many wrong as predicted");
+    }
+
+    #[test]
+    fn nothing_is_served_before_anything_was_seen() {
+        assert_eq!(Budget::new(0.01, &Control::default()).lambda(), edge(0));
+    }
 }

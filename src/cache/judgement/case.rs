@@ -1,8 +1,12 @@
 //! What a decision says, and what of it a label is about.
 
-/// Terms of the calibrated probability: 1, logit of the stream score, and the three cluster terms of CACHE.md
-/// (distance to the best other cluster, fellows, rival).
-pub type Terms = [f32; 5];
+/// How many terms the calibrated probability has.
+pub(super) const TERMS: usize = 6;
+
+/// Terms of the calibrated probability: 1; the logit of the stream score; how far ahead of the best candidate with another
+/// answer; how many near ones share the answer; whether another answer is near, too; and how much more of a trap than is
+/// allowed, 0 or less.
+pub type Terms = [f32; TERMS];
 
 /// What the learner decided about one question.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub struct Decision {
     pub weighed: Vec<Weighed>,
     /// Whose scope it was, for `cases`.
     pub(super) scope: u128,
+    /// The error budget that it was decided by.
+    pub(super) budget: f32,
 }
 
 /// Why a decision came out as it did.
@@ -78,6 +84,10 @@ pub struct Case {
     pub p: f32,
     /// It was served.
     pub served: bool,
+    /// It was the most probable candidate: the only one of a decision that calibration learns from.
+    pub best: bool,
+    /// The error budget that it was decided by.
+    pub budget: f32,
     /// How many hits this one stands for: 1 over the probability with which it was chosen to be checked.
     pub weight: f32,
 }
@@ -135,6 +145,8 @@ impl Decision {
             terms: one.terms,
             p: one.p,
             served: self.serve.is_some_and(|at| self.weighed[at].entry == one.entry),
+            best: self.best.is_some_and(|at| self.weighed[at].entry == one.entry),
+            budget: self.budget,
             weight,
         }
     }

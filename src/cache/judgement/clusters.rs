@@ -39,6 +39,11 @@ impl Clusters {
         })
     }
 
+    /// Is there a row of `entry`?
+    pub(super) fn knows(&self, entry: u64) -> bool {
+        self.rows.contains_key(&entry)
+    }
+
     /// Puts a row of the state file back.
     pub(super) fn restore(&mut self, entry: u64, row: Row) {
         self.rows.insert(entry, row);

@@ -1,121 +1,17 @@
 //! `Learner`: the learned judgement of one cache, all scopes. Pure and synchronous: no clock, no I/O; what chance it needs
 //! comes from a seeded generator, so that a replay can be repeated.
 
-use super::budget::{Budget, Control};
-use super::case::{Case, Change, Decision, Reason, Source, Terms, Weighed};
+use super::budget::Budget;
+use super::case::{Case, Change, Decision, Reason, Source, TERMS, Terms, Weighed};
 use super::clusters::Clusters;
 use super::logistic::{self, Sample, sigmoid};
 use super::question::Question;
 use super::scope::Scope;
-use super::shadow::{Sampling, Shadow};
+use super::settings::{Asked, ScopeReport, Seen, Settings, Strictness};
+use super::shadow::Shadow;
 use super::weights::Weights;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// How sure the trap score must be of a candidate that it is no trap.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Strictness {
-    /// The trap score is not asked.
-    Off,
-    /// Few traps, at little cost in hits.
-    #[default]
-    Balanced,
-    /// Hardly any trap, at a cost in hits.
-    Strict,
-}
-
-/// What the operator chooses, and how the scheme is set.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Settings {
-    /// Wrong hits over all requests that are allowed.
-    pub error_budget: f64,
-    /// How the trap score is used.
-    pub strictness: Strictness,
-    /// Numbers, ids, dates and units must agree.
-    pub veto: bool,
-    /// Which hits are checked.
-    pub sampling: Sampling,
-    /// How λ is steered.
-    pub control: Control,
-    /// Labels that one scope keeps for its calibration; older ones go.
-    pub labels: usize,
-    /// Requests between two calibrations of one scope.
-    pub refit_every: u64,
-    /// Scopes that are remembered; the one that was used longest ago goes.
-    pub scopes: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            error_budget: 0.01,
-            strictness: Strictness::default(),
-            veto: true,
-            sampling: Sampling::default(),
-            control: Control::default(),
-            labels: 1500,
-            refit_every: 200,
-            scopes: 4096,
-        }
-    }
-}
-
-/// A candidate: an entry near the question.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// The entry.
-    pub entry: u64,
-    /// Its question.
-    pub question: &'a Question,
-    /// Cosine of the two questions' vectors, in [-1, 1].
-    pub similarity: f32,
-}
-
-/// What one request or scope wants otherwise than the settings.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Asked {
-    /// Another error budget. Requests of one budget share one λ.
-    pub error_budget: Option<f64>,
-    /// Another strictness.
-    pub strictness: Option<Strictness>,
-    /// Another say on the veto.
-    pub veto: Option<bool>,
-    /// Decide, but count nothing and choose no shadow call: for explaining.
-    pub dry: bool,
-}
-
-/// What is known of one scope.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct ScopeReport {
-    /// Requests, and hits by meaning among them.
-    pub requests: u64,
-    /// Hits by meaning.
-    pub hits: u64,
-    /// Labels kept.
-    pub labels: usize,
-    /// Estimated wrong hits over requests; labels count as many times as they stand for.
-    pub error: f64,
-    /// Upper bound of it, 95 % one-sided.
-    pub error_upper: f64,
-    /// The λ in force.
-    pub lambda: f32,
-    /// It serves by words only, for now.
-    pub fallback: bool,
-    /// Weights of its calibration.
-    pub weights: [f64; 5],
-}
-
-/// Why a state cannot be taken.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StateError(pub(super) String);
-
-impl std::fmt::Display for StateError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the state of the judgement cannot be used: {}", self.0)
-    }
-}
-
-impl std::error::Error for StateError {}
 
 /// The learned judgement of one cache.
 #[derive(Clone, Debug)]
@@ -128,24 +24,27 @@ pub struct Learner {
     pub(super) shadow: Shadow,
     /// Counts requests of all scopes: the learner's clock.
     pub(super) requests: u64,
+    /// Labels that all scopes keep together.
+    pub(super) labels: usize,
 }
 
 impl Learner {
     /// A learner that knows what ships with the program, and nothing of this cache. `seed` begins its dice.
     pub fn new(settings: Settings, seed: u64) -> Learner {
-        Learner::with_weights(settings, Arc::new(Weights::default()), seed)
+        Learner::with_weights(settings, Weights::shipped(), seed)
     }
 
     /// One with other weights than those that ship.
     pub fn with_weights(settings: Settings, weights: Arc<Weights>, seed: u64) -> Learner {
         Learner {
-            budgets: vec![Budget::new(settings.error_budget, &settings.control)],
+            budgets: vec![Budget::new(settings.error_budget as f32, &settings.control)],
             settings,
             weights,
             scopes: HashMap::new(),
             clusters: Clusters::default(),
             shadow: Shadow::new(seed),
             requests: 0,
+            labels: 0,
         }
     }
 
@@ -157,9 +56,8 @@ impl Learner {
     /// Puts other settings in force; what was learned stays.
     pub fn reconfigure(&mut self, settings: Settings) {
         self.settings = settings;
-        if !self.budgets.iter().any(|budget| budget.delta == settings.error_budget) {
-            self.budgets.insert(0, Budget::new(settings.error_budget, &settings.control));
-        }
+        let at = self.budget(settings.error_budget);
+        self.budgets.swap(0, at);
     }
 
     /// Counts a request that an earlier tier answered (`hit`), or that may not be answered by meaning.
@@ -190,24 +88,15 @@ impl Learner {
         let at = self.budget(asked.error_budget.unwrap_or(self.settings.error_budget));
         let lambda = self.budgets[at].lambda();
 
-        let mut order: Vec<usize> = (0..weighed.len()).filter(|at| !weighed[*at].vetoed).collect();
-        order.sort_by(|one, other| weighed[*other].p.total_cmp(&weighed[*one].p));
-        let best = order.first().copied();
-        let (mut serve, mut servable, mut trapped) = (None, None, false);
-        for at in order {
-            let one = &mut weighed[at];
-            // What is far too improbable need not be scored; λ never gets there.
-            if 1.0 - one.p > self.settings.control.most {
-                break;
-            }
-            if self.is_trap(question, seen[at].question, one, strictness) {
-                trapped |= 1.0 - one.p <= lambda;
-                continue;
-            }
-            servable = Some(at);
-            serve = (1.0 - one.p <= lambda && !fallback).then_some(at);
-            break;
-        }
+        self.set_traps(question, seen, &mut weighed, strictness, &weights);
+        let cut = strictness.cut(&self.weights);
+        let hard = strictness == Strictness::Strict;
+        let allowed = |one: &Weighed| !one.vetoed && (!hard || one.trap.is_none_or(|trap| trap <= cut));
+        let most_probable = |at: &usize, other: &usize| weighed[*at].p.total_cmp(&weighed[*other].p);
+        let best = (0..weighed.len()).rev().filter(|at| !weighed[*at].vetoed).max_by(most_probable);
+        let servable = (0..weighed.len()).rev().filter(|at| allowed(&weighed[*at])).max_by(most_probable);
+        let serve = servable.filter(|at| 1.0 - weighed[*at].p <= lambda && !fallback);
+        let trapped = best.is_some_and(|at| weighed[at].trap.is_some_and(|trap| trap > cut));
         let risk = servable.map(|at| 1.0 - weighed[at].p);
         let reason = match serve {
             Some(_) => Reason::Served,
@@ -218,9 +107,20 @@ impl Learner {
             None => Reason::Budget,
         };
         let p = best.map_or(0.0, |at| weighed[at].p);
-        let mut decision = Decision { serve, best, p, lambda, reason, shadow: None, weighed, scope };
+        let mut decision = Decision {
+            serve,
+            best,
+            p,
+            lambda,
+            reason,
+            shadow: None,
+            weighed,
+            scope,
+            budget: self.budgets[at].delta as f32,
+        };
         if !asked.dry {
-            self.count(scope, at, risk, serve.is_some());
+            let would = risk.is_some_and(|risk| risk <= lambda);
+            self.count(scope, at, risk, (serve.is_some(), would));
             if let Some(one) = serve.and_then(|at| decision.weighed.get(at)).copied() {
                 let chance = self.shadow.choose(one.p, hits, &self.settings.sampling);
                 decision.shadow = chance.map(|chance| decision.case(&one, 1.0 / chance));
@@ -232,46 +132,61 @@ impl Learner {
     /// Learns whether the answer of a case was right. `stored` is the entry that now holds the fresh answer.
     pub fn learn(&mut self, case: &Case, right: bool, source: Source, stored: Option<u64>) -> Vec<Change> {
         let mut changes = Vec::new();
-        if let Some(stored) = stored {
-            let row = self.clusters.row(stored);
-            let _ = row;
-            if right {
+        if case.best || case.served {
+            self.label(case, right, source);
+        }
+        // The entry may have left the cache meanwhile.
+        if self.clusters.knows(case.entry) {
+            if let Some(stored) = stored.filter(|_| right) {
                 self.clusters.join(stored, case.entry);
             }
+            self.remember(case, right, source, &mut changes);
         }
+        changes
+    }
+
+    /// Remembers the label with the entry, and says what is to be done.
+    fn remember(&mut self, case: &Case, right: bool, source: Source, changes: &mut Vec<Change>) {
+        let served = u16::from(case.served);
         let row = self.clusters.row(case.entry);
         if right {
-            row.right = row.right.saturating_add(u16::from(case.served));
-        } else {
-            row.worst = row.worst.max(case.similarity);
-            row.wrong = row.wrong.saturating_add(u16::from(case.served));
+            row.right = row.right.saturating_add(served);
+            if source == Source::Shadow {
+                changes.push(Change::Alias(case.entry));
+            }
+            return;
         }
+        row.worst = row.worst.max(case.similarity);
+        row.wrong = row.wrong.saturating_add(served);
         let wrong = row.wrong;
-        if !right && case.served {
+        if case.served {
             self.clusters.blame(case.entry);
             if wrong >= 2 || source == Source::Feedback {
                 self.clusters.forget(case.entry);
                 changes.push(Change::Evict(case.entry));
             }
         }
-        if right && source == Source::Shadow {
-            changes.push(Change::Alias(case.entry));
-        }
-        self.label(case, right, source);
-        changes
     }
 
+    /// Gives the label to calibration, to λ and to the estimate of the error.
     fn label(&mut self, case: &Case, right: bool, source: Source) {
         let (prior, settings, now) = (self.weights.prior, self.settings, self.requests);
+        let at = self.budget(f64::from(case.budget));
+        let (risk, lambda, delta) = (1.0 - case.p, self.budgets[at].lambda(), self.budgets[at].delta);
         let scope = self.scopes.entry(case.scope).or_insert_with(|| Scope::new(&prior, now));
-        scope.label(Sample { terms: case.terms, right, weight: case.weight }, settings.labels);
-        if source == Source::Shadow {
-            scope.checks.check(!right, f64::from(case.weight));
+        let weight = case.weight.min(settings.control.heavy);
+        let more = scope.label(Sample { terms: case.terms, right, weight }, settings.labels);
+        self.labels += usize::from(more);
+        match source {
+            Source::Shadow => scope.checks.check(!right, f64::from(case.weight)),
+            // Who serves by words only gets a label for every hit it would have made.
+            Source::Miss if scope.fallback && risk <= lambda => scope.checks.check(!right, 1.0),
+            Source::Miss | Source::Feedback => {}
         }
+        scope.fall_back(delta, settings.control.tolerance);
         scope.refit(&prior, settings.refit_every);
-        let risk = 1.0 - case.p;
-        let at = self.budget(settings.error_budget);
-        if risk <= 2.0 * self.budgets[at].lambda() {
+        // Who gives feedback chose what to look at: it says nothing of all hits.
+        if source != Source::Feedback {
             self.budgets[at].learn(risk, !right, case.weight, &settings.control);
         }
     }
@@ -289,26 +204,25 @@ impl Learner {
     /// What is known of `scope`.
     pub fn report(&self, scope: u128) -> Option<ScopeReport> {
         let known = self.scopes.get(&scope)?;
-        let (error_upper, _) = known.checks.bounds();
         Some(ScopeReport {
             requests: known.requests,
             hits: known.hits,
             labels: known.samples.len(),
             error: known.checks.error(),
-            error_upper,
+            error_upper: known.checks.upper(),
             lambda: self.budgets.first().map_or(0.0, Budget::lambda),
             fallback: known.fallback,
             weights: known.weights,
         })
     }
 
-    fn count(&mut self, scope: u128, at: usize, risk: Option<f32>, hit: bool) {
+    fn count(&mut self, scope: u128, at: usize, risk: Option<f32>, (hit, would): (bool, bool)) {
         self.requests += 1;
         if let Some(known) = self.scopes.get_mut(&scope) {
             known.used_at = self.requests;
             known.requests += 1;
             known.hits += u64::from(hit);
-            known.checks.request(hit);
+            known.checks.request(would);
         }
         self.budgets[at].count(risk, &self.settings.control);
         self.drop_scopes();
@@ -316,10 +230,10 @@ impl Learner {
 
     /// The place of the controller of this budget.
     fn budget(&mut self, delta: f64) -> usize {
-        if let Some(at) = self.budgets.iter().position(|budget| budget.delta == delta) {
+        if let Some(at) = self.budgets.iter().position(|budget| budget.delta as f32 == delta as f32) {
             return at;
         }
-        self.budgets.push(Budget::new(delta, &self.settings.control));
+        self.budgets.push(Budget::new(delta as f32, &self.settings.control));
         self.budgets.len() - 1
     }
 
@@ -339,41 +253,59 @@ impl Learner {
                 vetoed: veto && question.facts != one.question.facts,
                 trap: None,
                 cluster: self.clusters.row(one.entry).cluster,
-                terms: [0.0; 5],
+                terms: [0.0; TERMS],
                 p: 0.0,
             })
             .collect();
         for at in 0..weighed.len() {
             let terms = terms(&weighed, at);
             weighed[at].terms = terms;
-            weighed[at].p = sigmoid(logistic::dot(weights, &terms)) as f32;
+            weighed[at].p = self.probability(weights, &terms);
         }
         weighed
     }
 
-    /// Asks the trap score, if it is to be asked.
-    fn is_trap(&self, question: &Question, stored: &Question, one: &mut Weighed, strictness: Strictness) -> bool {
-        let cut = match strictness {
-            Strictness::Off => return false,
-            Strictness::Balanced => self.weights.trap_cuts[0],
-            Strictness::Strict => self.weights.trap_cuts[1],
-        };
-        let features = super::pair::features(question, stored, one.similarity, &self.weights.idf);
-        let trap = self.weights.trap.predict(&features);
-        one.trap = Some(trap);
-        trap > cut
+    /// Asks the trap score about the most probable candidates, and lowers their probability by what it says.
+    fn set_traps(
+        &self,
+        question: &Question,
+        seen: &[Seen<'_>],
+        weighed: &mut [Weighed],
+        strictness: Strictness,
+        weights: &logistic::Weights,
+    ) {
+        if strictness == Strictness::Off {
+            return;
+        }
+        let allowed = logistic::logit(f64::from(strictness.cut(&self.weights))) as f32;
+        let mut order: Vec<usize> = (0..weighed.len()).filter(|at| !weighed[*at].vetoed).collect();
+        order.sort_by(|one, other| weighed[*other].p.total_cmp(&weighed[*one].p));
+        for at in order.into_iter().take(self.settings.trap_most) {
+            let one = &mut weighed[at];
+            let features = super::pair::features(question, seen[at].question, one.similarity, &self.weights.idf);
+            let trap = self.weights.trap.predict(&features).clamp(1e-4, 1.0 - 1e-4);
+            one.trap = Some(trap);
+            one.terms[5] = -((trap / (1.0 - trap)).ln() - allowed).max(0.0);
+            one.p = self.probability(weights, &one.terms);
+        }
     }
 
-    /// Forgets the scope that was used longest ago, when there are too many.
-    fn drop_scopes(&mut self) {
-        if self.scopes.len() <= self.settings.scopes.max(1) {
+    fn probability(&self, weights: &logistic::Weights, terms: &Terms) -> f32 {
+        (1.0 - self.settings.control.doubt) * sigmoid(logistic::dot(weights, terms)) as f32
+    }
+
+    /// Forgets the scopes that were used longest ago, when there are too many, or too many labels in them.
+    pub(super) fn drop_scopes(&mut self) {
+        let crowded = self.scopes.len() > self.settings.scopes.max(1);
+        if !crowded && (self.labels <= self.settings.labels_of_all || self.scopes.len() < 2) {
             return;
         }
         // A sixteenth at once, so that the search is rare.
         let mut ages: Vec<(u64, u128)> = self.scopes.iter().map(|(name, scope)| (scope.used_at, *name)).collect();
         ages.sort_unstable();
-        for (_, name) in ages.iter().take(self.settings.scopes / 16 + 1) {
-            self.scopes.remove(name);
+        for (_, name) in ages.iter().take(self.scopes.len() / 16 + 1) {
+            let gone = self.scopes.remove(name).map_or(0, |scope| scope.samples.len());
+            self.labels = self.labels.saturating_sub(gone);
         }
     }
 }
@@ -394,5 +326,132 @@ fn terms(all: &[Weighed], at: usize) -> Terms {
     }
     let logit = (one.stream / (1.0 - one.stream)).ln();
     let ahead = ((one.stream + 0.02) / (other + 0.02)).ln();
-    [1.0, logit, ahead, fellows.ln_1p(), f32::from(u8::from(other > 0.3))]
+    [1.0, logit, ahead, fellows.ln_1p(), f32::from(u8::from(other > 0.3)), 0.0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in [0, 1), the same every time.
+    fn dice(seed: u64) -> impl FnMut() -> f32 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32
+        }
+    }
+
+    /// Traffic of one scope in which an answer is right with a probability that rises with the cosine. Gives hits, wrong
+    /// hits and shadow calls over requests.
+    fn traffic(learner: &mut Learner, requests: u64, right: impl Fn(f32) -> f32, seed: u64) -> [f64; 3] {
+        let (mut dice, question) = (dice(seed), Question::read("where is my parcel"));
+        let mut counts = [0.0; 3];
+        for at in 0..requests {
+            let similarity = 0.6 + 0.4 * dice();
+            let is_right = dice() < right(similarity);
+            let seen = [Seen { entry: at, question: &question, similarity }];
+            let decision = learner.decide(1, &question, &seen, &Asked::default());
+            let label = match (&decision.shadow, decision.serve) {
+                (Some(case), _) => Some((*case, Source::Shadow)),
+                (None, Some(_)) => None,
+                (None, None) => decision.cases(0.05, 1).first().map(|case| (*case, Source::Miss)),
+            };
+            counts[0] += f64::from(u8::from(decision.serve.is_some()));
+            counts[1] += f64::from(u8::from(decision.serve.is_some() && !is_right));
+            counts[2] += f64::from(u8::from(decision.shadow.is_some()));
+            if let Some((case, source)) = label {
+                learner.learn(&case, is_right, source, None);
+            }
+        }
+        counts.map(|count| count / requests as f64)
+    }
+
+    fn settings(error_budget: f64) -> Settings {
+        Settings { error_budget, strictness: Strictness::Off, ..Settings::default() }
+    }
+
+    #[test]
+    fn keeps_to_the_budget_where_cosines_mean_much_and_where_they_mean_little() {
+        let kinds: [(&str, fn(f32) -> f32); 3] = [
+            ("kind", |s| ((s - 0.6) * 5.0).clamp(0.0, 0.995)),
+            ("hard", |s| ((s - 0.85) * 6.0).clamp(0.0, 0.97)),
+            ("hopeless", |_| 0.02),
+        ];
+        for (name, right) in kinds {
+            for budget in [0.01, 0.03] {
+                for seed in 1..4 {
+                    let mut learner = Learner::new(settings(budget), seed);
+                    let [hits, wrong, _] = traffic(&mut learner, 6000, right, seed);
+                    assert!(wrong < 1.3 * budget, "{name}: {wrong} of {budget}, hits {hits}, seed {seed}");
+                    assert!(name != "kind" || hits > 0.2, "{name}: hits {hits}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn checks_about_as_many_hits_as_agreed() {
+        let mut learner = Learner::new(settings(0.02), 3);
+        let [hits, _, checks] = traffic(&mut learner, 8000, |s| ((s - 0.6) * 5.0).clamp(0.0, 0.995), 9);
+        assert!(checks / hits < 0.07 && checks / hits > 0.03, "{} of hits", checks / hits);
+        let report = learner.report(1).unwrap();
+        assert!(report.error <= report.error_upper && report.error_upper < 0.1 && report.labels <= 1500);
+    }
+
+    #[test]
+    fn a_scope_that_turns_bad_falls_back_and_comes_again() {
+        let mut learner = Learner::new(settings(0.01), 5);
+        traffic(&mut learner, 3000, |s| if s > 0.8 { 0.995 } else { 0.1 }, 1);
+        let mut fell = false;
+        for seed in 0..40 {
+            traffic(&mut learner, 100, |_| 0.2, seed);
+            fell |= learner.report(1).is_some_and(|report| report.fallback);
+        }
+        let after = traffic(&mut learner, 500, |_| 0.2, 77);
+        assert!(fell || after[1] < 0.02, "wrong hits {} and no fall-back", after[1]);
+        let good = (0..20).map(|seed| traffic(&mut learner, 500, |s| if s > 0.8 { 0.995 } else { 0.1 }, seed)[0]);
+        assert!(good.last().is_some_and(|hits| hits > 0.1), "it never comes again");
+    }
+
+    #[test]
+    fn the_veto_and_strictness_hold_whatever_the_labels_say() {
+        let mut learner = Learner::new(settings(0.05), 1);
+        traffic(&mut learner, 4000, |_| 0.999, 1);
+        let [asked, other] = ["pay 20 dollars", "pay 30 dollars"].map(Question::read);
+        let seen = [Seen { entry: 1, question: &other, similarity: 0.99 }];
+        let decision = learner.decide(1, &asked, &seen, &Asked::default());
+        assert_eq!((decision.serve, decision.reason), (None, Reason::Vetoed));
+        let lax = Asked { veto: Some(false), ..Asked::default() };
+        assert_eq!(learner.decide(1, &asked, &seen, &lax).serve, Some(0));
+        let [asked, other] = ["how do I mute my phone", "how do I unmute my phone"].map(Question::read);
+        let seen = [Seen { entry: 1, question: &other, similarity: 0.95 }];
+        let strict = Asked { strictness: Some(Strictness::Strict), ..Asked::default() };
+        let decision = learner.decide(1, &asked, &seen, &strict);
+        assert_eq!((decision.serve, decision.reason), (None, Reason::Trap));
+    }
+
+    #[test]
+    fn two_wrong_hits_evict_and_feedback_evicts_at_once() {
+        let mut learner = Learner::new(settings(0.01), 1);
+        let question = Question::read("where is my parcel");
+        let seen = [Seen { entry: 7, question: &question, similarity: 0.99 }];
+        let dry = Asked { dry: true, ..Asked::default() };
+        let mut case = learner.decide(1, &question, &seen, &dry).cases(0.0, 1)[0];
+        assert_eq!(learner.report(1).map(|report| report.requests), Some(0), "a dry decision counts nothing");
+        case.served = true;
+        assert_eq!(learner.learn(&case, true, Source::Shadow, None), [Change::Alias(7)]);
+        assert_eq!(learner.learn(&case, false, Source::Shadow, None), []);
+        assert_eq!(learner.learn(&case, false, Source::Shadow, None), [Change::Evict(7)]);
+        assert_eq!(learner.learn(&case, false, Source::Shadow, None), [], "it is gone");
+        learner.decide(1, &question, &seen, &dry);
+        assert_eq!(learner.learn(&case, false, Source::Feedback, None), [Change::Evict(7)]);
+    }
+
+    #[test]
+    fn scopes_are_bounded() {
+        let mut learner = Learner::new(Settings { scopes: 100, ..settings(0.01) }, 1);
+        (0..1000).for_each(|scope| learner.pass(scope, false));
+        assert!(learner.scopes.len() <= 100 && learner.report(999).is_some() && learner.report(0).is_none());
+    }
 }

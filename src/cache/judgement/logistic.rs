@@ -1,14 +1,14 @@
 //! Logistic regression with a normal prior on its weights (maximum a posteriori), by damped Newton steps.
 
-use super::case::Terms;
+use super::case::TERMS;
 
-/// Weights of the five terms.
-pub(super) type Weights = [f64; 5];
+/// Weights of the terms.
+pub(super) type Weights = [f64; TERMS];
 
 /// One labelled case.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Sample {
-    pub(super) terms: Terms,
+pub(super) struct Sample<const N: usize = TERMS> {
+    pub(super) terms: [f32; N],
     /// The answer was right.
     pub(super) right: bool,
     /// How many cases it stands for.
@@ -17,11 +17,11 @@ pub(super) struct Sample {
 
 /// What the weights are before anything is seen: a normal distribution for each.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Prior {
+pub struct Prior<const N: usize = TERMS> {
     /// Its means.
-    pub mean: [f64; 5],
+    pub mean: [f64; N],
     /// Its variances.
-    pub variance: [f64; 5],
+    pub variance: [f64; N],
 }
 
 /// Newton steps at most; five are usual.
@@ -37,12 +37,12 @@ pub(super) fn logit(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-pub(super) fn dot(weights: &Weights, terms: &Terms) -> f64 {
+pub(super) fn dot<const N: usize>(weights: &[f64; N], terms: &[f32; N]) -> f64 {
     weights.iter().zip(terms).map(|(weight, term)| weight * f64::from(*term)).sum()
 }
 
 /// The most probable weights, given the prior and what was seen. Begins at `start`.
-pub(super) fn fit(samples: &[Sample], prior: &Prior, start: Weights) -> Weights {
+pub(super) fn fit<const N: usize>(samples: &[Sample<N>], prior: &Prior<N>, start: [f64; N]) -> [f64; N] {
     let mut weights = start;
     let mut at = loss(samples, prior, &weights);
     for _ in 0..STEPS {
@@ -50,7 +50,7 @@ pub(super) fn fit(samples: &[Sample], prior: &Prior, start: Weights) -> Weights 
         // An undamped step diverges where few labels with large weights lie far out.
         let mut share = 1.0;
         let better = loop {
-            let next: Weights = std::array::from_fn(|i| weights[i] - share * step[i]);
+            let next: [f64; N] = std::array::from_fn(|i| weights[i] - share * step[i]);
             let there = loss(samples, prior, &next);
             if there < at {
                 break Some((next, there));
@@ -71,7 +71,7 @@ pub(super) fn fit(samples: &[Sample], prior: &Prior, start: Weights) -> Weights 
 }
 
 /// Negative logarithm of the posterior, but for a constant.
-fn loss(samples: &[Sample], prior: &Prior, weights: &Weights) -> f64 {
+fn loss<const N: usize>(samples: &[Sample<N>], prior: &Prior<N>, weights: &[f64; N]) -> f64 {
     let seen: f64 = samples
         .iter()
         .map(|sample| {
@@ -80,14 +80,14 @@ fn loss(samples: &[Sample], prior: &Prior, weights: &Weights) -> f64 {
             f64::from(sample.weight) * (against.max(0.0) + (-against.abs()).exp().ln_1p())
         })
         .sum();
-    let before: f64 = (0..5).map(|i| (weights[i] - prior.mean[i]).powi(2) / (2.0 * prior.variance[i])).sum();
+    let before: f64 = (0..N).map(|i| (weights[i] - prior.mean[i]).powi(2) / (2.0 * prior.variance[i])).sum();
     seen + before
 }
 
 /// The Newton step: Hessian⁻¹ · gradient.
-fn newton(samples: &[Sample], prior: &Prior, weights: &Weights) -> Option<Weights> {
-    let mut gradient: Weights = std::array::from_fn(|i| (weights[i] - prior.mean[i]) / prior.variance[i]);
-    let mut hessian = [[0.0; 5]; 5];
+fn newton<const N: usize>(samples: &[Sample<N>], prior: &Prior<N>, weights: &[f64; N]) -> Option<[f64; N]> {
+    let mut gradient: [f64; N] = std::array::from_fn(|i| (weights[i] - prior.mean[i]) / prior.variance[i]);
+    let mut hessian = [[0.0; N]; N];
     for (i, row) in hessian.iter_mut().enumerate() {
         row[i] = 1.0 / prior.variance[i];
     }
@@ -96,11 +96,11 @@ fn newton(samples: &[Sample], prior: &Prior, weights: &Weights) -> Option<Weight
         let weight = f64::from(sample.weight);
         let error = weight * (p - f64::from(u8::from(sample.right)));
         let curve = weight * (p * (1.0 - p)).max(1e-9);
-        for i in 0..5 {
+        for i in 0..N {
             let x = f64::from(sample.terms[i]);
             gradient[i] += error * x;
-            for j in 0..=i {
-                hessian[i][j] += curve * x * f64::from(sample.terms[j]);
+            for (sum, other) in hessian[i].iter_mut().zip(sample.terms).take(i + 1) {
+                *sum += curve * x * f64::from(other);
             }
         }
     }
@@ -108,8 +108,8 @@ fn newton(samples: &[Sample], prior: &Prior, weights: &Weights) -> Option<Weight
 }
 
 /// Solves H·x = g by Cholesky, for a symmetric H of which the lower half is given.
-fn solve(mut h: [[f64; 5]; 5], g: Weights) -> Option<Weights> {
-    for i in 0..5 {
+fn solve<const N: usize>(mut h: [[f64; N]; N], g: [f64; N]) -> Option<[f64; N]> {
+    for i in 0..N {
         for j in 0..=i {
             let sum: f64 = (0..j).map(|k| h[i][k] * h[j][k]).sum();
             if i == j {
@@ -124,12 +124,12 @@ fn solve(mut h: [[f64; 5]; 5], g: Weights) -> Option<Weights> {
         }
     }
     let mut x = g;
-    for i in 0..5 {
+    for i in 0..N {
         let sum: f64 = (0..i).map(|k| h[i][k] * x[k]).sum();
         x[i] = (x[i] - sum) / h[i][i];
     }
-    for i in (0..5).rev() {
-        let sum: f64 = (i + 1..5).map(|k| h[k][i] * x[k]).sum();
+    for i in (0..N).rev() {
+        let sum: f64 = (i + 1..N).map(|k| h[k][i] * x[k]).sum();
         x[i] = (x[i] - sum) / h[i][i];
     }
     Some(x)
@@ -139,11 +139,11 @@ fn solve(mut h: [[f64; 5]; 5], g: Weights) -> Option<Weights> {
 mod tests {
     use super::*;
 
-    const PRIOR: Prior = Prior { mean: [0.0; 5], variance: [100.0; 5] };
+    const PRIOR: Prior = Prior { mean: [0.0; TERMS], variance: [100.0; TERMS] };
 
     #[test]
     fn finds_the_weights_that_made_the_labels() {
-        let truth = [-1.0, 1.5, 0.5, 0.0, -0.5];
+        let truth = [-1.0, 1.5, 0.5, 0.0, -0.5, 1.0];
         let mut random = 7u64;
         let mut next = || {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -151,11 +151,11 @@ mod tests {
         };
         let samples: Vec<Sample> = (0..20_000)
             .map(|_| {
-                let terms = [1.0, next() * 4.0 - 2.0, next() * 4.0 - 2.0, next() * 4.0 - 2.0, next() * 4.0 - 2.0];
+                let terms = std::array::from_fn(|i| if i == 0 { 1.0 } else { next() * 4.0 - 2.0 });
                 Sample { terms, right: f64::from(next()) < sigmoid(dot(&truth, &terms)), weight: 1.0 }
             })
             .collect();
-        let found = fit(&samples, &PRIOR, [0.0; 5]);
+        let found = fit(&samples, &PRIOR, [0.0; TERMS]);
         for (found, truth) in found.iter().zip(truth) {
             assert!((found - truth).abs() < 0.1, "{found} for {truth}");
         }
@@ -163,10 +163,11 @@ mod tests {
 
     #[test]
     fn keeps_to_the_prior_without_labels_and_stays_finite_with_wild_ones() {
-        let prior = Prior { mean: [-1.7, 0.8, 0.5, 4.0, -0.1], variance: [4.0, 0.25, 0.1, 0.1, 0.1] };
+        let prior = Prior { mean: [-1.7, 0.8, 0.5, 4.0, -0.1, 4.0], variance: [4.0, 0.25, 0.1, 0.1, 0.1, 1.0] };
         assert_eq!(fit(&[], &prior, prior.mean), prior.mean);
-        let wild: Vec<Sample> =
-            (0..20).map(|i| Sample { terms: [1.0, 9.0, 8.0, 3.0, 1.0], right: i % 7 == 0, weight: 50.0 }).collect();
-        assert!(fit(&wild, &prior, [30.0; 5]).iter().all(|weight| weight.is_finite()));
+        let wild: Vec<Sample> = (0..20)
+            .map(|i| Sample { terms: [1.0, 9.0, 8.0, 3.0, 1.0, 0.0], right: i % 7 == 0, weight: 50.0 })
+            .collect();
+        assert!(fit(&wild, &prior, [30.0; TERMS]).iter().all(|weight| weight.is_finite()));
     }
 }

@@ -6,8 +6,8 @@ use super::weights::Idf;
 /// How many features a pair has.
 pub(super) const FEATURES: usize = 30;
 
-/// Names of the features, for explaining and for the training report.
-pub const NAMES: [&str; FEATURES] = [
+/// Names of the features, for whoever explains a decision.
+pub const FEATURE_NAMES: [&str; FEATURES] = [
     "similarity",
     "log_distance",
     "jaccard",

@@ -33,6 +33,10 @@ pub(super) struct Checks {
 /// About as many requests are remembered: 1 / (1 − fading).
 const FADING: f64 = 0.9998;
 
+/// Standard errors for an upper bound of 95 %, one-sided; and for a fall-back, as it is looked at after every label.
+const UPPER: f64 = 1.645;
+const SURE: f64 = 3.3;
+
 impl Checks {
     pub(super) fn request(&mut self, hit: bool) {
         for sum in [&mut self.requests, &mut self.hits, &mut self.weight, &mut self.squares, &mut self.wrong] {
@@ -53,15 +57,19 @@ impl Checks {
         self.of_requests(if self.weight > 0.0 { self.wrong / self.weight } else { 0.0 })
     }
 
-    /// Upper and lower bound of it, each one-sided at 95 % (Wilson's score interval, on the effective number of checks).
-    pub(super) fn bounds(&self) -> (f64, f64) {
+    /// Lower and upper bound of it, `z` standard errors away (Wilson's score interval, on the effective number of checks).
+    fn bounds(&self, z: f64) -> (f64, f64) {
         let checks = if self.squares > 0.0 { self.weight * self.weight / self.squares } else { 0.0 };
         let rate = if self.weight > 0.0 { self.wrong / self.weight } else { 0.0 };
-        const Z: f64 = 1.645;
-        let z2 = Z * Z;
+        let z2 = z * z;
         let centre = (checks * rate + z2 / 2.0) / (checks + z2);
-        let half = Z / (checks + z2) * (checks * rate * (1.0 - rate) + z2 / 4.0).sqrt();
-        (self.of_requests((centre + half).min(1.0)), self.of_requests((centre - half).max(0.0)))
+        let half = z / (checks + z2) * (checks * rate * (1.0 - rate) + z2 / 4.0).sqrt();
+        (self.of_requests((centre - half).max(0.0)), self.of_requests((centre + half).min(1.0)))
+    }
+
+    /// Upper bound of it, 95 % one-sided.
+    pub(super) fn upper(&self) -> f64 {
+        self.bounds(UPPER).1
     }
 
     fn of_requests(&self, of_hits: f64) -> f64 {
@@ -84,13 +92,29 @@ impl Scope {
         }
     }
 
-    /// Keeps a label, at most `most` of them.
-    pub(super) fn label(&mut self, sample: Sample, most: usize) {
-        while self.samples.len() >= most.max(1) {
+    /// Keeps a label, at most `most` of them. Gives whether there is one more than before.
+    pub(super) fn label(&mut self, sample: Sample, most: usize) -> bool {
+        let full = self.samples.len() >= most.max(1);
+        if full {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
         self.fresh_labels = true;
+        !full
+    }
+
+    /// Serves by words only from where its error is surely beyond `tolerance` times the budget, until what it would have
+    /// served is again within.
+    pub(super) fn fall_back(&mut self, delta: f64, tolerance: f64) {
+        let limit = delta * tolerance;
+        let (surely, _) = self.checks.bounds(SURE);
+        if !self.fallback && surely > limit {
+            self.fallback = true;
+            self.checks = Checks::default();
+        } else if self.fallback && self.checks.weight >= 50.0 && self.checks.error() <= limit / 2.0 {
+            self.fallback = false;
+            self.checks = Checks::default();
+        }
     }
 
     /// Calibrates anew, if it is time.

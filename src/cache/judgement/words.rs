@@ -353,11 +353,8 @@ pub(super) fn opposites(word: &str) -> Vec<u32> {
     });
     let mut found = table.get(singular(word)).cloned().unwrap_or_default();
     for turn in TURNS {
-        if let Some(rest) = word.strip_prefix(turn).map(|rest| rest.trim_start_matches('-')) {
-            if rest.len() >= 3 {
-                found.push(hash(singular(rest)));
-            }
-        }
+        let rest = word.strip_prefix(turn).map(|rest| rest.trim_start_matches('-'));
+        found.extend(rest.filter(|rest| rest.len() >= 3).map(|rest| hash(singular(rest))));
     }
     found
 }

@@ -17,8 +17,8 @@ use std::collections::HashMap;
 
 /// The steepest sigmoid that is fitted: observations that one threshold parts would make it infinite.
 const STEEPEST: f64 = 400.0;
-/// Weight of the prior that keeps a fit finite: of γ around its scale, of t around the middle of its range.
-const PRIOR: (f64, f64) = (1e-5, 0.5);
+/// Weights of the prior that keeps a fit finite, so weak that it hardly moves one: of the slope, of the level.
+const PRIOR: (f64, f64) = (1e-7, 5e-4);
 const STEPS: usize = 30;
 /// Levels of confidence that are tried, and the quantiles of the normal distribution that belong to them.
 const LEVELS: [(f64, f64); 9] = [
@@ -117,8 +117,8 @@ fn fit(seen: &[(f64, bool)]) -> Option<Fit> {
     let (mut a, mut b) = (0.0, 20.0);
     let (mut h_aa, mut h_ab, mut h_bb) = (0.0, 0.0, 0.0);
     for _ in 0..STEPS {
-        let (mut g_a, mut g_b) = (-PRIOR.1 * a * 1e-2, -PRIOR.0 * (b - 20.0));
-        (h_aa, h_ab, h_bb) = (PRIOR.1 * 1e-2, 0.0, PRIOR.0);
+        let (mut g_a, mut g_b) = (-PRIOR.1 * a, -PRIOR.0 * (b - 20.0));
+        (h_aa, h_ab, h_bb) = (PRIOR.1, 0.0, PRIOR.0);
         for (s, right) in seen {
             let x = s - MIDDLE;
             let p = sigmoid(a + b * x);
