@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{IndexError, kernels};
 
+/// Threads that build graphs, at most.
+const MOST_THREADS: usize = 256;
+
 /// Which graph large scopes get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum GraphKind {
@@ -33,6 +36,8 @@ pub struct IndexConfig {
     pub ef_construction: usize,
     /// Candidates kept by a lookup in the graph: larger is slower and finds better. At least 1.
     pub ef_search: usize,
+    /// Threads that build graphs and put them in order. 0: half the processors, at least one; the others belong to requests.
+    pub threads: usize,
     /// Share of dead rows in a scope's graph at which it is cleared of them, in (0, 1].
     pub rebuild_dead_share: f32,
     /// A checkpoint is written once the log is longer than this many bytes, and than half of the last checkpoint.
@@ -48,11 +53,12 @@ impl IndexConfig {
         IndexConfig {
             width,
             variant: variant.into(),
-            graph_from: 4096,
+            graph_from: 12_288,
             graph: GraphKind::default(),
             m: 16,
-            ef_construction: 128,
+            ef_construction: 96,
             ef_search: 48,
+            threads: 0,
             rebuild_dead_share: 0.2,
             checkpoint_from_bytes: 64 * 1024 * 1024,
             sync_window: Duration::from_millis(50),
@@ -83,10 +89,21 @@ impl IndexConfig {
         if self.ef_search < 1 {
             return wrong("ef_search is 0, expected at least 1".to_owned());
         }
+        if self.threads > MOST_THREADS {
+            return wrong(format!("threads is {}, expected at most {MOST_THREADS}", self.threads));
+        }
         if !(self.rebuild_dead_share > 0.0 && self.rebuild_dead_share <= 1.0) {
             return wrong(format!("rebuild_dead_share is {}, expected above 0 and at most 1", self.rebuild_dead_share));
         }
         Ok(())
+    }
+
+    /// How many threads [`IndexConfig::threads`] means here.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            0 => (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
+            given => given,
+        }
     }
 
     /// Flat rows that go into the graph together: enough to be worth a turn, and few enough that a graph can begin at
@@ -105,7 +122,7 @@ mod tests {
         let good = IndexConfig::new(384, "mini");
         good.check().unwrap();
         type Spoil = fn(&mut IndexConfig);
-        let table: [(&str, Spoil); 9] = [
+        let table: [(&str, Spoil); 10] = [
             ("width", |c| c.width = 0),
             ("variant", |c| c.variant.clear()),
             ("variant", |c| c.variant = "x".repeat(256)),
@@ -114,6 +131,7 @@ mod tests {
             ("4 to 32", |c| c.m = 33),
             ("ef_construction", |c| c.ef_construction = 3),
             ("ef_search", |c| c.ef_search = 0),
+            ("threads", |c| c.threads = 257),
             ("rebuild_dead_share", |c| c.rebuild_dead_share = f32::NAN),
         ];
         for (word, spoil) in table {

@@ -5,11 +5,12 @@
 
 use crate::graph::Entry;
 use crate::kernels::Kernels;
+use crate::planes::Planes;
 use crate::quantize::{self, Query, RowRef};
 use crate::signature;
 use crate::top::Top;
 
-/// Rows in a full block. Its planes stay below the size from which allocators ask the system each time.
+/// Rows in a full block.
 const BLOCK: usize = 128;
 
 /// Rows from which a block has signatures: fewer are compared as quickly without.
@@ -18,7 +19,11 @@ const SIGNED_FROM: usize = 16;
 /// The rows.
 pub(crate) struct Flat {
     width: u32,
+    /// Rows come and go, on their way into a graph.
+    passing: bool,
     blocks: Vec<Block>,
+    /// An empty block, where rows come and go.
+    spare: Option<Box<Block>>,
 }
 
 /// Up to [`BLOCK`] rows.
@@ -27,7 +32,7 @@ struct Block {
     ids: Vec<u64>,
     scales: Vec<u16>,
     /// The coarse and then the fine plane of each row.
-    planes: Vec<u8>,
+    planes: Planes,
     /// None at first. In groups of eight rows, as [`Kernels::near`] wants them; the last group is filled up with zeros.
     signatures: Vec<u64>,
 }
@@ -43,12 +48,18 @@ struct Shape {
 
 impl Flat {
     pub(crate) fn new(width: usize) -> Flat {
-        Flat { width: width as u32, blocks: Vec::new() }
+        Flat { width: width as u32, passing: false, blocks: Vec::new(), spare: None }
     }
 
     /// One without rows, of the same width.
     pub(crate) fn empty(&self) -> Flat {
-        Flat { width: self.width, blocks: Vec::new() }
+        Flat::new(self.width as usize)
+    }
+
+    /// Whether rows come and go from now on: then each block takes its memory at once, and one stays when it is empty.
+    pub(crate) fn set_passing(&mut self, passing: bool) {
+        self.passing = passing;
+        self.spare = None;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -83,10 +94,10 @@ impl Flat {
         if self.blocks.last().is_none_or(|last| last.ids.len() == BLOCK) {
             let first = self.blocks.is_empty();
             self.blocks.reserve_exact(if first { 1 } else { self.blocks.len() / 4 + 1 });
-            self.blocks.push(Block::default());
+            self.blocks.push(self.spare.take().map(|spare| *spare).unwrap_or_default());
         }
         // Most scopes stay small, and grow in small steps; a second block will likely be full.
-        let (shape, room) = (self.shape(), if self.blocks.len() > 1 { BLOCK } else { 0 });
+        let (shape, room) = (self.shape(), if self.passing || self.blocks.len() > 1 { BLOCK } else { 0 });
         if let Some(last) = self.blocks.last_mut() {
             last.push(id, row, room, shape);
         }
@@ -111,8 +122,8 @@ impl Flat {
         }
         end.pop(shape);
         if end.ids.is_empty() {
-            self.blocks.pop();
-        } else if self.blocks.len() == 1 {
+            self.spare = self.blocks.pop().filter(|_| self.passing).map(Box::new);
+        } else if self.blocks.len() == 1 && !self.passing {
             self.blocks[0].shrink();
         }
         moved
@@ -156,7 +167,7 @@ impl Flat {
     /// Memory in bytes, beyond the struct itself.
     pub(crate) fn bytes(&self) -> u64 {
         let blocks = (self.blocks.capacity() * size_of::<Block>()) as u64;
-        blocks + self.blocks.iter().map(Block::bytes).sum::<u64>()
+        blocks + self.blocks.iter().chain(self.spare.as_deref()).map(Block::bytes).sum::<u64>()
     }
 
     fn shape(&self) -> Shape {
@@ -200,8 +211,8 @@ impl Block {
         }
         self.ids.push(id);
         self.scales.push(row.scale);
-        self.planes.extend_from_slice(row.high);
-        self.planes.extend_from_slice(row.low);
+        self.planes.extend(row.high);
+        self.planes.extend(row.low);
         if !self.signatures.is_empty() {
             self.sign(len, shape);
         } else if len + 1 >= SIGNED_FROM {
@@ -212,8 +223,11 @@ impl Block {
     fn grow(&mut self, more: usize, shape: Shape) {
         self.ids.reserve_exact(more);
         self.scales.reserve_exact(more);
-        self.planes.reserve_exact(more * 2 * shape.stride);
         let rows = self.ids.len() + more;
+        if rows == BLOCK {
+            self.planes.map(BLOCK * 2 * shape.stride);
+        }
+        self.planes.reserve(more * 2 * shape.stride);
         if rows >= SIGNED_FROM {
             self.signatures.reserve_exact(signature_len(rows, shape) - self.signatures.len());
         }
@@ -275,13 +289,13 @@ impl Block {
         if self.ids.capacity() > 4 && self.ids.capacity() / 4 > self.ids.len() {
             self.ids.shrink_to_fit();
             self.scales.shrink_to_fit();
-            self.planes.shrink_to_fit();
+            self.planes.shrink();
             self.signatures.shrink_to_fit();
         }
     }
 
     fn bytes(&self) -> u64 {
-        let rows = self.ids.capacity() * 8 + self.scales.capacity() * 2 + self.planes.capacity();
+        let rows = self.ids.capacity() * 8 + self.scales.capacity() * 2 + self.planes.bytes();
         (rows + self.signatures.capacity() * 8) as u64
     }
 }
@@ -399,6 +413,23 @@ mod tests {
         }
         let seen: Vec<u64> = top.into_sorted().iter().map(|n| n.id).collect();
         assert!(flat.ids().all(|id| seen.contains(&id)));
+    }
+
+    #[test]
+    fn rows_that_pass_through_leave_one_empty_block() {
+        let mut flat = Flat::new(384);
+        flat.set_passing(true);
+        let row = Row::new(&vector(384, 1));
+        let mut bytes = Vec::new();
+        for _ in 0..3 {
+            (0..1000).for_each(|id| flat.push(id, row.view()));
+            (0..1000).rev().for_each(|at| assert_eq!(flat.swap_remove(at), None));
+            bytes.push(flat.bytes());
+        }
+        assert_eq!((bytes[0], bytes[1]), (bytes[1], bytes[2]));
+        assert!(flat.blocks() == 0 && flat.bytes() < 2 * BLOCK as u64 * 900, "{bytes:?}");
+        flat.set_passing(false);
+        assert!(flat.bytes() < 4000, "{}", flat.bytes());
     }
 
     #[test]

@@ -53,8 +53,13 @@ pub(crate) trait Graph: Send + Sync {
     /// find themselves); true while there is more to do.
     fn tidy(&self, stop: &AtomicBool) -> bool;
 
-    /// Whether so much is dead that tidying is due.
+    /// Whether tidying is due, even while rows wait to be inserted.
     fn is_untidy(&self) -> bool;
+
+    /// Whether tidying would do some good when there is nothing else to do: rows were not yet seen to be found.
+    fn is_unchecked(&self) -> bool {
+        false
+    }
 
     /// Whether tidying cannot help and the graph is to be built anew from its live rows.
     fn needs_rebuild(&self) -> bool {

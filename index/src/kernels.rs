@@ -21,6 +21,23 @@ use std::sync::OnceLock;
 /// Rows that [`Kernels::dots`] takes at once, at most: the neighbours of one node.
 pub(crate) const MANY: usize = 64;
 
+/// Asks for the cache line at `at`, which is soon to be read. Any address will do: nothing is read.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    // SAFETY: a hint, which never faults.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast())
+    };
+    // SAFETY: as above.
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) at, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = at;
+}
+
 /// Of a row's two planes and a query's.
 type Four = unsafe fn(&[u8], &[u8], &[i8], &[i8]) -> [i32; 4];
 

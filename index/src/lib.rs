@@ -38,6 +38,7 @@ mod lookup;
 mod packed;
 mod partition;
 mod place;
+mod planes;
 mod quantize;
 mod rebuild;
 mod scope;

@@ -201,6 +201,7 @@ impl Partition {
         entries.iter().for_each(|entry| rows.flat.push(entry.id, entry.row.view()));
         let live = graph.as_ref().map_or(Vec::new(), |graph| graph.live());
         let slots: Vec<u32> = live.into_iter().map(|(slot, _)| slot).collect();
+        rows.flat.set_passing(graph.is_some());
         rows.graph = graph;
         self.live.store(rows.flat.len() + slots.len(), Ordering::Relaxed);
         *place = rows.new_place(&slots);
@@ -222,7 +223,7 @@ impl Partition {
         } else if rows.flat.len() >= config.batch() {
             Some(Chore::Drain)
         } else {
-            graph.is_untidy().then_some(Chore::Tidy)
+            (graph.is_untidy() || graph.is_unchecked()).then_some(Chore::Tidy)
         }
     }
 
@@ -289,7 +290,10 @@ impl Partition {
     /// Makes `graph` the one of this partition, which has none.
     pub(crate) fn adopt(&self, graph: Arc<dyn Graph>) {
         let mut place = self.writer.lock();
-        self.rows.write().graph = Some(graph);
+        let mut rows = self.rows.write();
+        rows.flat.set_passing(true);
+        rows.graph = Some(graph);
+        drop(rows);
         if !place.is_built() {
             *place = self.rows.read().new_place(&[]);
         }

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::IndexError;
 use crate::drain::drain;
+use crate::graph::Graph;
 use crate::partition::{Chore, Partition};
 use crate::rebuild::rebuild;
 use crate::workshop::Workshop;
@@ -175,19 +176,18 @@ impl Queue {
 
 /// Does a bounded piece of what the partition needs.
 fn step(partition: &Partition, shop: &Workshop) {
-    let tidy = || {
-        let graph = partition.graph().filter(|graph| graph.is_untidy());
-        graph.is_some_and(|graph| shop.pool.install(|| graph.tidy(&shop.stop)))
+    let tidy = |graph: Option<Arc<dyn Graph>>| {
+        if let Some(graph) = graph {
+            shop.pool.install(|| graph.tidy(&shop.stop));
+        }
     };
     match partition.chore(&shop.config) {
         Some(Chore::Drain) => {
             drain(partition, shop);
             // In turns: the dead must not pile up because rows keep coming.
-            tidy();
+            tidy(partition.graph().filter(|graph| graph.is_untidy()));
         }
-        Some(Chore::Tidy) => {
-            tidy();
-        }
+        Some(Chore::Tidy) => tidy(partition.graph()),
         Some(Chore::Rebuild) => rebuild(partition, shop),
         Some(Chore::Flatten) => {
             partition.rebuild.lock().take();

@@ -17,7 +17,7 @@ use crate::{GraphKind, IndexConfig, IndexError};
 /// What background work on a partition needs.
 pub(crate) struct Workshop {
     pub(crate) config: IndexConfig,
-    /// Half the processors, at least one: the others belong to requests.
+    /// As many threads as the settings say.
     pub(crate) pool: ThreadPool,
     /// Set when the index is dropped: leave what is unfinished.
     pub(crate) stop: AtomicBool,
@@ -27,9 +27,8 @@ pub(crate) struct Workshop {
 
 impl Workshop {
     pub(crate) fn new(config: IndexConfig) -> Result<Workshop, IndexError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let pool = ThreadPoolBuilder::new()
-            .num_threads((cores / 2).max(1))
+            .num_threads(config.threads())
             .thread_name(|i| format!("askonce-index-{i}"))
             .build()
             .map_err(|e| IndexError::Thread(e.to_string()))?;

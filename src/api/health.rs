@@ -34,7 +34,9 @@ fn read_off(doors: &Doors) {
     let stats = doors.pipeline.cache().stats();
     metrics::set("askonce_cache_entries", stats.entries as f64);
     metrics::set("askonce_cache_bytes", stats.bytes as f64);
-    metrics::set("askonce_cache_evicted", stats.evicted as f64);
+    let evicted = stats.evicted;
+    metrics::set("askonce_cache_evicted", (evicted.memory + evicted.scope + evicted.tenant) as f64);
+    metrics::evicted([("memory", evicted.memory), ("scope_quota", evicted.scope), ("tenant_quota", evicted.tenant)]);
     metrics::set("askonce_cache_expired", stats.expired as f64);
     metrics::set("askonce_cache_write_errors", stats.write_errors as f64);
     metrics::set("askonce_index_vectors", stats.vectors as f64);

@@ -5,7 +5,7 @@ use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
 use crate::edge::{self, Doors, Edge};
 use crate::governance::Keys;
-use crate::pipeline::{Pipeline, Setup};
+use crate::pipeline::{Pipeline, Recorder, Setup};
 use crate::providers::Registry;
 use crate::routing::{RetryBudget, Router};
 use crate::telemetry::metrics;
@@ -44,6 +44,14 @@ pub enum StartError {
     DataDir {
         /// The directory.
         dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The recording.
+    #[error("the recording {}: {source}; see `recording` in the configuration", path.display())]
+    Recording {
+        /// Its file.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -103,8 +111,9 @@ impl App {
                 "its models are not known; name them as `provider/model`, or list them in `models`"
             );
         }
+        let recorder = recorder(settings, parts.persist)?;
         let doors = Arc::new(Doors {
-            pipeline: Arc::new(Pipeline::new(cache.clone(), setup)),
+            pipeline: Arc::new(Pipeline::new(cache.clone(), setup, recorder)),
             keys: ArcSwap::from_pointee(Keys::new(&settings.auth, admin_key.as_ref())),
             prometheus,
             edge: Edge {
@@ -118,7 +127,9 @@ impl App {
             ready: AtomicBool::new(true),
         });
         tokio::spawn(sweep(Arc::downgrade(&cache)));
-        Ok(App { doors, opened, embed, admin_key, listen: settings.listen.clone() })
+        let app = App { doors, opened, embed, admin_key, listen: settings.listen.clone() };
+        app.keep_secrets_out(settings);
+        Ok(app)
     }
 
     /// All routes, with the edge around them.
@@ -143,7 +154,19 @@ impl App {
         self.doors.keys.store(Arc::new(Keys::new(&settings.auth, admin_key)));
         self.doors.pipeline.cache().reconfigure(settings.cache.clone(), settings.embedding.deadline);
         self.doors.pipeline.reconfigure(setup);
+        self.keep_secrets_out(settings);
         Ok(())
+    }
+
+    /// No key of the configuration may stand in a recording, whoever writes it into a question.
+    fn keep_secrets_out(&self, settings: &Resolved) {
+        let Some(recorder) = self.doors.pipeline.recorder() else { return };
+        let mut secrets: Vec<Secret> = settings.auth.keys.iter().map(|key| key.key.clone()).collect();
+        for provider in &settings.providers {
+            secrets.extend(provider.api_key.iter().chain(provider.headers.values()).cloned());
+        }
+        secrets.extend(settings.admin.key.iter().chain(&self.admin_key).cloned());
+        recorder.keep_out(secrets);
     }
 
     /// Takes no new requests from here on; `/readyz` says so.
@@ -226,11 +249,41 @@ fn kept_admin_key(data_dir: &Path) -> Result<Secret, StartError> {
     }
     let key: String = rand::rng().sample_iter(Alphanumeric).take(40).map(char::from).collect();
     let key = format!("ao-admin-{key}");
+    write_private(&path, format!("{key}\n").as_bytes()).map_err(failed)?;
+    Ok(Secret::new(key))
+}
+
+/// Writes a file that its owner only may read.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&path).map_err(failed)?;
-    file.write_all(format!("{key}\n").as_bytes()).map_err(failed)?;
-    Ok(Secret::new(key))
+    options.open(path)?.write_all(bytes)
+}
+
+/// What records the traffic, where the configuration says so.
+fn recorder(settings: &Resolved, persist: bool) -> Result<Option<Recorder>, StartError> {
+    let Some(recording) = settings.recording.as_ref().filter(|_| persist) else { return Ok(None) };
+    let failed = |source| StartError::Recording { path: settings.data_dir.join(&recording.path), source };
+    let key = kept_recording_key(&settings.data_dir).map_err(failed)?;
+    Recorder::start(recording, &settings.data_dir, key).map(Some).map_err(failed)
+}
+
+/// The key of this installation's hashes, made on the first start that records. Without it nobody can tell what was
+/// hashed; with another, hashes of before and after cannot be compared.
+fn kept_recording_key(data_dir: &Path) -> io::Result<[u8; 32]> {
+    let path = data_dir.join("recording.key");
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            if let Ok(key) = <[u8; 32]>::try_from(bytes) {
+                return Ok(key);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let key: [u8; 32] = rand::rng().random();
+    write_private(&path, &key)?;
+    Ok(key)
 }

@@ -65,6 +65,9 @@ pub async fn run(
         () = tokio::time::sleep(grace()) => app.doors.in_flight.load(std::sync::atomic::Ordering::Relaxed),
     };
     app.doors.pipeline.cache().flush().await;
+    if let Some(recorder) = app.doors.pipeline.recorder() {
+        recorder.flush().await;
+    }
     cut_off
 }
 

@@ -2,17 +2,22 @@
 
 use super::Cache;
 use super::policy::Policy;
+use super::quota::holders;
 use super::scope::Keys;
 use super::semantic::asker;
 use crate::types::answer::{Answer, Ending};
 use crate::types::caller::Tenant;
-use crate::types::entry::Entry;
+use crate::types::entry::{Entry, Source};
 use crate::types::money::MicroUsd;
 use crate::types::outcome::NotStored;
 use crate::types::surface::Surface;
+use crate::wire::openai::answer;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Words of an answer that are compared with `cache.refusal_phrases`.
+const REFUSAL_WORDS: usize = 32;
 
 /// What a miss carries along until its answer comes.
 #[derive(Clone, Debug)]
@@ -29,6 +34,10 @@ pub struct Ticket {
     pub(super) tags: Vec<String>,
     /// Purges before the answer was asked for.
     pub(super) purges: u64,
+    /// When the answer was asked for.
+    pub(super) asked_ms: u64,
+    /// Where the answer comes from.
+    pub(super) source: Source,
 }
 
 impl Ticket {
@@ -44,7 +53,7 @@ impl Ticket {
 }
 
 /// May this answer be stored? A pure choice.
-fn may_store(policy: &Policy, answer: &Answer, max_bytes: u64) -> Result<(), NotStored> {
+fn may_store(policy: &Policy, answer: &Answer, max_bytes: u64, refusals: &[String]) -> Result<(), NotStored> {
     if !policy.write {
         return Err(NotStored::NotAsked);
     }
@@ -57,7 +66,21 @@ fn may_store(policy: &Policy, answer: &Answer, max_bytes: u64) -> Result<(), Not
     if answer.body.len() as u64 > max_bytes {
         return Err(NotStored::TooLarge);
     }
+    if !refusals.is_empty() && begins_with_refusal(answer, refusals) {
+        return Err(NotStored::Refused);
+    }
     Ok(())
+}
+
+/// Do the words of any choice begin with one of these phrases? Only where the operator has named some: words alone do
+/// not tell a refusal from an answer that speaks of one.
+fn begins_with_refusal(answer: &Answer, refusals: &[String]) -> bool {
+    let texts = answer::texts(&answer.body);
+    texts.iter().any(|text| {
+        let words: Vec<String> = text.split_whitespace().take(REFUSAL_WORDS).map(str::to_lowercase).collect();
+        let beginning = words.join(" ").replace('’', "'");
+        refusals.iter().any(|phrase| beginning.starts_with(phrase.as_str()))
+    })
 }
 
 impl Cache {
@@ -70,7 +93,8 @@ impl Cache {
         provider: &str,
         cost: Option<MicroUsd>,
     ) -> Result<Arc<Entry>, NotStored> {
-        may_store(&ticket.policy, answer, self.settings.load().max_answer_bytes)?;
+        let settings = self.settings.load_full();
+        may_store(&ticket.policy, answer, settings.max_answer_bytes, &settings.refusal_phrases)?;
         let now_ms = self.clock.now_ms();
         let ttl_ms = u64::try_from(ticket.policy.ttl.as_millis()).unwrap_or(u64::MAX);
         let by_meaning = self.semantic.is_some()
@@ -96,10 +120,20 @@ impl Cache {
                 ..answer.clone()
             },
             cost,
+            latency_ms: now_ms.saturating_sub(ticket.asked_ms),
+            source: ticket.source,
             created_ms: now_ms,
             expires_ms: now_ms.saturating_add(ttl_ms),
             tags: ticket.tags.clone(),
         });
+        if !self.entries.fits_quota(&entry) {
+            return Err(NotStored::Quota);
+        }
+        // What the operator stores is not what a quota is against.
+        let limited = ticket.source == Source::Fetched;
+        if limited && !self.buckets.take(&holders(entry.scope, &entry.tenant), now_ms) {
+            return Err(NotStored::InsertRate);
+        }
         let gone = self.entries.insert(entry.clone());
         // A purge that came while the answer was on its way means this answer too.
         if self.purges.load(Ordering::SeqCst) != ticket.purges {
@@ -163,7 +197,15 @@ mod tests {
             (&no_store, Ending::Whole, 10, Err(NotStored::NotAsked)),
         ];
         for (policy, ending, max_bytes, expected) in table {
-            assert_eq!(may_store(policy, &answer(ending), max_bytes), expected, "{ending:?}");
+            assert_eq!(may_store(policy, &answer(ending), max_bytes, &[]), expected, "{ending:?}");
         }
+        let phrases = ["i'm sorry, but i can't".to_owned()];
+        let said = |text: &str| {
+            let body = serde_json::json!({"choices": [{"message": {"content": text}}]}).to_string();
+            may_store(&policy, &Answer { body: body.into(), ..answer(Ending::Whole) }, 1000, &phrases)
+        };
+        assert_eq!(said("I’m sorry,  but I can't help with that."), Err(NotStored::Refused));
+        assert_eq!(said("She said: I'm sorry, but I can't."), Ok(()));
+        assert_eq!(said(""), Ok(()));
     }
 }

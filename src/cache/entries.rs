@@ -1,52 +1,96 @@
-//! `Entries`: the table in memory, with its byte budget.
+//! `Entries`: the table in memory, with its byte budget and its quotas.
 //!
-//! Readers take one shard's read lock for the time of one map access. Room is made by CLOCK: entries stand in a queue in
-//! the order they came; the front one goes, unless it was used since it last stood there, in which case it goes to the
-//! back. That is near to LRU, and a hit writes nothing but one flag.
+//! Readers take one shard's read lock for the time of one map access, and a use writes a few numbers. Changes take the
+//! lock of the order of leaving for O(log n) at a time, never for a walk over the table: see `eviction` and `order`.
 
+use super::eviction::{Ranking, Standing, worth};
+use super::order::{Order, Spot};
+use super::quota::{Holder, holders};
+use crate::config;
 use crate::types::entry::Entry;
 use crate::types::ids::{Digest, EntryId};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 const SHARDS: usize = 64;
+/// Entries used since they were ranked that are ranked anew before one leaves all the same: what a single insertion may
+/// have to do for the hits of others.
+const RERANKED: usize = 256;
+/// Expired entries that are looked up at a time.
+const EXPIRED: usize = 256;
 
 /// An entry in the table.
 #[derive(Debug)]
-struct Kept {
-    entry: Arc<Entry>,
-    bytes: usize,
-    used: AtomicBool,
+pub(super) struct Kept {
+    pub(super) entry: Arc<Entry>,
+    pub(super) bytes: usize,
+    /// Where it stands in the order; changed under the order's lock only.
+    pub(super) spot: Mutex<Spot>,
+    standing: Standing,
+    /// Those whose quotas it counts for.
+    holders: [Option<Holder>; 2],
+    /// When a fresh answer was last asked for in its place, in milliseconds since the Unix epoch.
+    revalidated_ms: AtomicU64,
+}
+
+impl Kept {
+    pub(super) fn holders(&self) -> impl Iterator<Item = Holder> {
+        self.holders.into_iter().flatten()
+    }
+}
+
+/// How a table keeps house.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct House {
+    /// Bytes of all entries.
+    pub(super) budget: usize,
+    /// Bytes that an entry with a vector takes in the index.
+    pub(super) vector_bytes: usize,
+    pub(super) eviction: config::Eviction,
+    pub(super) wait_usd_per_hour: f64,
+    pub(super) quota: config::Quota,
+}
+
+/// Entries that left for room since the start, by what there was no room in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Evicted {
+    /// In `cache.memory_bytes`.
+    pub memory: u64,
+    /// In `cache.quota.scope`.
+    pub scope: u64,
+    /// In `cache.quota.tenant`.
+    pub tenant: u64,
 }
 
 pub(super) struct Entries {
     by_key: Vec<RwLock<HashMap<Digest, Arc<Kept>>>>,
     by_id: Vec<RwLock<HashMap<EntryId, Arc<Kept>>>>,
-    /// All entries, oldest or least lately used first. Ids of removed ones are skipped when met.
-    queue: Mutex<VecDeque<EntryId>>,
+    order: Mutex<Order>,
+    ranking: Ranking,
+    house: House,
     budget: AtomicUsize,
     bytes: AtomicUsize,
     count: AtomicUsize,
-    evicted: AtomicU64,
+    /// By memory, scope, tenant.
+    evicted: [AtomicU64; 3],
     expired: AtomicU64,
-    /// Bytes that an entry with a vector takes in the index.
-    vector_bytes: usize,
 }
 
 impl Entries {
-    pub(super) fn new(budget: usize, vector_bytes: usize) -> Entries {
+    pub(super) fn new(house: House) -> Entries {
         Entries {
             by_key: (0..SHARDS).map(|_| RwLock::default()).collect(),
             by_id: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            queue: Mutex::default(),
-            budget: AtomicUsize::new(budget),
+            order: Mutex::default(),
+            ranking: Ranking::new(house.eviction),
+            house,
+            budget: AtomicUsize::new(house.budget),
             bytes: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
-            evicted: AtomicU64::new(0),
+            evicted: Default::default(),
             expired: AtomicU64::new(0),
-            vector_bytes,
         }
     }
 
@@ -58,42 +102,101 @@ impl Entries {
         &self.by_id[id.0 as usize % SHARDS]
     }
 
+    /// The entry of a key. To look is no use yet: see `used`.
     pub(super) fn by_key(&self, key: &Digest) -> Option<Arc<Entry>> {
-        self.key_shard(key).read().get(key).map(touch)
+        self.key_shard(key).read().get(key).map(|kept| kept.entry.clone())
     }
 
+    /// The entry of that name. To look is no use yet.
     pub(super) fn by_id(&self, id: EntryId) -> Option<Arc<Entry>> {
-        self.id_shard(id).read().get(&id).map(touch)
+        self.id_shard(id).read().get(&id).map(|kept| kept.entry.clone())
     }
 
-    /// Is `id` there? Does not count as use.
+    /// Counts that the entry `id` was served.
+    pub(super) fn used(&self, id: EntryId) {
+        if let Some(kept) = self.id_shard(id).read().get(&id) {
+            self.ranking.used(&kept.standing);
+        }
+    }
+
+    /// How often the entry `id` was used, its making included.
+    pub(super) fn uses(&self, id: EntryId) -> u64 {
+        self.id_shard(id).read().get(&id).map_or(0, |kept| kept.standing.uses())
+    }
+
+    /// Is `id` there?
     pub(super) fn holds(&self, id: EntryId) -> bool {
         self.id_shard(id).read().contains_key(&id)
+    }
+
+    /// May whoever asks fetch a fresh answer in place of `id`? Of all who ask within `pause_ms`, one may.
+    pub(super) fn claim_revalidation(&self, id: EntryId, now_ms: u64, pause_ms: u64) -> bool {
+        let shard = self.id_shard(id).read();
+        let Some(kept) = shard.get(&id) else { return false };
+        let last = kept.revalidated_ms.load(Ordering::Relaxed);
+        let due = last == 0 || now_ms >= last.saturating_add(pause_ms);
+        due && kept.revalidated_ms.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Bytes that `entry` is charged with.
+    pub(super) fn charge(&self, entry: &Entry) -> usize {
+        entry.bytes() + if entry.semantic { self.house.vector_bytes } else { 0 }
+    }
+
+    /// Could `entry` stay if it were the only one of its scope and tenant?
+    pub(super) fn fits_quota(&self, entry: &Entry) -> bool {
+        let bytes = self.charge(entry) as u64;
+        holders(entry.scope, &entry.tenant).into_iter().all(|holder| {
+            let share = holder.share(&self.house.quota);
+            share.bytes == 0 || bytes <= share.bytes
+        })
     }
 
     /// Puts `entry` in, in place of one with the same exact key. Gives those that had to go: the replaced one, and
     /// those that made room.
     pub(super) fn insert(&self, entry: Arc<Entry>) -> Vec<Arc<Entry>> {
-        let vector = if entry.semantic { self.vector_bytes } else { 0 };
-        let bytes = entry.bytes() + vector;
-        let kept = Arc::new(Kept { entry: entry.clone(), bytes, used: AtomicBool::new(false) });
+        let bytes = self.charge(&entry);
+        // It is asked for as often as what it takes the place of.
+        let before = self.key_shard(&entry.exact).read().get(&entry.exact).map_or(0, |old| old.standing.uses());
+        let counted = |holder: Holder| {
+            let share = holder.share(&self.house.quota);
+            (share.entries > 0 || share.bytes > 0).then_some(holder)
+        };
+        let kept = Arc::new(Kept {
+            bytes,
+            spot: Mutex::default(),
+            standing: self.ranking.begin(worth(&entry, bytes, self.house.wait_usd_per_hour), before),
+            holders: holders(entry.scope, &entry.tenant).map(counted),
+            revalidated_ms: AtomicU64::new(0),
+            entry: entry.clone(),
+        });
         self.id_shard(entry.id).write().insert(entry.id, kept.clone());
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
         let replaced = self.key_shard(&entry.exact).write().insert(entry.exact, kept.clone());
         if let Some(key) = entry.normalised {
-            self.key_shard(&key).write().insert(key, kept);
+            self.key_shard(&key).write().insert(key, kept.clone());
         }
-        self.queue.lock().push_back(entry.id);
         let mut gone = Vec::new();
         gone.extend(replaced.filter(|old| old.entry.id != entry.id).and_then(|old| self.remove(old.entry.id)));
-        gone.extend(self.make_room());
+        // Room is made before it stands in the order, so that it is not itself what goes.
+        for holder in kept.holders() {
+            self.make_room_for(holder, 1, bytes, &mut gone);
+        }
+        self.make_room(&mut gone);
+        self.order.lock().add(&kept, self.ranking.place(&kept.standing, entry.id.0));
+        // Others may have come in meanwhile; and it may be too large for the table by itself.
+        for holder in kept.holders() {
+            self.make_room_for(holder, 0, 0, &mut gone);
+        }
+        self.make_room(&mut gone);
         gone
     }
 
     /// Takes `id` out.
     pub(super) fn remove(&self, id: EntryId) -> Option<Arc<Entry>> {
         let kept = self.id_shard(id).write().remove(&id)?;
+        self.order.lock().take(&kept);
         let entry = &kept.entry;
         for key in [Some(entry.exact), entry.normalised].into_iter().flatten() {
             let mut shard = self.key_shard(&key).write();
@@ -107,17 +210,19 @@ impl Entries {
         Some(kept.entry.clone())
     }
 
-    /// Takes out all entries that `matches`.
-    pub(super) fn remove_where(&self, matches: impl Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
-        let found: Vec<EntryId> = self.all().iter().filter(|entry| matches(entry)).map(|entry| entry.id).collect();
-        found.into_iter().filter_map(|id| self.remove(id)).collect()
-    }
-
     /// Takes out all entries that had expired before `before_ms`.
     pub(super) fn remove_expired(&self, before_ms: u64) -> Vec<Arc<Entry>> {
-        let gone = self.remove_where(|entry| entry.expires_ms <= before_ms);
+        let mut gone = Vec::new();
+        loop {
+            let due = self.order.lock().expired(before_ms, EXPIRED);
+            let removed = gone.len();
+            gone.extend(due.into_iter().filter_map(|id| self.remove(id)));
+            // None is left, or others take them out at this moment.
+            if gone.len() == removed {
+                break;
+            }
+        }
         self.expired.fetch_add(gone.len() as u64, Ordering::Relaxed);
-        self.queue.lock().retain(|id| self.id_shard(*id).read().contains_key(id));
         gone
     }
 
@@ -133,7 +238,9 @@ impl Entries {
     /// Sets the byte budget; gives the entries that had to go for it.
     pub(super) fn set_budget(&self, bytes: usize) -> Vec<Arc<Entry>> {
         self.budget.store(bytes, Ordering::Relaxed);
-        self.make_room()
+        let mut gone = Vec::new();
+        self.make_room(&mut gone);
+        gone
     }
 
     pub(super) fn len(&self) -> usize {
@@ -144,112 +251,63 @@ impl Entries {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn evicted(&self) -> u64 {
-        self.evicted.load(Ordering::Relaxed)
+    pub(super) fn evicted(&self) -> Evicted {
+        let [memory, scope, tenant] = [0, 1, 2].map(|at: usize| self.evicted[at].load(Ordering::Relaxed));
+        Evicted { memory, scope, tenant }
     }
 
     pub(super) fn expired(&self) -> u64 {
         self.expired.load(Ordering::Relaxed)
     }
 
-    fn make_room(&self) -> Vec<Arc<Entry>> {
-        let mut gone = Vec::new();
+    fn make_room(&self, gone: &mut Vec<Arc<Entry>>) {
         while self.bytes() > self.budget.load(Ordering::Relaxed) {
-            let Some(id) = self.queue.lock().pop_front() else { break };
-            let used = self.id_shard(id).read().get(&id).map(|kept| kept.used.swap(false, Ordering::Relaxed));
-            match used {
-                None => {}
-                Some(true) => self.queue.lock().push_back(id),
-                Some(false) => gone.extend(self.remove(id)),
+            let Some(entry) = self.evict(None) else { break };
+            self.evicted[0].fetch_add(1, Ordering::Relaxed);
+            gone.push(entry);
+        }
+    }
+
+    /// Makes room for so much more of a holder's within its quota.
+    fn make_room_for(&self, holder: Holder, entries: usize, bytes: usize, gone: &mut Vec<Arc<Entry>>) {
+        let share = holder.share(&self.house.quota);
+        let over = |most: u64, there: usize| most > 0 && there as u64 > most;
+        loop {
+            let held = self.order.lock().held_by(holder);
+            if !(over(share.entries, held.0 + entries) || over(share.bytes, held.1 + bytes)) {
+                break;
+            }
+            let Some(entry) = self.evict(Some(holder)) else { break };
+            let reason = if matches!(holder, Holder::Scope(_)) { 1 } else { 2 };
+            self.evicted[reason].fetch_add(1, Ordering::Relaxed);
+            gone.push(entry);
+        }
+    }
+
+    /// Takes out whoever leaves first, of all or of one holder's. The lock is let go between one step and the next.
+    fn evict(&self, of: Option<Holder>) -> Option<Arc<Entry>> {
+        let mut reranked = 0;
+        loop {
+            let mut order = self.order.lock();
+            let (place, kept) = order.front(of)?;
+            let now = self.ranking.place(&kept.standing, place.id());
+            if now > place && reranked < RERANKED {
+                order.shift(&kept, place, now);
+                reranked += 1;
+                continue;
+            }
+            order.take(&kept);
+            drop(order);
+            // Only what left for want of room as a whole ages all others.
+            if of.is_none() {
+                self.ranking.raise_floor(place);
+            }
+            if let Some(entry) = self.remove(kept.entry.id) {
+                return Some(entry);
             }
         }
-        self.evicted.fetch_add(gone.len() as u64, Ordering::Relaxed);
-        gone
     }
-}
-
-fn touch(kept: &Arc<Kept>) -> Arc<Entry> {
-    // Written only when it changes, so that readers of one hot entry do not fight for its cache line.
-    if !kept.used.load(Ordering::Relaxed) {
-        kept.used.store(true, Ordering::Relaxed);
-    }
-    kept.entry.clone()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::answer::{Answer, Ending};
-    use crate::types::caller::Tenant;
-    use crate::types::surface::Surface;
-    use proptest::prelude::*;
-
-    fn entry(id: u64, key: u8, expires_ms: u64) -> Arc<Entry> {
-        Arc::new(Entry {
-            id: EntryId(id),
-            tenant: Tenant("t".to_owned()),
-            surface: Surface::ChatCompletions,
-            model: "m".to_owned(),
-            provider: "p".to_owned(),
-            scope: Digest([0; 32]),
-            exact: Digest([key; 32]),
-            normalised: Some(Digest([key / 2 + 128; 32])),
-            question: None,
-            semantic: false,
-            answer: Answer {
-                body: vec![b'x'; 1000].into(),
-                id_span: None,
-                created_span: None,
-                usage: None,
-                usage_unasked: false,
-                ending: Ending::Whole,
-                tool_calls: false,
-            },
-            cost: None,
-            created_ms: 0,
-            expires_ms,
-            tags: Vec::new(),
-        })
-    }
-
-    #[test]
-    fn used_entries_outlive_unused_ones() {
-        let size = entry(0, 0, 0).bytes();
-        let entries = Entries::new(size * 3, 0);
-        (1..=3).for_each(|id| assert!(entries.insert(entry(id, id as u8, 9)).is_empty()));
-        assert!(entries.by_key(&Digest([1; 32])).is_some());
-        let gone: Vec<u64> = entries.insert(entry(4, 4, 9)).iter().map(|entry| entry.id.0).collect();
-        assert_eq!(gone, [2]);
-        assert!(entries.by_id(EntryId(1)).is_some() && entries.by_id(EntryId(2)).is_none());
-        assert_eq!((entries.len(), entries.bytes(), entries.evicted()), (3, size * 3, 1));
-    }
-
-    proptest! {
-        /// Bytes and counts always agree with what is there, and keys never lead to what is gone.
-        #[test]
-        fn books_balance(steps in proptest::collection::vec((0u8..3, 0u8..6, 0u64..4), 1..120)) {
-            let size = entry(0, 0, 0).bytes();
-            let entries = Entries::new(size * 5, 0);
-            let mut next = 0;
-            for (step, key, number) in steps {
-                match step {
-                    0 => { next += 1; entries.insert(entry(next, key, number)); }
-                    1 => { entries.remove(EntryId(next.saturating_sub(number))); }
-                    _ => { entries.remove_expired(number); }
-                }
-                let all = entries.all();
-                prop_assert_eq!(entries.len(), all.len());
-                prop_assert_eq!(entries.bytes(), all.len() * size);
-                prop_assert!(all.len() <= 5);
-                for key in 0u8..=255 {
-                    if let Some(found) = entries.by_key(&Digest([key; 32])) {
-                        prop_assert!(entries.by_id(found.id).is_some());
-                    }
-                }
-                for entry in all {
-                    prop_assert_eq!(entries.by_key(&entry.exact).map(|found| found.id), Some(entry.id));
-                }
-            }
-        }
-    }
-}
+mod tests;

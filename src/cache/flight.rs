@@ -4,6 +4,7 @@
 //! flight's log. All callers, the first included, are readers of that log; so none waits for another's slow connection,
 //! and the fetch does not end with any one of them. A lead dropped without an end frees its followers to try again.
 
+use super::aloft::Listed;
 use super::lookup::Hit;
 use crate::types::answer::Answer;
 use crate::types::error::Error;
@@ -141,7 +142,12 @@ impl Flights {
         }
         let flight = Flight::new();
         open.insert(key, flight.clone());
-        Joined::Lead(Lead { flight, listed: Mutex::new(Some((self.clone(), key))), ended: false })
+        Joined::Lead(Lead { flight, listed: Mutex::new(Some((self.clone(), key))), aloft: None, ended: false })
+    }
+
+    /// Reads the flight of `key` along, if there is one that can be joined.
+    pub fn follow(&self, key: Digest) -> Option<Reader> {
+        self.open.lock().get(&key).and_then(Reader::join)
     }
 
     /// Flights that may be joined.
@@ -168,13 +174,20 @@ pub struct Lead {
     flight: Arc<Flight>,
     /// Where the flight can be joined, while it can.
     listed: Mutex<Option<(Arc<Flights>, Digest)>>,
+    /// Its place among the questions that are being fetched; left at the end.
+    pub(super) aloft: Option<Listed>,
     ended: bool,
 }
 
 impl Lead {
     /// A flight that nobody can join.
     pub fn alone() -> Lead {
-        Lead { flight: Flight::new(), listed: Mutex::new(None), ended: false }
+        Lead { flight: Flight::new(), listed: Mutex::new(None), aloft: None, ended: false }
+    }
+
+    /// Can others join it?
+    pub fn can_be_joined(&self) -> bool {
+        self.listed.lock().is_some()
     }
 
     /// A reader from the first piece on.
@@ -229,6 +242,7 @@ impl Lead {
     fn close(&mut self, end: End) {
         self.ended = true;
         self.unlist();
+        self.aloft = None;
         self.flight.change(|state| state.end = Some(end));
     }
 }

@@ -1,14 +1,17 @@
 //! Lookup: the tiers in their order, and the choice of who fetches.
 
-use super::Cache;
 use super::admission::Ticket;
+use super::aloft::{Boarder, Boarding};
 use super::flight::{End, Joined, Lead, Reader};
 use super::judgement::{Candidate, Judgement, StaticThreshold, Verdict};
 use super::policy::Policy;
+use super::revalidation::Stale;
 use super::scope::Keys;
+use super::{Cache, verify};
+use crate::telemetry::metrics;
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
-use crate::types::entry::Entry;
+use crate::types::entry::{Entry, Source};
 use crate::types::ids::{Digest, EntryId};
 use crate::types::outcome::{MissReason, Tier};
 use crate::types::surface::Surface;
@@ -38,6 +41,14 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// What identical misses share a flight by.
+    pub(super) fn flight_key(&self) -> Digest {
+        let mut key = self.keys.normalised.filter(|_| self.policy.normalised).unwrap_or(self.keys.exact);
+        // An answer without usage is of no use to those who ask for it: they fly by themselves.
+        key.0[0] ^= u8::from(self.needs_usage);
+        key
+    }
+
     /// Does `answer` hold all that the reply has to say?
     pub fn is_met_by(&self, answer: &Answer) -> bool {
         !(self.needs_usage && answer.usage_unasked)
@@ -51,6 +62,8 @@ pub enum Lookup {
     Hit(Hit),
     /// Somebody is fetching the same; read along.
     Follow(Reader),
+    /// An answer past its time that may be served while a fresh one is fetched.
+    Stale(Box<Stale>),
     /// Fetch it.
     Miss(Box<Miss>),
 }
@@ -95,9 +108,9 @@ pub struct Timing {
 }
 
 /// An answer to the very same request that is too old to be served.
-struct Stale {
-    /// The entry, if it may stand in when nobody can give a fresh one.
-    entry: Option<Arc<Entry>>,
+pub(super) struct Expired {
+    /// The entry and its tier, if it may stand in for a fresh one.
+    pub(super) found: Option<(Arc<Entry>, Tier)>,
 }
 
 /// What the semantic tier gave.
@@ -124,14 +137,14 @@ impl Cache {
         let mut stale = None;
         let before = self.purges.load(Ordering::Relaxed);
         if let Some(hit) = self.exact(ask, &mut stale) {
-            return Lookup::Hit(hit);
+            return Lookup::Hit(self.counted(hit));
         }
         let policy = &ask.policy;
-        let lead = if join && policy.read && policy.write && !policy.only_if_cached {
-            let mut key = ask.keys.normalised.filter(|_| policy.normalised).unwrap_or(ask.keys.exact);
-            // An answer without usage is of no use to those who ask for it: they fly by themselves.
-            key.0[0] ^= u8::from(ask.needs_usage);
-            match self.flights.join(key) {
+        if let Some(stale) = self.while_revalidate(ask, stale.as_ref(), before) {
+            return Lookup::Stale(Box::new(stale));
+        }
+        let mut lead = if join && policy.read && policy.write && !policy.only_if_cached {
+            match self.flights.join(ask.flight_key()) {
                 Joined::Follow(reader) => return Lookup::Follow(reader),
                 Joined::Lead(lead) => lead,
             }
@@ -141,24 +154,20 @@ impl Cache {
         // A flight may have ended between the first look and taking the lead.
         if let Some(hit) = self.exact(ask, &mut stale) {
             lead.end(End::Found(hit.clone()));
-            return Lookup::Hit(hit);
+            return Lookup::Hit(self.counted(hit));
         }
-        let meaning = self.by_meaning(ask).await;
+        let mut meaning = self.by_meaning(ask).await;
+        if self.waited_for_near(ask, &meaning, &mut lead).await {
+            meaning = self.by_meaning(ask).await;
+        }
         if let Some(hit) = meaning.hit {
             lead.end(End::Found(hit.clone()));
-            return Lookup::Hit(hit);
+            return Lookup::Hit(self.counted(hit));
         }
         let ticket = Ticket {
-            keys: ask.keys,
-            policy: policy.clone(),
-            question: ask.question.clone(),
             vector: meaning.vector,
             truncated: meaning.truncated,
-            tenant: ask.tenant.clone(),
-            surface: ask.surface,
-            model: ask.model.clone(),
-            tags: ask.tags.clone(),
-            purges: before,
+            ..self.ticket(ask, before, Source::Fetched)
         };
         let reason = match meaning.reason {
             MissReason::Absent | MissReason::BelowThreshold if stale.is_some() => MissReason::Expired,
@@ -166,6 +175,60 @@ impl Cache {
         };
         let (similarity, nearest, timing) = (meaning.similarity, meaning.nearest, meaning.timing);
         Lookup::Miss(Box::new(Miss { ticket, lead, reason, similarity, nearest, timing }))
+    }
+
+    /// Waits for a near question that is being fetched, if there is one whose answer would do, and no longer than
+    /// `cache.semantic.flight_wait_ms`. Else `lead` goes on the list of those who fetch. True when it is worth looking
+    /// again.
+    async fn waited_for_near(&self, ask: &Ask, meaning: &Meaning, lead: &mut Lead) -> bool {
+        let wait = self.settings.load().semantic.flight_wait;
+        let (None, Some(vector), Some(question)) = (&meaning.hit, &meaning.vector, ask.question.as_deref()) else {
+            return false;
+        };
+        if wait.is_zero() || !lead.can_be_joined() {
+            return false;
+        }
+        let policy = &ask.policy;
+        let boarder = Boarder { scope: ask.keys.scope, flight: ask.flight_key(), question, vector };
+        let would_do = |stored: &str, similarity: f32| {
+            similarity >= policy.threshold && !(policy.veto && verify::differs(question, stored))
+        };
+        match self.aloft.board(&self.flights, &boarder, would_do) {
+            Boarding::Wait(reader) => {
+                let ended = tokio::time::timeout(wait, reader.end()).await.is_ok();
+                metrics::flight_wait(if ended { "near" } else { "near_late" });
+                ended
+            }
+            Boarding::Listed(listed) => {
+                lead.aloft = Some(listed);
+                false
+            }
+            Boarding::Unlisted => false,
+        }
+    }
+
+    /// What an answer to `ask` is stored by. `purges` are those before it was asked for.
+    pub(super) fn ticket(&self, ask: &Ask, purges: u64, source: Source) -> Ticket {
+        Ticket {
+            keys: ask.keys,
+            policy: ask.policy.clone(),
+            question: ask.question.clone(),
+            vector: None,
+            truncated: false,
+            tenant: ask.tenant.clone(),
+            surface: ask.surface,
+            model: ask.model.clone(),
+            tags: ask.tags.clone(),
+            purges,
+            asked_ms: self.clock.now_ms(),
+            source,
+        }
+    }
+
+    /// A hit that is served counts as a use of its entry.
+    fn counted(&self, hit: Hit) -> Hit {
+        self.entries.used(hit.entry.id);
+        hit
     }
 
     /// May a hit that another request's lookup found be served to this one too?
@@ -189,32 +252,35 @@ impl Cache {
     pub fn stand_in(&self, ask: &Ask) -> Option<Arc<Entry>> {
         let mut stale = None;
         let _ = self.exact(ask, &mut stale);
-        stale.and_then(|stale| stale.entry).filter(|entry| self.may_serve_stale(entry))
+        stale
+            .and_then(|stale| stale.found)
+            .map(|(entry, _)| entry)
+            .filter(|entry| self.may_serve_stale(entry, &ask.policy))
     }
 
     /// The exact and the normalised tier. An expired find is put into `stale`.
-    fn exact(&self, ask: &Ask, stale: &mut Option<Stale>) -> Option<Hit> {
+    fn exact(&self, ask: &Ask, stale: &mut Option<Expired>) -> Option<Hit> {
         if !ask.policy.read {
             return None;
         }
-        let by_exact = self.find(&ask.keys.exact, ask, stale).map(|entry| (entry, Tier::Exact));
+        let by_exact = self.find(&ask.keys.exact, ask, Tier::Exact, stale).map(|entry| (entry, Tier::Exact));
         let (entry, tier) = by_exact.or_else(|| {
             let key = ask.keys.normalised.filter(|_| ask.policy.normalised)?;
-            self.find(&key, ask, stale).map(|entry| (entry, Tier::Normalised))
+            self.find(&key, ask, Tier::Normalised, stale).map(|entry| (entry, Tier::Normalised))
         })?;
         Some(Hit { entry, tier, similarity: None, timing: Timing::default() })
     }
 
-    fn find(&self, key: &Digest, ask: &Ask, stale: &mut Option<Stale>) -> Option<Arc<Entry>> {
+    fn find(&self, key: &Digest, ask: &Ask, tier: Tier, stale: &mut Option<Expired>) -> Option<Arc<Entry>> {
         let entry =
             self.entries.by_key(key).filter(|entry| entry.scope == ask.keys.scope && ask.is_met_by(&entry.answer))?;
         if ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms()) {
             return Some(entry);
         }
-        let past = entry.expires_ms <= self.clock.now_ms();
+        let past = ask.policy.fresh_until_ms(entry.created_ms, entry.expires_ms) <= self.clock.now_ms();
         // A caller who wants nothing older than so much does not want this, whatever the providers do.
         let may_stand_in = past && ask.policy.max_age.is_none();
-        stale.get_or_insert(Stale { entry: may_stand_in.then_some(entry) });
+        stale.get_or_insert(Expired { found: may_stand_in.then_some((entry, tier)) });
         None
     }
 

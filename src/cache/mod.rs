@@ -6,38 +6,52 @@
 //! - `scope`: the digests; who may share an answer at all
 //! - `question`: folding of trivial differences, for the normalised tier
 //! - `semantic`: embed and search; `judgement` and `verify`: which candidate may be served, if any
-//! - `flight`: identical misses share one upstream call
-//! - `admission`: which answers may be stored; `entries`: the table in memory, with its byte budget
+//! - `flight`: identical misses share one upstream call; `aloft`: near ones wait for it
+//! - `staleness`: how soon an answer is out of date; `revalidation`: old answers served while they are fetched anew
+//! - `admission`: which answers may be stored; `quota`: how many of them a minute
+//! - `entries`: the table in memory, with its byte budget and quotas; `eviction`, `order`: which of them go for room
 //! - `writer`: the thread that makes changes outlive the process
-//! - `lookup`: the tiers in their order; `purge`: the ways to forget
+//! - `lookup`: the tiers in their order; `purge`: the ways to forget; `warm_up`: answers of the operator's own
 
 mod admission;
+mod aloft;
 mod entries;
+mod eviction;
 pub mod flight;
 pub mod judgement;
 mod lookup;
 mod opening;
+mod order;
 pub mod policy;
 mod purge;
 pub mod question;
+mod quota;
+mod revalidation;
 pub mod scope;
 mod semantic;
+pub mod staleness;
 pub mod verify;
+mod warm_up;
 mod writer;
 
 pub use admission::Ticket;
+pub use entries::Evicted;
 pub use lookup::{Ask, Hit, Lookup, Miss, Timing};
 pub use opening::{CacheError, Opened, Parts};
-pub use purge::{Purge, Purged};
+pub use purge::{Named, Purge, PurgeError, Purged};
+pub use revalidation::{Refresh, Stale};
+pub use warm_up::Warm;
 
 use crate::config;
 use crate::types::clock::Clock;
 use crate::types::entry::Entry;
 use crate::types::ids::EntryId;
+use aloft::Aloft;
 use arc_swap::ArcSwap;
 use askonce_models::{Asker, EmbedderStats};
 use entries::Entries;
 use flight::Flights;
+use quota::Buckets;
 use semantic::Semantic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,9 +64,13 @@ pub struct Cache {
     entries: Arc<Entries>,
     semantic: Option<Semantic>,
     flights: Arc<Flights>,
+    /// Questions that are being fetched, for near ones to wait.
+    aloft: Arc<Aloft>,
     writer: Writer,
     clock: Clock,
     next_id: AtomicU64,
+    /// How many new answers a scope and a tenant may store.
+    buckets: Buckets,
     /// Counts purges: an answer that was asked for before one is not stored after it.
     purges: AtomicU64,
 }
@@ -65,7 +83,7 @@ pub struct Stats {
     /// Bytes they are charged with, of `cache.memory_bytes`.
     pub bytes: usize,
     /// Entries that left for room since the start.
-    pub evicted: u64,
+    pub evicted: Evicted,
     /// Entries that left because they had expired.
     pub expired: u64,
     /// Changes that could not be written to disk since the start.
@@ -112,15 +130,20 @@ impl Cache {
         self.entries.by_id(id)
     }
 
+    /// How often the entry `id` was used since the start, its making included.
+    pub fn uses(&self, id: EntryId) -> u64 {
+        self.entries.uses(id)
+    }
+
     /// May an expired entry stand in for an answer that nobody can give now?
-    pub fn may_serve_stale(&self, entry: &Entry) -> bool {
+    fn may_serve_stale(&self, entry: &Entry, policy: &policy::Policy) -> bool {
         let grace_ms = u64::try_from(self.settings.load().stale_if_error.as_millis()).unwrap_or(u64::MAX);
-        self.clock.now_ms() < entry.expires_ms.saturating_add(grace_ms)
+        self.clock.now_ms() < policy.fresh_until_ms(entry.created_ms, entry.expires_ms).saturating_add(grace_ms)
     }
 
     /// Drops entries that can never be served again. Gives how many.
     pub fn sweep(&self) -> usize {
-        let keep_ms = self.settings.load().stale_if_error.as_millis() as u64;
+        let keep_ms = revalidation::kept_past_expiry_ms(&self.settings.load());
         let gone = self.entries.remove_expired(self.clock.now_ms().saturating_sub(keep_ms));
         self.forget(&gone);
         gone.len()

@@ -1,6 +1,8 @@
 //! Opening: a cache built from its settings, its model and what the last run left on disk.
 
-use super::entries::Entries;
+use super::entries::{Entries, House};
+use super::quota::Buckets;
+use super::revalidation::kept_past_expiry_ms;
 use super::semantic::{Semantic, asker, scope_key};
 use super::writer::{Targets, Writer};
 use super::{Cache, flight::Flights};
@@ -80,10 +82,17 @@ impl Cache {
         let index = parts.embedder.as_ref().map(|embedder| open_index(embedder, &parts, &mut opened)).transpose()?;
         let vector_bytes = parts.embedder.as_ref().map_or(0, |embedder| embedder.spec().width * size_of::<f32>());
         let budget = usize::try_from(parts.settings.memory_bytes).unwrap_or(usize::MAX);
-        let entries = Arc::new(Entries::new(budget, vector_bytes));
+        let settings = &parts.settings;
+        let entries = Arc::new(Entries::new(House {
+            budget,
+            vector_bytes,
+            eviction: settings.eviction,
+            wait_usd_per_hour: settings.wait_usd_per_hour,
+            quota: settings.quota,
+        }));
         let next_id = stored.iter().map(|entry| entry.id.0).max().unwrap_or(0) + 1;
         // As with the sweep: what may still stand in for a failing provider stays.
-        let grace_ms = u64::try_from(parts.settings.stale_if_error.as_millis()).unwrap_or(u64::MAX);
+        let grace_ms = kept_past_expiry_ms(&parts.settings);
         let now_ms = parts.clock.now_ms();
         let mut gone = Vec::new();
         for entry in stored {
@@ -108,10 +117,12 @@ impl Cache {
         let semantic =
             parts.embedder.zip(index).map(|(embedder, index)| Semantic::new(embedder, index, parts.embed_deadline));
         let cache = Arc::new(Cache {
+            buckets: Buckets::new(parts.settings.quota),
             settings: ArcSwap::from_pointee(parts.settings),
             entries,
             semantic,
             flights: Arc::new(Flights::default()),
+            aloft: Arc::default(),
             writer,
             clock: parts.clock,
             next_id: AtomicU64::new(next_id),
@@ -153,6 +164,7 @@ fn open_index(embedder: &Embedder, parts: &Parts, opened: &mut Opened) -> Result
             config::GraphKind::HnswRs => GraphKind::HnswRs,
         },
         ef_search: parts.index.ef_search,
+        threads: parts.index.threads,
         sync_window: parts.settings.sync.interval,
         ..IndexConfig::new(spec.width, spec.variant.clone())
     };

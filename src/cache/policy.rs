@@ -1,8 +1,10 @@
 //! `Policy`: whether and how the cache may be used for one request. A pure choice.
 
+use super::staleness;
 use crate::config;
 use crate::types::directives::Directives;
 use crate::types::outcome::BypassReason;
+use crate::types::staleness::Staleness;
 use std::time::Duration;
 
 /// What the cache may do for one request: the operator's rules, tightened by the caller's directives.
@@ -28,6 +30,8 @@ pub struct Policy {
     pub ttl: Duration,
     /// Nothing older than this.
     pub max_age: Option<Duration>,
+    /// Nothing older than answers to such a question keep, whatever the entry's own class.
+    pub keeps: Option<Duration>,
 }
 
 impl Policy {
@@ -57,13 +61,29 @@ impl Policy {
             normalised: settings.normalised && !asked.exact_only,
             ttl: asked.ttl.map_or(rules.ttl, |wanted| wanted.min(rules.ttl)),
             max_age: asked.max_age,
+            keeps: None,
         })
+    }
+
+    /// The same for a request of the staleness class `class`: the shorter time to live counts.
+    pub fn of_class(self, class: Staleness, settings: &config::Staleness) -> Result<Policy, BypassReason> {
+        if class == Staleness::Never {
+            return Err(BypassReason::Volatile);
+        }
+        let keeps = staleness::keeps(settings, class);
+        Ok(Policy { ttl: keeps.map_or(self.ttl, |keeps| keeps.min(self.ttl)), keeps, ..self })
+    }
+
+    /// Until when an entry is fresh for this request, in milliseconds since the Unix epoch.
+    pub fn fresh_until_ms(&self, created_ms: u64, expires_ms: u64) -> u64 {
+        let keeps_ms = self.keeps.map_or(u64::MAX, |keeps| u64::try_from(keeps.as_millis()).unwrap_or(u64::MAX));
+        expires_ms.min(created_ms.saturating_add(keeps_ms))
     }
 
     /// May an entry stored at `created_ms` and fresh until `expires_ms` be served at `now_ms`?
     pub fn is_fresh(&self, created_ms: u64, expires_ms: u64, now_ms: u64) -> bool {
         let young =
             self.max_age.is_none_or(|max_age| u128::from(now_ms.saturating_sub(created_ms)) <= max_age.as_millis());
-        young && now_ms < expires_ms
+        young && now_ms < self.fresh_until_ms(created_ms, expires_ms)
     }
 }

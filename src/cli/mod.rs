@@ -1,6 +1,7 @@
 //! Floor 7: the command line. A match over commands; each has its file.
 
 mod bench;
+mod cache;
 mod check;
 mod index;
 mod index_bench;
@@ -38,6 +39,8 @@ enum Command {
     Index(index::IndexCommand),
     #[command(subcommand)]
     Judge(judge::JudgeCommand),
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     Replay(Box<replay::ReplayArgs>),
     Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
@@ -53,6 +56,7 @@ pub fn run() -> ExitCode {
         Command::Model(command) => model::run(command),
         Command::Index(command) => index::run(&command),
         Command::Judge(command) => judge::run(&command),
+        Command::Cache(command) => cache::run(command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),
         Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),

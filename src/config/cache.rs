@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
 use super::harmless;
+use super::keeping;
 use super::limits::MAX_MS;
 use super::name;
-use super::resolved::{Cache, CacheOverride, CacheSync, OnHangUp, Semantic};
+use super::resolved::{Cache, CacheOverride, CacheSync, Eviction, OnHangUp, Semantic};
 use super::size;
 
 /// Ten years.
-const MAX_S: u64 = 315_360_000;
+pub(super) const MAX_S: u64 = 315_360_000;
 
 const KEYS: &[&str] = &[
     "enabled",
@@ -25,6 +26,13 @@ const KEYS: &[&str] = &[
     "flight_wait_ms",
     "on_hang_up",
     "stale_if_error_s",
+    "stale_while_revalidate_s",
+    "revalidations",
+    "staleness",
+    "eviction",
+    "wait_usd_per_hour",
+    "quota",
+    "refusal_phrases",
     "sync",
 ];
 
@@ -44,6 +52,13 @@ pub(super) fn cache(root: &Fields<'_>) -> Result<Cache, ConfigError> {
         flight_wait: fields.millis("flight_wait_ms", 30_000, 0..=MAX_MS)?,
         on_hang_up: fields.word("on_hang_up", OnHangUp::Finish)?,
         stale_if_error: fields.seconds("stale_if_error_s", 0, 0..=MAX_S)?,
+        stale_while_revalidate: fields.seconds("stale_while_revalidate_s", 0, 0..=MAX_S)?,
+        revalidations: fields.count("revalidations", 16, 0..=100_000)?,
+        staleness: keeping::staleness(&fields)?,
+        eviction: fields.word("eviction", Eviction::Cost)?,
+        wait_usd_per_hour: fields.get("wait_usd_per_hour").map_or(Ok(1.0), |item| item.float(0.0..=1_000_000.0))?,
+        quota: keeping::quota(&fields)?,
+        refusal_phrases: keeping::refusal_phrases(&fields)?,
         sync: sync(&fields)?,
     })
 }
@@ -63,12 +78,13 @@ fn max_answer_bytes(fields: &Fields<'_>, memory_bytes: u64) -> Result<u64, Confi
 }
 
 fn semantic(cache: &Fields<'_>) -> Result<Semantic, ConfigError> {
-    let fields = cache.child("semantic", &["enabled", "threshold", "veto", "candidates"])?;
+    let fields = cache.child("semantic", &["enabled", "threshold", "veto", "candidates", "flight_wait_ms"])?;
     Ok(Semantic {
         enabled: fields.bool("enabled", true)?,
         threshold: fields.get("threshold").map_or(Ok(0.92), |item| threshold(&item))?,
         veto: fields.bool("veto", true)?,
         candidates: fields.count("candidates", 16, 1..=256)?,
+        flight_wait: fields.millis("flight_wait_ms", 2_000, 0..=MAX_MS)?,
     })
 }
 

@@ -148,6 +148,28 @@ words! {
 }
 
 words! {
+    /// Which entries go when there is no room.
+    Eviction, "word for `eviction`" {
+        /// Those that save the least money and time for their bytes, by how often they are used, with ageing.
+        Cost = "cost",
+        /// The least recently used.
+        Lru = "lru",
+        /// The least frequently used, with ageing.
+        Lfu = "lfu",
+    }
+}
+
+words! {
+    /// How questions and answers stand in a recorded trace.
+    RecordedPrompts, "word for `prompts`" {
+        /// As hashes that only this installation can make.
+        Hashed = "hashed",
+        /// As they are.
+        Clear = "clear",
+    }
+}
+
+words! {
     /// The arithmetic of the sentence model.
     Precision, "precision" {
         /// 32-bit floats.

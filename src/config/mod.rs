@@ -7,6 +7,7 @@
 //! | `fields` | typed settings out of nodes |
 //! | `resolved`, `kinds` | the settings as used |
 //! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `embedding`, `index`, `cache` | one concern each |
+//! | `keeping`, `recording` | staleness, eviction and quotas; the recorded trace |
 //! | `harmless` | request fields that may be ignored, and those that never may |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
 //! | `error` | what is wrong, where, and what to do |
@@ -23,6 +24,7 @@ mod fields;
 mod file;
 mod harmless;
 mod index;
+mod keeping;
 mod kinds;
 mod limits;
 mod listen;
@@ -32,6 +34,7 @@ mod name;
 mod nearest;
 mod paths;
 mod provider;
+mod recording;
 mod reload;
 mod resolved;
 mod restart;
@@ -68,6 +71,7 @@ const KEYS: &[&str] = &[
     "embedding",
     "index",
     "cache",
+    "recording",
 ];
 
 /// What errors call the command line.
@@ -116,6 +120,7 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
         embedding: embedding::embedding(&root, overrides, env)?,
         index: index::index(&root)?,
         cache: cache::cache(&root)?,
+        recording: recording::recording(&root, env)?,
         listen,
         auth,
         providers,

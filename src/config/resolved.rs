@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use crate::types::secret::Secret;
 
+pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    Device, GraphKind, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind,
+    Device, Eviction, GraphKind, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind,
+    RecordedPrompts,
 };
+pub use super::recording::Recording;
 pub use crate::types::money::Price;
 
 /// Everything that the process needs to know to start.
@@ -41,6 +44,8 @@ pub struct Resolved {
     pub index: Index,
     /// What is cached, and how an answer is found again.
     pub cache: Cache,
+    /// Traffic as a trace; `None` records nothing.
+    pub recording: Option<Recording>,
 }
 
 /// What is logged, and how.
@@ -204,6 +209,8 @@ pub struct Index {
     pub graph: GraphKind,
     /// Candidates that a lookup in a graph keeps. At least 1.
     pub ef_search: usize,
+    /// Threads that build graphs; 0 is half the processors.
+    pub threads: usize,
 }
 
 /// What is cached, and how an answer is found again.
@@ -231,6 +238,21 @@ pub struct Cache {
     pub on_hang_up: OnHangUp,
     /// How long past its `ttl` an entry may still be served when the providers fail. Zero: never.
     pub stale_if_error: Duration,
+    /// How long past its time an entry may still be served while it is fetched anew (RFC 5861). Zero: not at all. An
+    /// entry is never served stale for longer than it was fresh.
+    pub stale_while_revalidate: Duration,
+    /// How many entries are fetched anew at a time for that.
+    pub revalidations: usize,
+    /// How soon an answer is out of date, by what its question says.
+    pub staleness: Staleness,
+    /// Which entries go for room.
+    pub eviction: Eviction,
+    /// What an hour of waiting for answers is worth beside their price, in US dollars, for [`Eviction::Cost`].
+    pub wait_usd_per_hour: f64,
+    /// What one scope and one tenant may take.
+    pub quota: Quota,
+    /// Beginnings of answers that count as refusals, lower case. None by default.
+    pub refusal_phrases: Vec<String>,
     /// When entries reach the disk.
     pub sync: CacheSync,
 }
@@ -246,6 +268,8 @@ pub struct Semantic {
     pub veto: bool,
     /// How many near entries are looked at.
     pub candidates: usize,
+    /// How long a request may wait for the answer to a near question that is being fetched. Zero: not at all.
+    pub flight_wait: Duration,
 }
 
 /// An exception from the cache's settings. What is `None` stays as it is.

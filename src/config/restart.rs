@@ -35,7 +35,12 @@ impl Resolved {
             "embedding.memo_bytes": embedding.memo_bytes,
             "index.graph": index.graph,
             "index.ef_search": index.ef_search,
+            "index.threads": index.threads,
+            "cache.eviction": cache.eviction,
+            "cache.wait_usd_per_hour": cache.wait_usd_per_hour,
+            "cache.quota": cache.quota,
             "cache.sync.interval_ms": cache.sync.interval,
+            "recording": recording,
         };
         differing.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::resolved::{
-    Auth, Cache, Embedding, Index, Limits, Log, Model, Pin, Provider, ProviderKind, Resolved, Retry,
+    Auth, Cache, Embedding, Index, Limits, Log, Model, Pin, Provider, ProviderKind, Recording, Resolved, Retry, Share,
+    Staleness,
 };
 use super::size;
 
@@ -33,6 +34,9 @@ impl Resolved {
         yaml.map("embedding", |yaml| embedding(yaml, &self.embedding));
         yaml.map("index", |yaml| index(yaml, self.index));
         yaml.map("cache", |yaml| cache(yaml, &self.cache));
+        if let Some(settings) = &self.recording {
+            yaml.map("recording", |yaml| recording(yaml, settings));
+        }
         yaml.text
     }
 }
@@ -131,6 +135,7 @@ fn embedding(yaml: &mut Yaml, embedding: &Embedding) {
 fn index(yaml: &mut Yaml, index: Index) {
     yaml.line("graph", index.graph.as_str());
     yaml.line("ef_search", &index.ef_search.to_string());
+    yaml.line("threads", &index.threads.to_string());
 }
 
 fn pin(pin: &Pin) -> String {
@@ -152,6 +157,7 @@ fn cache(yaml: &mut Yaml, cache: &Cache) {
         yaml.line("threshold", &cache.semantic.threshold.to_string());
         yaml.line("veto", &cache.semantic.veto.to_string());
         yaml.line("candidates", &cache.semantic.candidates.to_string());
+        yaml.millis("flight_wait_ms", cache.semantic.flight_wait);
     });
     yaml.list("overrides", &cache.overrides, |yaml, one| {
         yaml.maybe("tenant", one.tenant.as_deref().map(text));
@@ -165,7 +171,45 @@ fn cache(yaml: &mut Yaml, cache: &Cache) {
     yaml.millis("flight_wait_ms", cache.flight_wait);
     yaml.line("on_hang_up", cache.on_hang_up.as_str());
     yaml.line("stale_if_error_s", &cache.stale_if_error.as_secs().to_string());
+    yaml.line("stale_while_revalidate_s", &cache.stale_while_revalidate.as_secs().to_string());
+    yaml.line("revalidations", &cache.revalidations.to_string());
+    yaml.map("staleness", |yaml| staleness(yaml, &cache.staleness));
+    yaml.line("eviction", cache.eviction.as_str());
+    yaml.line("wait_usd_per_hour", &cache.wait_usd_per_hour.to_string());
+    yaml.map("quota", |yaml| {
+        yaml.map("scope", |yaml| share(yaml, cache.quota.scope));
+        yaml.map("tenant", |yaml| share(yaml, cache.quota.tenant));
+    });
+    yaml.line("refusal_phrases", &texts(&cache.refusal_phrases));
     yaml.map("sync", |yaml| yaml.millis("interval_ms", cache.sync.interval));
+}
+
+fn staleness(yaml: &mut Yaml, staleness: &Staleness) {
+    yaml.line("enabled", &staleness.enabled.to_string());
+    yaml.line("minutes_ttl_s", &staleness.minutes_ttl.as_secs().to_string());
+    yaml.line("hours_ttl_s", &staleness.hours_ttl.as_secs().to_string());
+    yaml.line("days_ttl_s", &staleness.days_ttl.as_secs().to_string());
+    yaml.line("tools", staleness.tools.as_str());
+    yaml.line("retrieval", staleness.retrieval.as_str());
+    yaml.map("words", |yaml| {
+        for (class, words) in &staleness.words {
+            yaml.line(class.as_str(), &texts(words));
+        }
+    });
+}
+
+fn share(yaml: &mut Yaml, share: Share) {
+    yaml.line("entries", &share.entries.to_string());
+    yaml.line("bytes", &size::format(share.bytes));
+    yaml.line("inserts_per_minute", &share.inserts_per_minute.to_string());
+    yaml.line("insert_burst", &share.insert_burst.to_string());
+}
+
+fn recording(yaml: &mut Yaml, recording: &Recording) {
+    yaml.line("path", &path(&recording.path));
+    yaml.line("prompts", recording.prompts.as_str());
+    yaml.line("max_bytes", &size::format(recording.max_bytes));
+    yaml.line("files", &recording.files.to_string());
 }
 
 /// YAML in the making.

@@ -65,6 +65,32 @@ fn embedding_says_how_and_where() {
 }
 
 #[test]
+fn keeping_says_what_and_for_how_long() {
+    let text = "cache:\n  eviction: lfu\n  wait_usd_per_hour: 2.5\n  stale_while_revalidate_s: 60\n  revalidations: 3\n  \
+                refusal_phrases: ['I  Cannot']\n  staleness: {minutes_ttl_s: 60, tools: static, words: {never: [Heads or  Tails]}}\n  \
+                quota: {scope: {entries: 5, inserts_per_minute: 30}, tenant: {bytes: 1MiB, insert_burst: 7}}\n\
+                recording: {path: ~/trace.jsonl, prompts: clear, max_bytes: 1MiB, files: 2}\n";
+    let settings = read(text).unwrap();
+    let cache = &settings.cache;
+    assert_eq!((cache.eviction, cache.revalidations), (Eviction::Lfu, 3));
+    assert_eq!(cache.refusal_phrases, ["i cannot"]);
+    assert_eq!(cache.staleness.words[0].1, ["heads or tails"]);
+    assert!(cache.staleness.words[1].1.contains(&"now".to_owned()), "a class that is not named keeps its words");
+    let quota = cache.quota;
+    assert_eq!((quota.scope.entries, quota.scope.insert_burst, quota.tenant.insert_burst), (5, 30, 7));
+    let recording = settings.recording.as_ref().unwrap();
+    assert_eq!((recording.path.as_path(), recording.files), (Path::new("/home/ada/trace.jsonl"), 2));
+    let again = read(&settings.show()).unwrap();
+    assert_eq!((&again.cache, &again.recording), (&settings.cache, &settings.recording));
+    let old = read("").unwrap();
+    assert_eq!(old.recording, None);
+    assert_eq!(
+        old.restart_needed(&settings),
+        ["cache.eviction", "cache.wait_usd_per_hour", "cache.quota", "recording"]
+    );
+}
+
+#[test]
 fn variables_stand_for_any_scalar() {
     let text = "limits: {in_flight: '${COUNT}', body_bytes: '${COUNT}MiB'}\nlog: {prompts: '${ON}'}\n\
                 admin: {key: '${KEY}'}\ndata_dir: ${XDG_DATA_HOME:-~/.local/share}/x\n";

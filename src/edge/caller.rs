@@ -1,13 +1,11 @@
 //! Headers → who asks, what they ask of the cache, and what goes on to the provider.
 
 use crate::types::directives::Directives;
+use crate::types::directives::{MOST_TAGS, TAG_BYTES};
 use crate::types::error::Error;
+use crate::types::staleness::Staleness;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
-
-/// Tags on one request, and bytes of one tag or scope.
-const MOST_TAGS: usize = 16;
-const TAG_BYTES: usize = 128;
 
 /// Caller headers that mean something to an OpenAI-style provider.
 const PASSED_ON: [&str; 5] = ["openai-organization", "openai-project", "openai-beta", "traceparent", "tracestate"];
@@ -45,6 +43,11 @@ pub fn directives(headers: &HeaderMap) -> Result<Directives, Error> {
     if let Some(text) = text(headers, "x-askonce-ttl-s")? {
         let ttl = text.parse().map(Duration::from_secs).map_err(|_| wrong("x-askonce-ttl-s", "whole seconds", text))?;
         asked.ttl = Some(ttl);
+    }
+    if let Some(text) = text(headers, "x-askonce-staleness")? {
+        let class = Staleness::from_word(&text.to_ascii_lowercase());
+        let expected = "`never`, `minutes`, `hours`, `days` or `static`";
+        asked.staleness = Some(class.ok_or_else(|| wrong("x-askonce-staleness", expected, text))?);
     }
     if let Some(scope) = text(headers, "x-askonce-scope")? {
         if scope.len() > TAG_BYTES {
@@ -140,6 +143,7 @@ mod tests {
             ("x-askonce-threshold", "NaN"),
             ("x-askonce-threshold", "2"),
             ("x-askonce-ttl-s", "-1"),
+            ("x-askonce-staleness", "weeks"),
         ];
         for header in table {
             let error = read(&[header]).unwrap_err();

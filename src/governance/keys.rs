@@ -65,6 +65,28 @@ impl Keys {
         }
     }
 
+    /// The tenant of that name; without one, the only tenant there is. For what an operator stores in callers' stead.
+    pub fn tenant(&self, name: Option<&str>) -> Result<Tenant, Error> {
+        let names: std::collections::BTreeSet<&str> =
+            self.keys.iter().map(|(_, caller)| caller.tenant.name()).collect();
+        let listed = || names.iter().copied().take(20).collect::<Vec<_>>().join(", ");
+        match name {
+            Some(name) if names.contains(name) => Ok(Tenant::configured(name)),
+            Some(name) if names.is_empty() => {
+                Err(Error::invalid("tenant", format!("There is no tenant `{name}`: no keys are configured.")))
+            }
+            Some(name) => {
+                Err(Error::invalid("tenant", format!("There is no tenant `{name}`; there are {}.", listed())))
+            }
+            None if self.open && names.is_empty() => Ok(Tenant("anonymous".to_owned())),
+            None if names.len() == 1 && !self.open => Ok(Tenant::configured(&listed())),
+            None => Err(Error::invalid(
+                "tenant",
+                format!("Whose answer it is has to be said: `tenant` is one of {}.", listed()),
+            )),
+        }
+    }
+
     /// Does `bearer` open the admin surface?
     pub fn is_admin(&self, bearer: Option<&str>) -> bool {
         match (self.admin, bearer) {

@@ -1,10 +1,13 @@
 //! Bytes → request, digests, policy and plan. Parses the body once; everything that borrows from it ends here.
 
 use super::Inbound;
+use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
+use super::tags;
 use crate::cache::Ask;
 use crate::cache::policy::Policy;
 use crate::cache::scope::{self, Circumstances};
+use crate::cache::staleness;
 use crate::routing::Plan;
 use crate::types::error::Error;
 use crate::types::outcome::BypassReason;
@@ -20,6 +23,8 @@ pub(super) struct Decoded {
     /// What to ask the cache, or why not to.
     pub(super) ask: Result<Ask, BypassReason>,
     pub(super) plan: Plan,
+    /// For the recording, where there is one and the caller lets it.
+    pub(super) draft: Option<Draft>,
     /// What parsing and hashing took.
     pub(super) hash: Duration,
 }
@@ -37,6 +42,9 @@ impl Pipeline {
         } else {
             Policy::decide(&settings, tenant.name(), &request.model, &inbound.directives)
         };
+        let class =
+            staleness::classify(&settings.staleness, request.question.as_deref(), &json, inbound.directives.staleness);
+        let policy = policy.and_then(|policy| policy.of_class(class, &settings.staleness));
         let ask = policy.and_then(|policy| {
             let targets: Vec<(&str, &str)> =
                 plan.targets.iter().map(|target| (target.provider.as_str(), target.model.as_str())).collect();
@@ -58,10 +66,27 @@ impl Pipeline {
                 tenant: tenant.clone(),
                 surface: request.surface,
                 model: request.model.clone(),
-                tags: inbound.directives.tags.clone(),
+                tags: tags::of(&inbound.directives.tags, &json),
                 needs_usage: request.stream && request.include_usage,
             })
         });
-        Ok(Decoded { request: Arc::new(request), ask, plan, hash: started.elapsed() })
+        let draft = self.draft(inbound, &request, &ask);
+        Ok(Decoded { request: Arc::new(request), ask, plan, draft, hash: started.elapsed() })
+    }
+
+    /// What the recording keeps of a request: nothing of an exchange of which nothing is to be kept, nor of requests
+    /// that the cache is not asked for.
+    fn draft(&self, inbound: &Inbound, request: &Request, ask: &Result<Ask, BypassReason>) -> Option<Draft> {
+        self.recorder.as_ref()?;
+        let ask = ask.as_ref().ok().filter(|_| !inbound.directives.no_store)?;
+        Some(Draft {
+            id: inbound.request_id.clone(),
+            at_ms: self.cache.now_ms(),
+            scope: ask.keys.scope,
+            model: request.model.clone(),
+            question: request.question.clone()?,
+            body: request.body.clone(),
+            bearer: inbound.caller.bearer.clone(),
+        })
     }
 }

@@ -5,6 +5,8 @@
 use super::Inbound;
 use super::decode::Decoded;
 use super::dispatch::{Outbound, Upstream, UpstreamBody, dispatch};
+use super::places::{Deserted, Revalidating};
+use super::recording::{Draft, Given};
 use super::serve::{Pipeline, Setup};
 use crate::cache::Ticket;
 use crate::cache::flight::{End, Head, Lead};
@@ -21,7 +23,6 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// One event of a stream may be this large.
@@ -37,11 +38,30 @@ pub(super) struct Fetch {
     outbound: Outbound,
     /// For the cache; `None` when it was not asked.
     ticket: Option<Ticket>,
+    /// Held by a fetch that nobody waits for: a fresh answer for the cache.
+    revalidates: Option<Revalidating>,
+    /// For the recording.
+    draft: Option<Draft>,
     arrived: Instant,
     request_id: String,
 }
 
 impl Fetch {
+    /// Starts a fetch that nobody waits for, on a task of its own: a fresh answer in place of one that was served
+    /// past its time.
+    pub(super) fn start_alone(
+        pipeline: &Arc<Pipeline>,
+        setup: &Arc<Setup>,
+        inbound: &Inbound,
+        decoded: &Decoded,
+        lead: Lead,
+        ticket: Ticket,
+        place: Revalidating,
+    ) {
+        let fetch = Fetch::new(pipeline, setup, inbound, decoded, Some(ticket));
+        tokio::spawn(Fetch { revalidates: Some(place), draft: None, ..fetch }.run(lead));
+    }
+
     /// Starts a fetch on a task of its own.
     pub(super) fn start(
         pipeline: &Arc<Pipeline>,
@@ -51,7 +71,17 @@ impl Fetch {
         lead: Lead,
         ticket: Option<Ticket>,
     ) {
-        let fetch = Fetch {
+        tokio::spawn(Fetch::new(pipeline, setup, inbound, decoded, ticket).run(lead));
+    }
+
+    fn new(
+        pipeline: &Arc<Pipeline>,
+        setup: &Arc<Setup>,
+        inbound: &Inbound,
+        decoded: &Decoded,
+        ticket: Option<Ticket>,
+    ) -> Fetch {
+        Fetch {
             pipeline: pipeline.clone(),
             setup: setup.clone(),
             plan: decoded.plan.clone(),
@@ -62,10 +92,11 @@ impl Fetch {
                 headers: inbound.headers.clone(),
             },
             ticket,
+            revalidates: None,
+            draft: decoded.draft.clone(),
             arrived: inbound.arrived,
             request_id: inbound.request_id.clone(),
-        };
-        tokio::spawn(fetch.run(lead));
+        }
     }
 
     async fn run(self, lead: Lead) {
@@ -86,6 +117,9 @@ impl Fetch {
     /// Resolves when nobody is left who wants the answer. Until then a fetch whose callers have left holds a place, of
     /// which there are only so many: asking and hanging up must not start more work than asking and waiting does.
     async fn given_up(&self, lead: &Lead) {
+        if self.revalidates.is_some() {
+            return std::future::pending().await;
+        }
         lead.deserted().await;
         if !self.finishes_alone() {
             return;
@@ -126,6 +160,7 @@ impl Fetch {
             }
             UpstreamBody::Stream { begun, rest } => self.relay(lead, head, (begun, rest), usage_added, about).await,
         };
+        self.record(&end, usage);
         let error = match &end {
             End::Failed(error) => Some(error),
             _ => None,
@@ -230,6 +265,21 @@ impl Fetch {
         (end, usage)
     }
 
+    fn record(&self, end: &End, usage: Option<Usage>) {
+        let answer = match end {
+            End::Whole(answer) => Some(answer.body.clone()),
+            End::Opaque => None,
+            End::Failed(_) | End::Lost | End::Found(_) => return,
+        };
+        let read = self.ticket.as_ref().is_some_and(Ticket::is_read);
+        self.pipeline.record(self.draft.as_ref(), |draft| Given {
+            cache: if read { "miss" } else { "bypass" }.to_owned(),
+            answer,
+            usage,
+            took_ms: self.pipeline.cache().now_ms().saturating_sub(draft.at_ms),
+        });
+    }
+
     async fn store(&self, answer: &Answer, provider: &str) {
         let Some(ticket) = &self.ticket else { return };
         let cost = self.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
@@ -251,22 +301,6 @@ impl Fetch {
             self.setup.request_timeout.as_millis()
         );
         Error::new(ErrorKind::UpstreamTimeout, message)
-    }
-}
-
-/// A place among the fetches that go on for the cache alone.
-struct Deserted<'p>(&'p Pipeline);
-
-impl Deserted<'_> {
-    fn take(pipeline: &Pipeline, most: usize) -> Option<Deserted<'_>> {
-        let place = Deserted(pipeline);
-        (pipeline.deserted.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-impl Drop for Deserted<'_> {
-    fn drop(&mut self) {
-        self.0.deserted.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

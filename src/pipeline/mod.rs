@@ -4,19 +4,29 @@
 //!
 //! - `serve`: the pass itself, and `Pipeline`, which holds what it needs
 //! - `decode`: bytes → request, digests, policy
+//! - `tags`: labels of a request, from its header and its metadata
 //! - `dispatch`: targets tried until one answers, or none is left
 //! - `fetch`: the task that carries an answer from its provider into a flight and the cache
 //! - `respond`: readers of a flight, and playback of stored answers, as replies
+//! - `warm_up`: answers of the operator's own, by way of the same decoding
+//! - `recording`: requests and answers as a trace, where that is asked for
+//! - `places`: how much may go on that no caller waits for
 //! - `settle`: what is counted and logged when a reply ends
 
 mod decode;
 mod dispatch;
 mod fetch;
+mod places;
+mod recording;
 mod respond;
 mod serve;
 mod settle;
+mod tags;
+mod warm_up;
 
+pub use recording::Recorder;
 pub use serve::{Pipeline, Setup};
+pub use warm_up::Known;
 
 use crate::types::caller::Caller;
 use crate::types::directives::Directives;

@@ -1,6 +1,7 @@
 //! Replies: readers of a flight, and playback of stored answers, each with headers that say what happened.
 
 use super::decode::Decoded;
+use super::recording::Given;
 use super::{Reply, ReplyBody};
 use crate::cache::flight::{End, Head, Reader};
 use crate::cache::{Hit, Timing};
@@ -8,7 +9,7 @@ use crate::types::answer::Answer;
 use crate::types::entry::Entry;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::{MicroUsd, Price};
-use crate::types::outcome::{BypassReason, MissReason, Tier};
+use crate::types::outcome::{BypassReason, MissReason, StaleReason, Tier};
 use crate::types::request::Request;
 use crate::types::usage::Usage;
 use crate::wire::json::span_of;
@@ -121,7 +122,7 @@ pub(super) struct Found {
     tier: Tier,
     similarity: Option<f32>,
     timing: Timing,
-    stale: bool,
+    stale: Option<StaleReason>,
 }
 
 enum FoundAnswer {
@@ -133,24 +134,33 @@ impl Found {
     /// A hit.
     pub(super) fn entry(hit: Hit) -> Found {
         let Hit { entry, tier, similarity, timing } = hit;
-        Found { answer: FoundAnswer::Stored(entry), tier, similarity, timing, stale: false }
+        Found { answer: FoundAnswer::Stored(entry), tier, similarity, timing, stale: None }
     }
 
-    /// An expired entry, since no provider answers.
-    pub(super) fn stale(entry: Arc<Entry>) -> Found {
-        let timing = Timing::default();
-        Found { answer: FoundAnswer::Stored(entry), tier: Tier::Exact, similarity: None, timing, stale: true }
+    /// An entry past its time.
+    pub(super) fn stale(hit: Hit, reason: StaleReason) -> Found {
+        Found { stale: Some(reason), ..Found::entry(hit) }
     }
 
     /// The answer of an identical request that was in flight.
     pub(super) fn flight(answer: Arc<Answer>) -> Found {
         let timing = Timing::default();
-        Found { answer: FoundAnswer::Shared(answer), tier: Tier::Flight, similarity: None, timing, stale: false }
+        Found { answer: FoundAnswer::Shared(answer), tier: Tier::Flight, similarity: None, timing, stale: None }
     }
 
     /// The value of `x-askonce-cache`.
     pub(super) fn word(&self) -> &'static str {
-        if self.stale { "stale" } else { "hit" }
+        if self.stale.is_some() { "stale" } else { "hit" }
+    }
+
+    /// What the recording says of it.
+    pub(super) fn given(&self, took_ms: u64) -> Given {
+        Given {
+            cache: format!("{}/{}", self.word(), self.tier.as_str()),
+            answer: Some(self.answer().body.clone()),
+            usage: self.usage(),
+            took_ms,
+        }
     }
 
     /// What a provider would have counted for it.
@@ -190,6 +200,7 @@ impl Found {
             ("x-askonce-tier".to_owned(), self.tier.as_str().to_owned()),
             server_timing(decoded.hash, self.timing),
         ];
+        headers.extend(self.stale.map(|reason| ("x-askonce-reason".to_owned(), reason.as_str().to_owned())));
         headers.extend(self.similarity.map(similarity_header));
         headers.extend(self.provider().map(|name| ("x-askonce-provider".to_owned(), name.to_owned())));
         headers.extend(self.cost(decoded.plan.price).map(|cost| ("x-askonce-saved-usd".to_owned(), cost.to_string())));

@@ -2,17 +2,19 @@
 
 use super::decode::Decoded;
 use super::fetch::Fetch;
+use super::places::Revalidating;
+use super::recording::{Draft, Given, Recorder};
 use super::respond::{Found, Outcome, Responder};
 use super::settle::Settlement;
 use super::{Inbound, Reply};
 use crate::cache::flight::{End, Lead, Opening, Reader};
-use crate::cache::{Ask, Cache, Lookup, Miss};
+use crate::cache::{Ask, Cache, Hit, Lookup, Miss, Refresh, Timing};
 use crate::config;
 use crate::providers::Registry;
 use crate::routing::{RetryBudget, Router};
 use crate::telemetry::metrics;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::outcome::{BypassReason, Tier};
+use crate::types::outcome::{BypassReason, StaleReason, Tier};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -47,13 +49,22 @@ pub struct Pipeline {
     pub(super) cache: Arc<Cache>,
     /// Fetches that go on for the cache alone.
     pub(super) deserted: AtomicUsize,
+    /// Entries that are being fetched anew while the old answer is served.
+    pub(super) revalidating: AtomicUsize,
+    pub(super) recorder: Option<Recorder>,
     setup: ArcSwap<Setup>,
 }
 
 impl Pipeline {
-    /// A pipeline over `cache`.
-    pub fn new(cache: Arc<Cache>, setup: Setup) -> Pipeline {
-        Pipeline { cache, deserted: AtomicUsize::new(0), setup: ArcSwap::from_pointee(setup) }
+    /// A pipeline over `cache`, which leaves a trace with `recorder`.
+    pub fn new(cache: Arc<Cache>, setup: Setup, recorder: Option<Recorder>) -> Pipeline {
+        Pipeline {
+            cache,
+            recorder,
+            deserted: AtomicUsize::new(0),
+            revalidating: AtomicUsize::new(0),
+            setup: ArcSwap::from_pointee(setup),
+        }
     }
 
     /// Puts a new configuration in force; requests under way keep theirs.
@@ -64,6 +75,18 @@ impl Pipeline {
     /// The configuration in force.
     pub fn setup(&self) -> Arc<Setup> {
         self.setup.load_full()
+    }
+
+    /// What records the traffic, if anything does.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    /// Records how a request was answered, where it is to be recorded.
+    pub(super) fn record(&self, draft: Option<&Draft>, given: impl FnOnce(&Draft) -> Given) {
+        if let (Some(recorder), Some(draft)) = (&self.recorder, draft) {
+            recorder.record(draft.clone(), given(draft));
+        }
     }
 
     /// The cache.
@@ -145,6 +168,14 @@ impl Pipeline {
                     metrics::hit(hit.tier, hit.similarity);
                     return Ok(self.found(Found::entry(hit), decoded, settlement));
                 }
+                Lookup::Stale(stale) => {
+                    if let Some(refresh) = stale.refresh {
+                        self.revalidate(refresh, inbound, setup, decoded);
+                    }
+                    metrics::stale(stale.hit.tier, StaleReason::WhileRevalidate);
+                    let found = Found::stale(stale.hit, StaleReason::WhileRevalidate);
+                    return Ok(self.found(found, decoded, settlement));
+                }
                 Lookup::Follow(reader) => match self.follow(reader, ask, decoded, deadline, settlement).await {
                     Followed::Reply(reply) => return Ok(reply),
                     Followed::Failed(error) if error.is_target_fault() => {
@@ -222,6 +253,13 @@ impl Pipeline {
             Ok(Ok(head)) => {
                 settlement.outcome(Outcome::Flight.word());
                 metrics::hit(Tier::Flight, None);
+                // Its answer is recorded with the request that fetches it.
+                self.record(decoded.draft.as_ref(), |draft| Given {
+                    cache: "hit/flight".to_owned(),
+                    answer: None,
+                    usage: None,
+                    took_ms: self.cache.now_ms().saturating_sub(draft.at_ms),
+                });
                 match responder.read(reader, head, Some(&decoded.request)).await {
                     Ok(reply) => Followed::Reply(reply),
                     Err(error) => Followed::Failed(error),
@@ -243,18 +281,30 @@ impl Pipeline {
         followed
     }
 
+    /// Fetches a fresh answer in the background, if there is a place for it; else the next who asks may.
+    fn revalidate(self: &Arc<Self>, refresh: Refresh, inbound: &Inbound, setup: &Arc<Setup>, decoded: &Decoded) {
+        let place = Revalidating::take(self, self.cache.settings().revalidations);
+        metrics::revalidation(place.is_some());
+        if let Some(place) = place {
+            Fetch::start_alone(self, setup, inbound, decoded, refresh.lead, refresh.ticket, place);
+        }
+    }
+
     /// An expired answer goes out, where there is one and the settings allow it.
     fn stand_in(&self, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Option<Reply> {
         let entry = self.cache.stand_in(ask)?;
-        metrics::stale();
-        Some(self.found(Found::stale(entry), decoded, settlement))
+        metrics::stale(Tier::Exact, StaleReason::IfError);
+        let hit = Hit { entry, tier: Tier::Exact, similarity: None, timing: Timing::default() };
+        Some(self.found(Found::stale(hit, StaleReason::IfError), decoded, settlement))
     }
 
     /// A stored answer goes out.
     fn found(&self, found: Found, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
         settlement.outcome(found.word());
         settlement.saved(&found, decoded.plan.price);
-        found.reply(decoded, self.cache.now_ms())
+        let now_ms = self.cache.now_ms();
+        self.record(decoded.draft.as_ref(), |draft| found.given(now_ms.saturating_sub(draft.at_ms)));
+        found.reply(decoded, now_ms)
     }
 }
 

@@ -307,6 +307,7 @@ mod tests {
     use super::*;
     use crate::types::answer::{Answer, Ending};
     use crate::types::caller::Tenant;
+    use crate::types::entry::Source;
     use crate::types::ids::Digest;
     use crate::types::money::MicroUsd;
     use crate::types::surface::Surface;
@@ -334,6 +335,8 @@ mod tests {
                 tool_calls: false,
             },
             cost: Some(MicroUsd(5)),
+            latency_ms: id % 2,
+            source: if id == 4 { Source::WarmUp } else { Source::Fetched },
             created_ms: 7,
             expires_ms: 8,
             tags: vec!["a".to_owned()],

@@ -2,8 +2,8 @@
 
 use crate::types::answer::{Answer, Ending};
 use crate::types::caller::Tenant;
-use crate::types::entry::Entry;
-use crate::types::ids::{Digest, EntryId};
+use crate::types::entry::{Entry, Source};
+use crate::types::ids::EntryId;
 use crate::types::money::MicroUsd;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
@@ -31,6 +31,10 @@ struct Row {
     tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_micro_usd: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    latency_ms: u64,
+    #[serde(default, skip_serializing_if = "is_fetched")]
+    warm_up: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id_span: Option<(usize, usize)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +44,16 @@ struct Row {
     #[serde(default)]
     usage_unasked: bool,
     tool_calls: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_fetched(warm_up: &bool) -> bool {
+    !*warm_up
 }
 
 /// Writes `entry` after `out`.
@@ -59,6 +73,8 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         expires_ms: entry.expires_ms,
         tags: entry.tags.clone(),
         cost_micro_usd: entry.cost.map(|cost| cost.0),
+        latency_ms: entry.latency_ms,
+        warm_up: entry.source == Source::WarmUp,
         id_span: entry.answer.id_span.as_ref().map(|span| (span.start, span.end)),
         created_span: entry.answer.created_span.as_ref().map(|span| (span.start, span.end)),
         usage: entry.answer.usage.map(|usage| (usage.input_tokens, usage.output_tokens)),
@@ -91,9 +107,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
         surface: surface(&row.surface)?,
         model: row.model,
         provider: row.provider,
-        scope: digest(&row.scope)?,
-        exact: digest(&row.exact)?,
-        normalised: row.normalised.as_deref().map(digest).transpose()?,
+        scope: row.scope.parse()?,
+        exact: row.exact.parse()?,
+        normalised: row.normalised.map(|hex| hex.parse()).transpose()?,
         question: row.question,
         semantic: row.semantic,
         answer: Answer {
@@ -106,6 +122,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
             tool_calls: row.tool_calls,
         },
         cost: row.cost_micro_usd.map(MicroUsd),
+        latency_ms: row.latency_ms,
+        source: if row.warm_up { Source::WarmUp } else { Source::Fetched },
         created_ms: row.created_ms,
         expires_ms: row.expires_ms,
         tags: row.tags,
@@ -117,15 +135,4 @@ fn surface(word: &str) -> Result<Surface, String> {
         .into_iter()
         .find(|surface| surface.as_str() == word)
         .ok_or_else(|| format!("unknown surface {word:?}"))
-}
-
-fn digest(hex: &str) -> Result<Digest, String> {
-    let mut bytes = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return Err("a digest has 64 hex digits".to_owned());
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).map_err(|error| error.to_string())?;
-    }
-    Ok(Digest(bytes))
 }

@@ -6,7 +6,7 @@
 
 use crate::types::error::Error;
 use crate::types::money::MicroUsd;
-use crate::types::outcome::{BypassReason, MissReason, NotStored, Tier};
+use crate::types::outcome::{BypassReason, MissReason, NotStored, StaleReason, Tier};
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -27,6 +27,8 @@ const LOOKUP_DURATION: &str = "askonce_cache_lookup_duration_seconds";
 const STORED: &str = "askonce_cache_stored_total";
 const SAVED: &str = "askonce_cache_saved_usd";
 const SAVED_TOKENS: &str = "askonce_cache_saved_tokens_total";
+const REVALIDATIONS: &str = "askonce_cache_revalidations_total";
+const EVICTIONS: &str = "askonce_cache_evictions_total";
 const FLIGHT_WAITS: &str = "askonce_cache_flight_waits_total";
 const EMBEDDED_TEXTS: &str = "askonce_embedding_texts_total";
 const EMBEDDED_TRUNCATED: &str = "askonce_embedding_truncated_total";
@@ -34,6 +36,7 @@ const EMBEDDED_TOKENS: &str = "askonce_embedding_tokens_total";
 const EMBEDDING_BATCHES: &str = "askonce_embedding_batches_total";
 const EMBEDDING_MEMO: &str = "askonce_embedding_memo_total";
 const UPSTREAM_ATTEMPTS: &str = "askonce_upstream_attempts_total";
+const RECORDED: &str = "askonce_recording_lines_total";
 const RELOADS: &str = "askonce_config_reloads_total";
 
 /// The one registry of the process. Several gateways in one process (as in tests) share it.
@@ -103,8 +106,14 @@ fn describe() {
     describe_counter!(STORED, "Answers by what became of them: stored, or why not.");
     describe_gauge!(SAVED, "US dollars that hits did not cost, where prices are known.");
     describe_counter!(SAVED_TOKENS, "Tokens that hits did not cost, by gen_ai_token_type.");
+    describe_counter!(REVALIDATIONS, "Stale answers that were to be fetched anew in the background, by outcome.");
+    describe_counter!(
+        EVICTIONS,
+        "Entries that left for room, by what there was none in: memory, scope_quota, tenant_quota."
+    );
     describe_counter!(FLIGHT_WAITS, "Requests that waited for an identical one in flight, by how that ended.");
     describe_counter!(UPSTREAM_ATTEMPTS, "Requests sent to providers, by outcome.");
+    describe_counter!(RECORDED, "Lines of the recording, by result: written, dropped, failed.");
     describe_counter!(RELOADS, "Configuration reloads, by outcome.");
     describe_gauge!("askonce_cache_entries", "Stored answers.");
     describe_gauge!("askonce_cache_bytes", Unit::Bytes, "Bytes that stored answers are charged with.");
@@ -221,9 +230,21 @@ pub fn miss(reason: MissReason, similarity: Option<f32>) {
     }
 }
 
-/// An expired answer was served, since no provider could give a fresh one.
-pub fn stale() {
-    counter!(LOOKUPS, "outcome" => "stale", "tier" => Tier::Exact.as_str(), "reason" => "").increment(1);
+/// An answer past its time was served.
+pub fn stale(tier: Tier, reason: StaleReason) {
+    counter!(LOOKUPS, "outcome" => "stale", "tier" => tier.as_str(), "reason" => reason.as_str()).increment(1);
+}
+
+/// A fresh answer was to be fetched in the background: it was begun, or there were too many already.
+pub fn revalidation(begun: bool) {
+    counter!(REVALIDATIONS, "outcome" => if begun { "begun" } else { "no_place" }).increment(1);
+}
+
+/// Entries that left for room since the start, by what there was no room in.
+pub fn evicted(by_reason: [(&'static str, u64); 3]) {
+    for (reason, count) in by_reason {
+        counter!(EVICTIONS, "reason" => reason).absolute(count);
+    }
 }
 
 /// The cache was not asked.
@@ -254,6 +275,11 @@ pub fn saved(usage: Option<Usage>, cost: Option<MicroUsd>) {
     if let Some(cost) = cost {
         gauge!(SAVED).increment(cost.0 as f64 / 1e6);
     }
+}
+
+/// A line of the recording: `written`, `dropped` for want of room, or `failed`.
+pub fn recorded(result: &'static str) {
+    counter!(RECORDED, "result" => result).increment(1);
 }
 
 /// A request waited for an identical one; how that ended.

@@ -1,6 +1,12 @@
 //! `Directives`: what the caller asked of the cache. They can raise the bar, never lower it.
 
+use super::staleness::Staleness;
 use std::time::Duration;
+
+/// Tags on one request.
+pub const MOST_TAGS: usize = 16;
+/// Bytes of one tag or scope.
+pub const TAG_BYTES: usize = 128;
 
 /// The caller's wishes, from `Cache-Control` and the `x-askonce-*` headers.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -19,6 +25,8 @@ pub struct Directives {
     pub threshold: Option<f32>,
     /// `x-askonce-ttl-s`: keep the answer no longer than this. Longer than the operator's has no effect.
     pub ttl: Option<Duration>,
+    /// `x-askonce-staleness`: the answer keeps no longer than this class says.
+    pub staleness: Option<Staleness>,
     /// `x-askonce-scope`: a further partition of the caller's own choosing, such as a user or session id.
     pub scope: Option<String>,
     /// `x-askonce-tags`: labels for a later purge.

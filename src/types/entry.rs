@@ -33,6 +33,10 @@ pub struct Entry {
     pub answer: Answer,
     /// What the answer cost, when a price is known.
     pub cost: Option<MicroUsd>,
+    /// How long its caller waited for it, in milliseconds.
+    pub latency_ms: u64,
+    /// Where the answer came from.
+    pub source: Source,
     /// When it was stored, in milliseconds since the Unix epoch.
     pub created_ms: u64,
     /// From when it is stale, in milliseconds since the Unix epoch.
@@ -41,13 +45,34 @@ pub struct Entry {
     pub tags: Vec<String>,
 }
 
+/// Where an entry's answer came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Source {
+    /// A provider gave it.
+    #[default]
+    Fetched,
+    /// The operator gave it, in a file of questions and answers.
+    WarmUp,
+}
+
+impl Source {
+    /// The word for the entry log and the admin API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Fetched => "fetched",
+            Source::WarmUp => "warm_up",
+        }
+    }
+}
+
 impl Entry {
     /// Bytes it takes in memory, about; the vector of its question is the index's.
     pub fn bytes(&self) -> usize {
         let strings = self.tenant.0.len() + self.model.len() + self.provider.len();
         let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
-        // Two keys and an id in hash maps at their usual fill, beside the entry and its reference counts.
-        let tables = 256;
+        // Two keys and an id in hash maps at their usual fill, places in the orders of leaving and of expiry, what counts
+        // its uses, and its reference counts.
+        let tables = 464;
         size_of::<Entry>()
             + self.answer.body.len()
             + self.question.as_ref().map_or(0, String::len)

@@ -13,5 +13,6 @@ pub mod money;
 pub mod outcome;
 pub mod request;
 pub mod secret;
+pub mod staleness;
 pub mod surface;
 pub mod usage;

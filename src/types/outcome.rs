@@ -56,6 +56,25 @@ impl MissReason {
     }
 }
 
+/// Why an answer past its time was served.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StaleReason {
+    /// It is being fetched anew in the background (`stale-while-revalidate`, RFC 5861, section 3).
+    WhileRevalidate,
+    /// No provider gave a fresh one (`stale-if-error`, RFC 5861, section 4).
+    IfError,
+}
+
+impl StaleReason {
+    /// The word for headers and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StaleReason::WhileRevalidate => "stale_while_revalidate",
+            StaleReason::IfError => "stale_if_error",
+        }
+    }
+}
+
 /// Why the cache was not asked at all.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum BypassReason {
@@ -67,6 +86,8 @@ pub enum BypassReason {
     InexactNumber,
     /// This surface is served on the host; a lookup would cost more than the answer.
     Local,
+    /// The question is of the staleness class `never`: every answer to it is another.
+    Volatile,
 }
 
 impl BypassReason {
@@ -77,6 +98,7 @@ impl BypassReason {
             BypassReason::NoCache => "no_cache",
             BypassReason::InexactNumber => "inexact_number",
             BypassReason::Local => "local",
+            BypassReason::Volatile => "volatile",
         }
     }
 }
@@ -96,6 +118,12 @@ pub enum NotStored {
     Purged,
     /// Larger than `cache.max_answer_bytes`.
     TooLarge,
+    /// Begins with one of `cache.refusal_phrases`.
+    Refused,
+    /// By itself larger than the bytes of `cache.quota` for its scope or tenant.
+    Quota,
+    /// Its scope or tenant stores more new answers than `cache.quota` lets it.
+    InsertRate,
 }
 
 impl NotStored {
@@ -108,6 +136,9 @@ impl NotStored {
             NotStored::Filtered => "filtered",
             NotStored::Purged => "purged",
             NotStored::TooLarge => "too_large",
+            NotStored::Refused => "refused",
+            NotStored::Quota => "quota",
+            NotStored::InsertRate => "insert_rate",
         }
     }
 }

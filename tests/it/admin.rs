@@ -51,6 +51,43 @@ async fn tags_and_other_names_purge() {
 }
 
 #[tokio::test]
+async fn what_would_go_is_shown_first() {
+    let upstream = Upstream::counting().await;
+    let gateway = Given::one(&upstream, "").semantic().start().await;
+    let questions = ["How do I reset my password?", "How can I reset my password?", "Kartoffelsuppe mit Lauch"];
+    for question in questions {
+        gateway.chat_with(&ask(question), &[("cache-control", "no-cache")]).await;
+    }
+    gateway.chat(&with(ask(questions[0]), json!({"temperature": 0.5, "metadata": {"tags": ["meta", "x"]}}))).await;
+    let purge = |what: serde_json::Value| {
+        let request = gateway.post("/admin/cache/purge", &what).bearer_auth(crate::support::gateway::ADMIN_KEY);
+        async move { Reply::of(request).await.json() }
+    };
+    assert_eq!(purge(json!({"tag": "meta", "dry_run": true})).await["would_purge"], 1);
+    let like = json!({"like": "how do I reset my password", "similarity": 0.6});
+    let would = purge(with(like.clone(), json!({"dry_run": true}))).await;
+    assert_eq!((&would["would_purge"], &would["dry_run"]), (&json!(3), &json!(true)), "{would}");
+    let shown = would["entries"].as_array().unwrap();
+    assert!(shown[0]["similarity"].as_f64() > shown[2]["similarity"].as_f64() && shown[2]["question"] == questions[1]);
+    let scope = shown[2]["scope"].clone();
+    let narrow = purge(with(like.clone(), json!({"dry_run": true, "scope": scope, "show": 1}))).await;
+    assert_eq!((&narrow["would_purge"], narrow["entries"].as_array().unwrap().len()), (&json!(2), 1));
+    assert_eq!(purge(with(like.clone(), json!({"dry_run": true, "tenant": "nobody"}))).await["would_purge"], 0);
+    assert_eq!(gateway.entries().await, 4);
+    let gone = purge(like).await;
+    assert_eq!((&gone["purged"], gone["entries"].as_array().unwrap().len()), (&json!(3), 3));
+    let held = gateway.held().await;
+    assert_eq!((&held["entries"], &held["vectors"]), (&json!(1), &json!(1)));
+    assert_eq!(purge(json!({"scope": scope, "dry_run": true})).await["would_purge"], 1);
+    assert_eq!(gateway.purge(json!({"scope": scope})).await, 1);
+    let plain = Given::one(&upstream, "").start().await;
+    let wish = json!({"like": "x", "similarity": 0.5});
+    let refused =
+        Reply::of(plain.post("/admin/cache/purge", &wish).bearer_auth(crate::support::gateway::ADMIN_KEY)).await;
+    assert_eq!(refused.error(), (400, "purge_not_made".to_owned()));
+}
+
+#[tokio::test]
 async fn the_admin_door_wants_the_admin_key() {
     let upstream = Upstream::counting().await;
     let keys = "auth:\n  keys:\n    - {name: a, key: key-a-0123456789ab}\n";

@@ -240,3 +240,54 @@ async fn tenants_do_not_share_flights() {
     gate.open();
     assert_ne!(one.await.unwrap().words(), two.await.unwrap().words());
 }
+
+#[tokio::test]
+async fn a_near_question_in_flight_is_waited_for() {
+    let (gate, near) = (Gate::closed(), ["How do I reset my password?", "How can I reset my password?"]);
+    let held = gate.clone();
+    let upstream = Upstream::start(move |seen| {
+        [vec![Step::Gate(held.clone())], script::answer(&format!("answer {}", seen.number))].concat()
+    })
+    .await;
+    let more = "cache: {semantic: {threshold: 0.6, flight_wait_ms: 15000}}";
+    let gateway = Arc::new(Given::one(&upstream, more).semantic().start().await);
+    let first = crowd(&gateway, &ask(near[0]), 1).await;
+    upstream.called(1).await;
+    let asked = |question: &'static str| {
+        let gateway = gateway.clone();
+        tokio::spawn(async move { gateway.chat(&ask(question)).await })
+    };
+    let (second, third, other) = (asked(near[1]), asked(near[1]), asked("Kartoffelsuppe mit Lauch"));
+    // Only what is far goes on by itself, and numbers forbid to wait as they forbid a hit.
+    upstream.called(2).await;
+    let numbered = asked("How can I reset my password 2?");
+    upstream.called(3).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(upstream.calls(), 3);
+    gate.open();
+    assert_eq!(replies(first).await[0].words(), "answer 1");
+    for waited in [second, third] {
+        let reply = waited.await.unwrap();
+        assert_eq!((reply.header("x-askonce-cache"), reply.words().as_str()), ("hit", "answer 1"));
+    }
+    assert_eq!(other.await.unwrap().header("x-askonce-cache"), "miss");
+    assert_eq!(numbered.await.unwrap().header("x-askonce-cache"), "miss");
+    assert_eq!(upstream.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_near_question_is_not_waited_for_in_vain() {
+    for wait_ms in [0, 100] {
+        let more = format!("cache: {{semantic: {{threshold: 0.6, flight_wait_ms: {wait_ms}}}}}");
+        let upstream =
+            Upstream::start(|seen| if seen.number == 1 { vec![Step::Hang] } else { script::answer("answer 2") }).await;
+        let gateway = Arc::new(Given::one(&upstream, &more).semantic().start().await);
+        let hanging = crowd(&gateway, &ask("How do I reset my password?"), 1).await;
+        upstream.called(1).await;
+        let started = Instant::now();
+        let reply = gateway.chat(&ask("How can I reset my password?")).await;
+        assert_eq!((reply.header("x-askonce-cache"), reply.words().as_str()), ("miss", "answer 2"));
+        assert!(started.elapsed() >= Duration::from_millis(wait_ms));
+        hanging.into_iter().for_each(|caller| caller.abort());
+    }
+}

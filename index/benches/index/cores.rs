@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::setup::{Case, Setup, in_memory, per};
+use askonce_index::{Index, IndexConfig};
+
+use crate::setup::{Case, Setup, config, per};
 
 pub fn run(setup: &Setup, size: usize) {
     let case = setup.case(size);
@@ -12,7 +14,8 @@ pub fn run(setup: &Setup, size: usize) {
             println!("  not measured: {error}");
             return;
         }
-        let took = std::thread::scope(|threads| threads.spawn(|| build(&case)).join().expect("a build that ends"));
+        let took =
+            std::thread::scope(|threads| threads.spawn(|| build(&case, count)).join().expect("a build that ends"));
         println!("  {count} core{}: {took:.1} us a vector", if count == 1 { "" } else { "s" });
         times.push(took);
     }
@@ -20,8 +23,9 @@ pub fn run(setup: &Setup, size: usize) {
     let _ = keep_to(usize::MAX);
 }
 
-fn build(case: &Case) -> f64 {
-    let (index, begin) = (in_memory(), Instant::now());
+fn build(case: &Case, threads: usize) -> f64 {
+    let index = Index::in_memory(IndexConfig { threads, ..config() }).expect("a good configuration");
+    let begin = Instant::now();
     case.fill(&index);
     index.settle();
     per(begin.elapsed(), case.stored.len())

@@ -1,4 +1,5 @@
-//! What is found when half of all is deleted at random, or all that was near: at once, and after the background work.
+//! What is found when half of all is deleted at random, in clusters, or all that was near a query: at once, after the background work,
+//! and in a fresh build of what is left.
 
 use std::collections::HashSet;
 
@@ -8,6 +9,9 @@ use rayon::prelude::*;
 
 use crate::setup::{Case, Setup, in_memory, look_often, quantiles};
 use crate::support::scope;
+
+/// Rows in a deleted cluster are at most one in so many of all.
+const CLUSTERS: usize = 100;
 
 /// Nearest of each query that are deleted; and queries of which they are, so that enough is left.
 const CLUSTER: usize = 200;
@@ -21,6 +25,8 @@ pub fn run(setup: &Setup, size: usize) {
     Dice(5).shuffle(&mut ids);
     ids.truncate(size / 2);
     delete("half, at random", &index, &case, ids.into_iter().collect());
+    let dead = clustered(&case, size / 2);
+    delete("half, in clusters", &filled(&case), &case, dead);
     let case = sparse(case);
     let near: Vec<Vec<usize>> = (0..case.queries.len())
         .into_par_iter()
@@ -28,6 +34,20 @@ pub fn run(setup: &Setup, size: usize) {
         .collect();
     let name = format!("the {CLUSTER} nearest of each of {} queries", near.len());
     delete(&name, &filled(&case), &case, near.into_iter().flatten().collect());
+}
+
+/// The nearest of random rows, `count` in all.
+fn clustered(case: &Case, count: usize) -> HashSet<usize> {
+    let (mut dice, mut dead) = (Dice(6), HashSet::new());
+    let each = (case.stored.len() / CLUSTERS).max(1);
+    while dead.len() < count {
+        let centre = case.stored.get(dice.below(case.stored.len()));
+        let near = nearest_exact(&case.stored, centre, each);
+        let left = count - dead.len();
+        let alive: Vec<usize> = near.iter().map(|best| best.id).filter(|id| !dead.contains(id)).take(left).collect();
+        dead.extend(alive);
+    }
+    dead
 }
 
 /// As many queries as leave at least half of all undeleted.
@@ -53,6 +73,12 @@ fn delete(what: &str, index: &Index, case: &Case, dead: HashSet<usize>) {
     index.settle();
     println!("after the background work");
     report(index, case, &dead);
+    println!("in a fresh build of what is left");
+    let fresh = in_memory();
+    let left = case.stored.iter().enumerate().filter(|(id, _)| !dead.contains(id));
+    left.for_each(|(id, vector)| fresh.insert(scope(0), id as u64, vector).expect("a good vector"));
+    fresh.settle();
+    report(&fresh, case, &dead);
 }
 
 fn report(index: &Index, case: &Case, dead: &HashSet<usize>) {

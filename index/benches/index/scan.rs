@@ -7,17 +7,19 @@ use crate::setup::{Setup, config, look, quantiles};
 use crate::support::scope;
 
 pub fn run(setup: &Setup, _: usize) {
-    let case = setup.case(16_000);
-    for size in [256, 1000, 2000, 4000, 8000, 16_000] {
+    let case = setup.case(32_000);
+    for size in [256, 1000, 4000, 8000, 16_000, 32_000] {
         let mut stored = case.stored.clone();
         stored.truncate(size);
         let scan = filled(&stored, usize::MAX / 8);
         let graph = filled(&stored, 128);
-        println!(
-            "  {size}: scan {}; graph {}",
-            quantiles(&look(&scan, &case.queries, HIT)),
-            quantiles(&look(&graph, &case.queries, HIT))
-        );
+        for bound in [HIT, 0.6, -1.0] {
+            println!(
+                "  {size}, at least {bound}: scan {}; graph {}",
+                quantiles(&look(&scan, &case.queries, bound)),
+                quantiles(&look(&graph, &case.queries, bound))
+            );
+        }
     }
 }
 

@@ -11,6 +11,10 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::list;
 use super::slab::Slab;
+use crate::kernels::prefetch;
+
+/// Words of a cache line.
+const LINE: usize = 16;
 
 /// Locks of a layer: nodes share them, by number.
 const LOCKS: usize = 256;
@@ -126,6 +130,13 @@ impl Layer {
     fn words(&self, node: u32) -> &[AtomicU32] {
         // SAFETY: a node was given out, so it is reserved; the words are atomic.
         unsafe { self.links.values(node as usize) }
+    }
+
+    /// Asks for a node's links, which are soon to be read.
+    #[inline(always)]
+    pub(super) fn ask_for(&self, node: u32) {
+        let words = self.links.row(node as usize);
+        (0..self.degree).step_by(LINE).for_each(|at| prefetch(words.wrapping_add(at)));
     }
 
     /// A node's links.

@@ -53,7 +53,7 @@ impl Packed {
     }
 
     fn link_to(&self, slot: u32, level: usize, entrance: Entrance, lists: Vec<Vec<Near>>, bench: &mut Bench) {
-        let Some(nodes) = self.nodes(slot, level) else { return };
+        let nodes = self.nodes(slot, level);
         // From the ground up: who finds the new node on a layer can go down from it.
         for (layer, (node, links)) in self.layers.iter().zip(nodes.iter().zip(&lists)) {
             self.publish(layer, *node, links, bench);
@@ -65,10 +65,7 @@ impl Packed {
     }
 
     /// The node's number on each layer up to `level`; fewer when there is no memory.
-    fn nodes(&self, slot: u32, level: usize) -> Option<Vec<u32>> {
-        if !self.layers[0].make_room(slot as usize + 1) {
-            return None;
-        }
+    fn nodes(&self, slot: u32, level: usize) -> Vec<u32> {
         let mut nodes = vec![slot];
         for layer in &self.layers[1..=level] {
             match layer.take(slot, nodes[nodes.len() - 1]) {
@@ -76,7 +73,7 @@ impl Packed {
                 None => break,
             }
         }
-        Some(nodes)
+        nodes
     }
 
     /// Where to come in; when the graph is empty the new node becomes where, and there is nothing to link it to.
@@ -86,9 +83,8 @@ impl Packed {
         }
         let _lock = self.raising.lock();
         let entrance = self.entrance.load();
-        if entrance.is_none()
-            && let Some(nodes) = self.nodes(slot, level)
-        {
+        if entrance.is_none() {
+            let nodes = self.nodes(slot, level);
             self.entrance.store(Some(Entrance { level: nodes.len() - 1, node: nodes[nodes.len() - 1] }));
         }
         entrance

@@ -137,6 +137,11 @@ impl Packed {
         Ground { rows: &self.rows, kernels: self.kernels }
     }
 
+    /// A slot for a row, with room for links: a row that gets none, since a twin leads it, has an empty list.
+    fn take(&self, entry: &Entry) -> Option<u32> {
+        self.layers[0].make_room(self.rows.upto() + 1).then(|| self.rows.take(entry)).flatten()
+    }
+
     /// The layers that the row of `slot` is on, above the ground: each with a chance of 1 in `m` of the one below. Drawn from the
     /// slot and how often slots were given out, so that the same inserts by one thread build the same graph.
     fn level(&self, slot: u32, turn: u64) -> usize {
@@ -215,7 +220,7 @@ impl Graph for Packed {
     fn insert(&self, entries: &[Entry]) -> Vec<u32> {
         let mut chores = self.chores.lock();
         let turn = chores.turn();
-        let slots: Vec<u32> = entries.iter().map_while(|entry| self.rows.take(entry)).collect();
+        let slots: Vec<u32> = entries.iter().map_while(|entry| self.take(entry)).collect();
         let link = |slot: &u32| {
             BENCH.with_borrow_mut(|bench| self.link(*slot, self.level(*slot, turn), bench));
         };
@@ -264,6 +269,10 @@ impl Graph for Packed {
 
     fn is_untidy(&self) -> bool {
         self.has_chores()
+    }
+
+    fn is_unchecked(&self) -> bool {
+        self.has_unchecked()
     }
 
     fn needs_rebuild(&self) -> bool {

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::slab::Slab;
 use super::walk::NODE;
 use crate::graph::Entry;
+use crate::kernels::prefetch;
 use crate::quantize::{self, RowRef};
 
 /// log2 of the rows of a first bucket: about where a scope gets a graph.
@@ -205,6 +206,12 @@ impl Rows {
     #[inline(always)]
     pub(super) fn high(&self, slot: u32) -> *const u8 {
         self.high.row(slot as usize)
+    }
+
+    /// Asks for what a walk reads beside a row's bytes.
+    #[inline(always)]
+    pub(super) fn ask_for_scale(&self, slot: u32) {
+        prefetch(self.scales.row(slot as usize));
     }
 
     #[inline(always)]

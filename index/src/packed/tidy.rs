@@ -1,4 +1,4 @@
-//! Chores of a graph: taking the dead out of the links, and finding rows that a search for themselves misses.
+//! Chores of a graph: taking the dead out of the links, and helping rows that a search for themselves misses.
 //!
 //! A *pass* takes all that was dead when it began out of every list: a node that had links to the dead chooses anew among the
 //! rest and what the dead linked to (as FreshDiskANN does, Singh et al., 2021). Then no link leads to them, and their slots are
@@ -21,6 +21,10 @@ const PIECE: usize = 2048;
 /// Doomed nodes that a node's new links are looked for through, at most.
 const THROUGH: usize = 96;
 
+/// All rows are looked for again once one in so many was linked since: linking takes links from others, and now and then the
+/// last that led to one.
+const GROWTH: usize = 4;
+
 /// Rows of a piece of self-searches.
 const CHECKS: usize = 512;
 
@@ -40,8 +44,10 @@ pub(super) struct Chores {
     left: usize,
     turns: u64,
     pass: Option<Pass>,
-    /// Rows that were linked and not yet asked for.
+    /// Rows that were linked and not yet looked for.
     unchecked: VecDeque<u32>,
+    /// Rows that were linked since all were looked for.
+    grown: usize,
 }
 
 /// Taking the dead out of the links.
@@ -58,9 +64,16 @@ impl Chores {
         self.turns
     }
 
-    /// Rows to be looked for.
+    /// Rows that were linked, and are to be looked for.
     pub(super) fn check_later(&mut self, slots: &[u32]) {
         self.unchecked.extend(slots);
+        self.grown += slots.len();
+    }
+
+    /// All rows are to be looked for.
+    fn check_all(&mut self, live: Vec<u32>) {
+        self.unchecked = live.into();
+        self.grown = 0;
     }
 }
 
@@ -68,7 +81,16 @@ impl Packed {
     /// Never waits: callers of an insert ask this. While a chore is being done there is one, for all they know.
     pub(super) fn has_chores(&self) -> bool {
         let Some(chores) = self.chores.try_lock() else { return true };
-        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded(chores.left)
+        self.is_due(&chores)
+    }
+
+    fn is_due(&self, chores: &Chores) -> bool {
+        chores.pass.is_some() || self.is_crowded(chores.left) || chores.unchecked.len() > self.rows.live() / 2 + CHECKS
+    }
+
+    /// Whether rows were not looked for yet. While a chore is being done they were not, for all anybody knows.
+    pub(super) fn has_unchecked(&self) -> bool {
+        self.chores.try_lock().is_none_or(|chores| !chores.unchecked.is_empty())
     }
 
     /// Whether many are dead beside those that the last pass `left`.
@@ -91,14 +113,17 @@ impl Packed {
             } else {
                 self.finish(pass);
                 // Lists have changed all over.
-                chores.check_later(&self.rows.live_slots());
+                chores.check_all(self.rows.live_slots());
             }
         } else {
+            if chores.grown > 0 && chores.grown >= self.rows.live() / GROWTH {
+                chores.check_all(self.rows.live_slots());
+            }
             let upto = chores.unchecked.len().min(CHECKS);
             let slots: Vec<u32> = chores.unchecked.drain(..upto).collect();
             self.check(&slots);
         }
-        chores.pass.is_some() || !chores.unchecked.is_empty() || self.is_crowded(chores.left)
+        !chores.unchecked.is_empty() || self.is_due(&chores)
     }
 
     /// All that is dead is doomed, but for rows that lead live twins.

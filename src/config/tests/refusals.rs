@@ -29,7 +29,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Keys.
     (
         "cahce: {}\n",
-        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `index`, `cache`)",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `index`, `cache`, `recording`)",
     ),
     (
         "log:\n  colour: red\n",
@@ -251,6 +251,27 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "cache: {harmless_fields: [user, user]}\n",
         "cache.harmless_fields[1]: `user` is there twice at line 1, column 33; remove one of them",
+    ),
+    // What is kept.
+    (
+        "cache: {eviction: fifo}\n",
+        "cache.eviction: unknown word for `eviction` `fifo`, expected one of `cost`, `lru`, `lfu` at line 1, column 19",
+    ),
+    (
+        "cache: {staleness: {hours_ttl_s: 60}}\n",
+        "cache.staleness: `minutes_ttl_s` may not be more than `hours_ttl_s`, nor that more than `days_ttl_s` at line 1, column 20; a class that is named for a shorter time has to be the shorter one",
+    ),
+    (
+        "cache: {staleness: {tools: weeks}}\n",
+        "cache.staleness.tools: expected one of `never`, `minutes`, `hours`, `days`, `static`, found `weeks` at line 1, column 28",
+    ),
+    (
+        "cache: {quota: {scope: {entries: -1}}}\n",
+        "cache.quota.scope.entries: expected a whole number from 0 to 1099511627776, found `-1` at line 1, column 34",
+    ),
+    (
+        "recording: {prompts: plain}\n",
+        "recording.prompts: unknown word for `prompts` `plain`, expected one of `hashed`, `clear` at line 1, column 22",
     ),
 ];
 

@@ -30,6 +30,27 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
     Ok(Answer { id_span, created_span, usage, usage_unasked: false, ending, tool_calls, body })
 }
 
+/// The words of each choice of a reply body; empty where there are none, or the body is of another shape.
+pub fn texts(body: &Bytes) -> Vec<String> {
+    let Ok(json) = parse(body) else { return Vec::new() };
+    let choices = json.get("choices").and_then(Json::as_array).unwrap_or_default();
+    choices.iter().map(|choice| text_of(choice).unwrap_or_default()).collect()
+}
+
+/// The words of one choice: its `text`, or its message's `content`, whose text parts are joined.
+fn text_of(choice: &Json<'_>) -> Option<String> {
+    if let Some(text) = choice.get("text").and_then(Json::as_str) {
+        return Some(text.to_owned());
+    }
+    match choice.get("message")?.get("content")? {
+        Json::String(text) => Some(text.to_string()),
+        Json::Array(parts) => {
+            Some(parts.iter().filter_map(|part| part.get("text").and_then(Json::as_str)).collect::<Vec<_>>().concat())
+        }
+        _ => None,
+    }
+}
+
 /// Token counts of a `usage` object.
 pub fn usage_of(json: &Json<'_>) -> Option<Usage> {
     let input_tokens = json.get("prompt_tokens")?.as_u64()?;
@@ -45,16 +66,26 @@ fn ending_of(choices: &[Json<'_>]) -> Ending {
 }
 
 fn choice_ending(choice: &Json<'_>) -> Ending {
-    let refused = choice.get("message").and_then(|message| message.get("refusal")).and_then(Json::as_str);
-    if refused.is_some_and(|text| !text.is_empty()) {
+    let message = choice.get("message");
+    let refused = message.and_then(|message| message.get("refusal")).and_then(Json::as_str);
+    if refused.is_some_and(|text| !text.is_empty()) || message.is_some_and(has_refusal_part) {
         return Ending::Filtered;
     }
     match choice.get("finish_reason").and_then(Json::as_str) {
         Some("stop" | "tool_calls" | "function_call") => Ending::Whole,
         Some("length") => Ending::Length,
-        Some("content_filter") => Ending::Filtered,
+        // What OpenAI, Anthropic and Gemini say where others translate nothing.
+        Some("content_filter" | "refusal" | "safety" | "SAFETY" | "RECITATION" | "PROHIBITED_CONTENT") => {
+            Ending::Filtered
+        }
         _ => Ending::Unfinished,
     }
+}
+
+/// A content part of the type `refusal`.
+fn has_refusal_part(message: &Json<'_>) -> bool {
+    let parts = message.get("content").and_then(Json::as_array).unwrap_or_default();
+    parts.iter().any(|part| part.get("type").and_then(Json::as_str) == Some("refusal"))
 }
 
 fn has_tool_calls(choice: &Json<'_>) -> bool {
@@ -77,6 +108,12 @@ mod tests {
             (r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]}"#, Ending::Length, false),
             (r#"{"choices":[{"finish_reason":"content_filter"}]}"#, Ending::Filtered, false),
             (r#"{"choices":[{"finish_reason":"stop","message":{"refusal":"no"}}]}"#, Ending::Filtered, false),
+            (r#"{"choices":[{"finish_reason":"refusal","message":{"content":"x"}}]}"#, Ending::Filtered, false),
+            (
+                r#"{"choices":[{"finish_reason":"stop","message":{"content":[{"type":"refusal","refusal":"no"}]}}]}"#,
+                Ending::Filtered,
+                false,
+            ),
             (r#"{"choices":[{"finish_reason":null}]}"#, Ending::Unfinished, false),
             (r#"{"choices":[]}"#, Ending::Unfinished, false),
         ];
