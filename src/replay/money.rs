@@ -125,7 +125,7 @@ mod tests {
         // Two hits: cheap 1 + 1, dear 2 + 2. One shadow call to the dear one. One judge call: two answers and its orders.
         assert_eq!((found.usd, found.shadow_usd, found.trace_usd), (Some(6.0), Some(4.0), Some(10.0)));
         let judge = found.judge_usd.unwrap();
-        assert!((judge - 2.000_16).abs() < 1e-6, "{judge}");
+        assert!((judge - 1.000_16).abs() < 1e-6, "{judge}");
         assert!((found.net_usd.unwrap() - (6.0 - 4.0 - judge)).abs() < 1e-9);
         assert_eq!(savings(&trace, &verdicts, &[], &[], &Prices::default()).usd, None);
     }

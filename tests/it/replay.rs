@@ -203,6 +203,12 @@ fn the_command_sweeps_and_writes_a_page() {
     let (code, out, _) = run(&[&sweep[..], &["--error-budget", "0.3", "--json"]].concat());
     let found: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, found["runs"].as_array().unwrap().len()), (0, 2));
+    // What it says to write down can be read.
+    fs::write(at("advice.yaml"), found["config"].as_str().unwrap()).unwrap();
+    let (code, out, err) = run(&["replay", &trace, "--config", &at("advice.yaml"), "--json"]);
+    let again: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let chosen = &found["runs"][found["chosen"].as_u64().unwrap() as usize];
+    assert_eq!((code, &again["hits"], &again["policy"]), (0, &chosen["hits"], &chosen["policy"]), "{err}");
     assert!(fs::read_to_string(&page).unwrap().starts_with("<!doctype html>"));
     let (code, _, err) = run(&[&sweep[..], &["--error-budget", "0.3", "--max-error", "0.01"]].concat());
     assert!(code == 1 && err.contains("served wrongly"), "{err}");

@@ -120,13 +120,14 @@ impl Kind {
             Kind::Exact => "cache:\n  normalised: false\n  semantic:\n    enabled: false\n".to_owned(),
             Kind::Normalised => "cache:\n  semantic:\n    enabled: false\n".to_owned(),
             Kind::Static { threshold, veto } => {
-                format!("cache:\n  semantic:\n    judgement: static\n    threshold: {threshold}\n    veto: {veto}\n")
+                format!("cache:\n  semantic:\n    threshold: {threshold}\n    veto: {veto}\n")
             }
             Kind::Learned { error_budget, strictness } => {
-                let strictness = strictness_word(strictness);
-                format!(
-                    "cache:\n  error_budget: {error_budget}\n  semantic:\n    judgement: learned\n    strictness: {strictness}\n"
-                )
+                let mut config = format!("cache:\n  error_budget: {error_budget}\n");
+                if strictness != Strictness::default() {
+                    config += &format!("  strictness: {}\n", strictness_word(strictness));
+                }
+                config
             }
             Kind::Vcache { .. } => return None,
         })
