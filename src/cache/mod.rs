@@ -182,10 +182,12 @@ impl Cache {
         self.semantic.is_some()
     }
 
-    /// Embeds `texts` in large batches, so that looking them up later takes no time. For replay. Blocks.
-    pub fn preload(&self, texts: &[&str], progress: &dyn Fn(usize)) -> Result<(), String> {
-        let Some(semantic) = &self.semantic else { return Ok(()) };
-        semantic.preload(texts, progress).map_err(|error| error.to_string())
+    /// Takes vectors that are known already, so that looking their texts up takes no time: text, components, and whether
+    /// the text is longer than the model reads. For replay.
+    pub fn preload(&self, known: impl Iterator<Item = (Box<str>, Arc<[f32]>, bool)>) {
+        if let Some(semantic) = &self.semantic {
+            semantic.preload(known);
+        }
     }
 
     /// How long each of `texts` takes to embed, one at a time. For replay.

@@ -3,7 +3,7 @@
 use crate::types::caller::Tenant;
 use crate::types::ids::Digest;
 use askonce_index::{Index, Neighbor, ScopeKey};
-use askonce_models::{Asker, EmbedError, Embedder};
+use askonce_models::{Asker, Embedder};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -71,15 +71,10 @@ impl Semantic {
         }
     }
 
-    /// Embeds `texts` in large batches and keeps their vectors. `progress` is told how many are done.
-    pub(super) fn preload(&self, texts: &[&str], progress: &dyn Fn(usize)) -> Result<(), EmbedError> {
-        let vectors = self.embedder.embed_batch(texts, progress)?;
-        let kept = texts.iter().zip(vectors).map(|(text, embedding)| {
-            let vector = Vector { values: embedding.vector, embed: Duration::ZERO, truncated: embedding.truncated };
-            (Box::from(*text), vector)
-        });
+    /// Keeps vectors that are known already: text, components, and whether the text is longer than the model reads.
+    pub(super) fn preload(&self, known: impl Iterator<Item = (Box<str>, Arc<[f32]>, bool)>) {
+        let kept = known.map(|(text, values, truncated)| (text, Vector { values, embed: Duration::ZERO, truncated }));
         self.preloaded.write().extend(kept);
-        Ok(())
     }
 
     /// The nearest stored questions of `scope`, best first.

@@ -11,6 +11,8 @@ mod model;
 mod model_bench;
 mod progress;
 mod replay;
+mod replay_args;
+mod replay_vectors;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -36,9 +38,10 @@ enum Command {
     #[command(subcommand)]
     Index(index::IndexCommand),
     #[command(subcommand)]
-    Cache(cache::CacheCommand),
     Judge(judge::JudgeCommand),
-    Replay(replay::ReplayArgs),
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
+    Replay(Box<replay::ReplayArgs>),
     Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
     #[command(hide = true)]
@@ -52,8 +55,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Model(command) => model::run(command),
         Command::Index(command) => index::run(&command),
-        Command::Cache(command) => cache::run(command),
         Command::Judge(command) => judge::run(&command),
+        Command::Cache(command) => cache::run(command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),
         Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),

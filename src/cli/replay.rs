@@ -1,171 +1,209 @@
 //! `askonce replay`.
 
 use super::progress::Bar;
+pub(super) use super::replay_args::ReplayArgs;
+use super::replay_vectors::vectors;
 use crate::app;
-use crate::config::{self, Overrides, Resolved};
-use crate::replay::{self, Options};
+use crate::config::Resolved;
+use crate::replay::import::{self, Imported};
+use crate::replay::{self, About, Kind, Plan, Report, Request, Room, Scoring, Stream, Sweep, Vectors};
 use crate::types::clock::Clock;
-use crate::types::money::Price;
+use askonce_models::Embedder;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Replay recorded traffic through the cache, and report hits, errors and savings.
-///
-/// The trace is one JSON object a line: `text` (or `messages`), `group` (requests of one group have one right answer),
-/// and optionally `id`, `t` (seconds), `scope`, `in_tok`, `out_tok`. It goes once, in order, through an empty cache in
-/// memory; a hit is right if the entry that served it was stored by a request of the same group.
-#[derive(clap::Args)]
-pub(super) struct ReplayArgs {
-    /// The trace (JSON lines), or - for standard input.
-    file: PathBuf,
-    /// Take the cache's settings from this configuration.
-    #[arg(long, short, env = "ASKONCE_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Which tiers to replay [default: as configured].
-    #[arg(long, value_enum)]
-    policy: Option<Policy>,
-    /// The least similarity of a semantic hit [default: as configured].
-    #[arg(long, value_name = "COSINE")]
-    threshold: Option<f64>,
-    /// Serve semantic hits even when numbers, ids, dates or units differ.
-    #[arg(long)]
-    no_veto: bool,
-    /// The field that holds the scope; requests without it share one.
-    #[arg(long, default_value = "scope", value_name = "FIELD")]
-    scope_field: String,
-    /// US dollars per million prompt tokens, for the savings.
-    #[arg(long, value_name = "USD", requires = "output_price")]
-    input_price: Option<f64>,
-    /// US dollars per million completion tokens, for the savings.
-    #[arg(long, value_name = "USD", requires = "input_price")]
-    output_price: Option<f64>,
-    /// Replay only the first so many requests.
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// End with 1 when more than this share of all requests is served wrongly (0.01 is 1 %).
-    #[arg(long, value_name = "SHARE")]
-    max_error: Option<f64>,
-    /// End with 1 when less than this share of all requests is served from the cache.
-    #[arg(long, value_name = "SHARE")]
-    min_hit_rate: Option<f64>,
-    /// A folder with the sentence model's files.
-    #[arg(long, env = "ASKONCE_MODEL_DIR", value_name = "DIR")]
-    model_dir: Option<PathBuf>,
-    /// Where models are kept [default: as for serve].
-    #[arg(long, env = "ASKONCE_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Print JSON; docs/replay.md has the keys.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Which tiers take part.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Policy {
-    /// The exact tier alone.
-    Exact,
-    /// The exact and the normalised tier.
-    Normalised,
-    /// All tiers, the semantic one behind a static threshold.
-    Static,
-}
+/// Requests that go through the real cache for the latencies of a sweep's report.
+const TIMED_REQUESTS: usize = 4000;
 
 pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, String> {
-    let (settings, policy) = settings(args)?;
-    let mut trace = replay::read(open(&args.file)?, &args.scope_field)
-        .map_err(|error| format!("{}: {error}", args.file.display()))?;
-    trace.truncate(args.limit.unwrap_or(usize::MAX));
+    let settings = args.settings()?;
+    let name = if is_stdin(&args.file) { "standard input".to_owned() } else { args.file.display().to_string() };
+    let imported = import::read(&name, load(&args.file)?, &args.import())?;
+    if !args.json {
+        told(&name, &imported);
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let report = runtime.block_on(async {
-        let embedder = app::load_embedder(&settings, &Bar::default()).await.map_err(|error| error.to_string())?;
-        let clock = Clock::manual(1);
-        let cache = app::cache_in_memory(&settings, embedder, clock.clone()).map_err(|error| error.to_string())?;
-        let texts: BTreeSet<&str> = trace.iter().map(|request| request.text.as_str()).collect();
-        let texts: Vec<&str> = texts.into_iter().collect();
-        if cache.has_semantic() {
-            let bar = bar("embedding", texts.len(), args.json);
-            cache.preload(&texts, &|done| bar.set_position(done as u64))?;
-            bar.finish_and_clear();
+    let (embedder, vectors) = runtime.block_on(embed(args, &settings, &imported.requests))?;
+    let ready = Ready { args, settings, trace: &imported.requests, embedder, vectors, runtime };
+    if args.sweep { ready.sweep(&name, &imported) } else { ready.single() }
+}
+
+/// A trace with its vectors.
+struct Ready<'a> {
+    args: &'a ReplayArgs,
+    settings: Resolved,
+    trace: &'a [Request],
+    embedder: Option<Embedder>,
+    vectors: Vectors,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Ready<'_> {
+    fn single(&self) -> Result<ExitCode, String> {
+        let plan = self.args.plan(&self.settings);
+        if plan.kind.learns() && replay::scoring(self.trace) == Scoring::None {
+            return Err(
+                "this policy learns from what was right, and the trace has neither groups nor answers".to_owned()
+            );
         }
-        let bar = bar("replaying", trace.len(), args.json);
-        let options = Options { policy, price: price(args) };
-        let report = replay::run(&cache, &clock, &trace, &options, &|done| bar.set_position(done as u64)).await;
+        let report = if plan.kind.learns() || plan.room != Room::default() {
+            let stream = self.stream()?;
+            let bar = bar("replaying", self.trace.len(), self.args.json);
+            let prices = self.args.prices(&self.settings);
+            let report = replay::single(&stream, &plan, &prices, &|done| bar.set_position(done as u64));
+            bar.finish_and_clear();
+            report
+        } else {
+            self.real(self.trace, &self.settings)?
+        };
+        self.print(&report, &report)?;
+        Ok(self.bounds(&report))
+    }
+
+    fn sweep(&self, name: &str, imported: &Imported) -> Result<ExitCode, String> {
+        let stream = self.stream()?;
+        let mut kinds = replay::kinds(replay::scoring(self.trace));
+        if self.embedder.is_none() {
+            kinds.retain(|kind| !kind.is_semantic());
+        }
+        let options = replay::Options {
+            kinds,
+            prices: self.args.prices(&self.settings),
+            label_noise: self.args.label_noise,
+            error_budget: self.args.error_budget,
+            seed: self.args.seed,
+        };
+        let bar = bar("sweeping", replay::passes(&options) * self.trace.len(), self.args.json);
+        let sweep = replay::sweep(&stream, &options, &|done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        if let Some(path) = &self.args.report {
+            let timed = &self.trace[..self.trace.len().min(TIMED_REQUESTS)];
+            let timed = self.real(timed, &self.settings)?;
+            let about = About { name, format: imported.format.as_str(), skipped: imported.skipped };
+            let page = replay::page(&about, &sweep, &timed);
+            fs::write(path, page).map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+        }
+        self.print(&sweep, &sweep)?;
+        Ok(self.chosen(&sweep))
+    }
+
+    fn stream(&self) -> Result<Stream<'_>, String> {
+        let bar = bar("comparing", self.trace.len(), self.args.json);
+        let progress = |done| bar.set_position(done as u64);
+        let stream = Stream::prepare(self.trace, &self.settings.cache, &self.vectors, &progress);
+        bar.finish_and_clear();
+        stream
+    }
+
+    /// A pass through the real cache.
+    fn real(&self, trace: &[Request], settings: &Resolved) -> Result<Report, String> {
+        let clock = Clock::manual(1);
+        let cache = app::cache_in_memory(settings, self.embedder.clone(), clock.clone());
+        let cache = cache.map_err(|error| error.to_string())?;
+        let known = self.vectors.iter().map(|(text, vector)| (text.clone(), vector.values.clone(), vector.truncated));
+        cache.preload(known);
+        let bar = bar("replaying", trace.len(), self.args.json);
+        let progress = |done| bar.set_position(done as u64);
+        let prices = self.args.prices(&self.settings);
+        let pass = replay::run(&cache, &clock, trace, &self.vectors, &prices, &progress);
+        let report = self.runtime.block_on(pass);
         bar.finish_and_clear();
         report
-    })?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?);
-    } else {
-        print!("{report}");
     }
-    let mut missed = false;
-    if let Some(most) = args.max_error.filter(|most| report.err_all > *most) {
-        eprintln!("askonce: {:.4} of all requests were served wrongly, more than {most}", report.err_all);
-        missed = true;
-    }
-    if let Some(least) = args.min_hit_rate.filter(|least| report.hit_rate < *least) {
-        eprintln!("askonce: {:.4} of all requests were served from the cache, less than {least}", report.hit_rate);
-        missed = true;
-    }
-    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
 
-/// The configured settings, with what the command line says on top; and the policy's name.
-fn settings(args: &ReplayArgs) -> Result<(Resolved, String), String> {
-    let overrides =
-        Overrides { model_dir: args.model_dir.clone(), data_dir: args.data_dir.clone(), ..Overrides::default() };
-    let mut settings = match &args.config {
-        Some(path) => config::load(path, &overrides),
-        None => config::defaults(&overrides),
-    }
-    .map_err(|error| error.to_string())?;
-    let cache = &mut settings.cache;
-    cache.enabled = true;
-    if let Some(threshold) = args.threshold {
-        if !(0.5..=1.0).contains(&threshold) {
-            return Err(format!("--threshold is a cosine from 0.5 to 1; got {threshold}"));
+    fn print(&self, json: &impl serde::Serialize, text: &impl std::fmt::Display) -> Result<(), String> {
+        if self.args.json {
+            println!("{}", serde_json::to_string_pretty(json).map_err(|error| error.to_string())?);
+        } else {
+            print!("{text}");
         }
-        cache.semantic.threshold = threshold;
+        Ok(())
     }
-    cache.semantic.veto &= !args.no_veto;
-    if let Some(policy) = args.policy {
-        cache.semantic.enabled = policy == Policy::Static;
-        cache.normalised = matches!(policy, Policy::Static | Policy::Normalised);
+
+    /// The exit code that a report earns.
+    fn bounds(&self, report: &Report) -> ExitCode {
+        let mut missed = false;
+        if let Some(most) = self.args.max_error.filter(|most| report.err_all > *most) {
+            eprintln!("askonce: {:.4} of all requests were served wrongly, more than {most}", report.err_all);
+            missed = true;
+        }
+        if let Some(least) = self.args.min_hit_rate.filter(|least| report.hit_rate < *least) {
+            eprintln!("askonce: {:.4} of all requests were served from the cache, less than {least}", report.hit_rate);
+            missed = true;
+        }
+        if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
-    let mut name = match (cache.semantic.enabled, cache.normalised) {
-        (true, true) => format!("static {:.2}", cache.semantic.threshold),
-        (true, false) => format!("exact and static {:.2}", cache.semantic.threshold),
-        (false, true) => "exact and normalised".to_owned(),
-        (false, false) => "exact".to_owned(),
+
+    /// Of a sweep, what it recommends has to keep to the bounds.
+    fn chosen(&self, sweep: &Sweep) -> ExitCode {
+        match sweep.chosen {
+            Some(at) => self.bounds(&sweep.runs[at]),
+            None => {
+                eprintln!("askonce: no policy keeps to an error budget of {}", sweep.error_budget);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// The vectors of what is asked; and of what was answered, where that is all there is to go by.
+async fn embed(
+    args: &ReplayArgs,
+    settings: &Resolved,
+    trace: &[Request],
+) -> Result<(Option<Embedder>, Vectors), String> {
+    let Plan { kind, .. } = args.plan(settings);
+    if !args.sweep && matches!(kind, Kind::Exact | Kind::Normalised) && replay::scoring(trace) != Scoring::Answers {
+        return Ok((None, Vectors::new()));
+    }
+    let embedder = app::load_embedder(settings, &Bar::default()).await.map_err(|error| error.to_string())?;
+    let Some(embedder) = embedder else { return Ok((None, Vectors::new())) };
+    let answers = replay::scoring(trace) == Scoring::Answers;
+    let asked = trace.iter().filter(|request| !request.hashed).map(|request| request.text.as_str());
+    let answered = trace.iter().filter(|_| answers).filter_map(|request| request.answer.as_deref());
+    let texts: BTreeSet<&str> = asked.chain(answered).filter(|text| !text.trim().is_empty()).collect();
+    let texts: Vec<&str> = texts.into_iter().collect();
+    let vectors = vectors(&embedder, &texts, args.vectors.as_deref(), args.json)?;
+    Ok((Some(embedder), vectors))
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// All bytes of the trace.
+fn load(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let at = |error: io::Error| format!("{}: {error}", path.display());
+    let read = if is_stdin(path) {
+        io::stdin().lock().take(import::MAX_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).map_err(at)?.take(import::MAX_BYTES + 1).read_to_end(&mut bytes)
     };
-    if cache.semantic.enabled && cache.semantic.veto {
-        name.push_str(", veto");
+    read.map_err(at)?;
+    if bytes.len() as u64 > import::MAX_BYTES {
+        return Err(format!("{}: is larger than {} GiB; split it", path.display(), import::MAX_BYTES >> 30));
     }
-    Ok((settings, name))
+    Ok(bytes)
 }
 
-fn open(path: &PathBuf) -> Result<Box<dyn BufRead>, String> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(BufReader::new(io::stdin())));
+/// Says on standard error how the trace was read.
+fn told(name: &str, imported: &Imported) {
+    let Imported { requests, format, skipped } = imported;
+    let skipped = if *skipped > 0 { format!(", {skipped} rows that ask nothing left out") } else { String::new() };
+    eprintln!("{name}: {} requests, read as {}{skipped}", requests.len(), format.as_str());
+    let cached = requests.iter().filter(|request| request.cached).count();
+    if cached > 0 && replay::scoring(requests) == Scoring::Answers {
+        eprintln!("{name}: {cached} of the answers came out of a cache themselves: errors look fewer than they are");
     }
-    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Box::new(BufReader::new(file)))
 }
 
-fn price(args: &ReplayArgs) -> Option<Price> {
-    let micro = |usd: f64| (usd * 1e6).round() as u64;
-    Some(Price {
-        input_micro_usd_per_million: micro(args.input_price?),
-        output_micro_usd_per_million: micro(args.output_price?),
-    })
-}
-
-fn bar(what: &'static str, length: usize, hidden: bool) -> ProgressBar {
+pub(super) fn bar(what: &'static str, length: usize, hidden: bool) -> ProgressBar {
     if hidden {
         return ProgressBar::hidden();
     }

@@ -1,23 +1,47 @@
-//! What a replay prints, and its JSON. Keys are stable: snake_case, with units.
+//! What a run comes to, and its JSON. Keys are stable: snake_case, with units.
 
-use super::tally::Part;
+use super::money::{Prices, Savings, savings};
+use super::pass::{Outcome, Plan, Wrong};
+use super::shelf::Eviction;
+use super::tally::{Part, Tally, intervals, ratio};
 use super::trace::Request;
-use crate::types::money::Price;
-use crate::types::usage::Usage;
+use super::truth::{Scoring, Truth};
+use crate::cache::{question::fold, verify};
+use crate::types::outcome::Tier;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-/// The figures of one replay. Rates are shares of all requests, unless they say otherwise.
+/// Bootstrap resamples for the intervals.
+const RESAMPLES: usize = 200;
+/// Wrong hits that are shown.
+const SHOWN: usize = 24;
+
+/// The figures of one run. Rates are shares of all requests, unless they say otherwise.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The policy that was replayed.
     pub policy: String,
-    /// The least similarity of a semantic hit; none without a semantic tier.
+    /// What it is a setting of.
+    pub family: String,
+    /// How it was scored.
+    pub scoring: Scoring,
+    /// Errors are an estimate: recorded answers were compared, there are no groups.
+    pub estimated: bool,
+    /// It went through the real cache; else through a pass that agrees with it.
+    pub real_cache: bool,
+    /// The least similarity of a semantic hit; none without a fixed one.
     pub threshold: Option<f64>,
+    /// The error budget of a policy that has one.
+    pub error_budget: Option<f64>,
     /// Numbers, ids, dates and units had to agree.
     pub veto: bool,
+    /// Bound on the bytes of entries; none where there is none.
+    pub room_bytes: Option<u64>,
+    /// Seconds that an entry is served; none for ever.
+    pub ttl_s: Option<u64>,
+    /// Who leaves when there is no room.
+    pub eviction: Eviction,
     /// Requests in the trace.
     pub requests: usize,
     /// Served from the cache.
@@ -40,7 +64,7 @@ pub struct Report {
     pub recall: f64,
     /// Harmonic mean of precision and recall.
     pub f1: f64,
-    /// Requests whose group was stored before, over requests: no cache can serve more rightly.
+    /// Requests whose group was asked before, over requests: no cache can serve more rightly.
     pub repeat_ceiling: f64,
     /// Right hits over those.
     pub recall_of_ceiling: f64,
@@ -58,36 +82,49 @@ pub struct Report {
     pub by_scope: BTreeMap<String, Part>,
     /// By tenth of the trace, in order.
     pub by_decile: Vec<Part>,
+    /// By forty-eighth of the trace, in order.
+    pub by_time: Vec<Part>,
     /// What hits spared.
     pub savings: Savings,
     /// Entries at the end.
     pub entries: usize,
     /// Bytes they are charged with.
     pub bytes: usize,
-    /// Bytes of the index, about.
+    /// Entries that left for room.
+    pub evicted: usize,
+    /// Bytes of the index, about; 0 where the real cache was not used.
     pub index_bytes: usize,
     /// Quantiles by step, in microseconds. `embed` is measured one text at a time on a sample.
     pub latency_us: BTreeMap<String, Latency>,
+    /// Wrong hits, the surest first.
+    pub false_hits: Vec<FalseHit>,
 }
 
-/// Tokens and dollars that hits spared, as the trace counts tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Savings {
-    /// Prompt tokens.
-    pub input_tokens: u64,
-    /// Completion tokens.
-    pub output_tokens: u64,
-    /// US dollars, where a price was given.
-    pub usd: Option<f64>,
-}
-
-impl Savings {
-    pub(super) fn add(&mut self, request: &Request, price: Option<Price>) {
-        self.input_tokens += request.in_tok;
-        self.output_tokens += request.out_tok;
-        let usage = Usage { input_tokens: self.input_tokens, output_tokens: self.output_tokens };
-        self.usd = price.map(|price| price.of(usage).0 as f64 / 1e6);
-    }
+/// A hit with a wrong answer.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct FalseHit {
+    /// The request, by its place in the trace from 1.
+    pub request: usize,
+    /// Its question.
+    pub question: String,
+    /// The question whose answer was served.
+    pub served: String,
+    /// The scope, where the trace names one.
+    pub scope: Option<String>,
+    /// The tier that served it.
+    pub tier: &'static str,
+    /// Cosine of the two questions.
+    pub similarity: Option<f32>,
+    /// How sure the policy was, where it can say.
+    pub p: Option<f32>,
+    /// Words of both over words of either.
+    pub shared_words: f64,
+    /// Words of the shorter over words of the longer.
+    pub length_ratio: f64,
+    /// Numbers, ids, dates or units differ.
+    pub facts_differ: bool,
+    /// The group that was asked and the one that was served; or the two recorded answers.
+    pub wanted_and_given: [String; 2],
 }
 
 /// Quantiles of a step, in microseconds.
@@ -112,53 +149,129 @@ impl Latency {
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |rate: f64| rate * 100.0;
-        let range = |[low, high]: [f64; 2]| format!("95 % interval {:.2} to {:.2}", percent(low), percent(high));
-        writeln!(
-            f,
-            "{}: {} requests, {:.1} % of them repeats",
-            self.policy,
-            self.requests,
-            percent(self.repeat_ceiling)
-        )?;
-        writeln!(f, "  hits        {:>7.2} %   {}", percent(self.hit_rate), range(self.hit_rate_interval))?;
-        writeln!(f, "  wrong hits  {:>7.2} %   {}", percent(self.err_all), range(self.err_all_interval))?;
-        writeln!(
-            f,
-            "  precision {:.4}, recall {:.4} ({:.4} of the repeats), F1 {:.4}, wrong among hits {:.2} %",
-            self.precision,
-            self.recall,
-            self.recall_of_ceiling,
-            self.f1,
-            percent(self.err_hit)
-        )?;
-        writeln!(
-            f,
-            "  saved       {} input and {} output tokens",
-            self.savings.input_tokens, self.savings.output_tokens
-        )?;
-        if let Some(usd) = self.savings.usd {
-            writeln!(f, "              {usd:.4} US dollars")?;
-        }
-        writeln!(f, "  entries     {} in {} bytes, index {} bytes", self.entries, self.bytes, self.index_bytes)?;
-        for (step, latency) in &self.latency_us {
-            let Latency { p50, p90, p99 } = latency;
-            writeln!(f, "  {step:<10}  p50 {p50:.1} µs, p90 {p90:.1} µs, p99 {p99:.1} µs")?;
-        }
-        writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", "tier", "", "hits", "wrong")?;
-        for (tier, part) in &self.by_tier {
-            writeln!(f, "  {tier:<20} {:>8} {:>8} {:>8}", "", part.hits, part.errors)?;
-        }
-        writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", "scope", "requests", "hits", "wrong")?;
-        for (scope, part) in &self.by_scope {
-            writeln!(f, "  {scope:<20} {:>8} {:>8} {:>8}", part.requests, part.hits, part.errors)?;
-        }
-        writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", "tenth of the trace", "requests", "hits", "wrong")?;
-        for (at, part) in self.by_decile.iter().enumerate() {
-            writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", at + 1, part.requests, part.hits, part.errors)?;
-        }
-        Ok(())
+/// What a run is reported on.
+pub(super) struct Found<'a> {
+    pub(super) trace: &'a [Request],
+    pub(super) truth: &'a Truth,
+    pub(super) repeats: usize,
+    pub(super) plan: Plan,
+    pub(super) outcome: Outcome,
+    pub(super) prices: &'a Prices,
+    /// By step; empty ones are left out.
+    pub(super) latency: Vec<(&'static str, Vec<Duration>)>,
+    pub(super) index_bytes: usize,
+    pub(super) real_cache: bool,
+}
+
+/// Adds up.
+pub(super) fn report(found: Found<'_>) -> Report {
+    let Found { trace, truth, repeats, plan, outcome, prices, latency, index_bytes, real_cache } = found;
+    let verdicts = &outcome.verdicts;
+    let tally = Tally::of(verdicts, |at| trace[at].scope.as_deref());
+    let (hit_rate_interval, err_all_interval) = intervals(verdicts, &groups(trace, truth), RESAMPLES);
+    let (requests, hits, errors) = (tally.all.requests, tally.all.hits, tally.all.errors);
+    let (precision, recall) =
+        (ratio(hits - errors, hits), ratio(tally.true_positives, tally.true_positives + tally.false_negatives));
+    let exact = [Tier::Exact, Tier::Normalised].map(Tier::as_str);
+    let exact_hits: usize = exact.iter().filter_map(|tier| tally.by_tier.get(tier)).map(|part| part.hits).sum();
+    let (threshold, error_budget, veto) = plan.kind.settings();
+    Report {
+        policy: plan.kind.name(),
+        family: plan.kind.family().to_owned(),
+        scoring: truth.scoring(),
+        estimated: truth.scoring() == Scoring::Answers,
+        real_cache,
+        threshold,
+        error_budget,
+        veto,
+        room_bytes: plan.room.bytes,
+        ttl_s: plan.room.ttl_ms.map(|ttl_ms| ttl_ms / 1000),
+        eviction: plan.room.eviction,
+        requests,
+        hits,
+        errors,
+        hit_rate: ratio(hits, requests),
+        hit_rate_interval,
+        err_all: ratio(errors, requests),
+        err_all_interval,
+        err_hit: ratio(errors, hits),
+        precision,
+        recall,
+        f1: if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 },
+        repeat_ceiling: ratio(repeats, requests),
+        recall_of_ceiling: ratio(tally.true_positives, repeats),
+        net_hit_rate: (hits as f64 - outcome.shadows.len() as f64) / requests.max(1) as f64,
+        shadow_rate: ratio(outcome.shadows.len(), hits),
+        judge_rate: ratio(outcome.judged.len(), requests),
+        exact_hit_rate: ratio(exact_hits, requests),
+        savings: savings(trace, verdicts, &outcome.shadows, &outcome.judged, prices),
+        false_hits: false_hits(trace, &outcome),
+        by_tier: tally.by_tier.into_iter().map(|(tier, part)| (tier.to_owned(), part)).collect(),
+        by_scope: tally.by_scope,
+        by_decile: tally.by_decile,
+        by_time: tally.by_time,
+        entries: outcome.entries,
+        bytes: outcome.bytes as usize,
+        evicted: outcome.evicted,
+        index_bytes,
+        latency_us: latency
+            .into_iter()
+            .chain([("score", outcome.score)])
+            .filter(|(_, took)| !took.is_empty())
+            .map(|(step, took)| (step.to_owned(), Latency::of(took)))
+            .collect(),
     }
+}
+
+/// The group of each request within its scope, by number: what is resampled together.
+fn groups(trace: &[Request], truth: &Truth) -> Vec<usize> {
+    let mut numbers: HashMap<(Option<&str>, u32), usize> = HashMap::new();
+    let mut number = |(at, request): (usize, &'_ Request)| {
+        let next = numbers.len();
+        // Without groups or answers every request is a witness of its own.
+        let class = if truth.scoring() == Scoring::None { at as u32 } else { truth.class(at) };
+        *numbers.entry((trace[at].scope.as_deref().filter(|_| request.scope.is_some()), class)).or_insert(next)
+    };
+    trace.iter().enumerate().map(&mut number).collect()
+}
+
+/// The surest of the wrong hits, each pair of questions once.
+fn false_hits(trace: &[Request], outcome: &Outcome) -> Vec<FalseHit> {
+    let mut wrong = outcome.wrong.clone();
+    let sure = |of: &Wrong| of.p.or(of.similarity).unwrap_or(1.0);
+    wrong.sort_by(|one, other| sure(other).total_cmp(&sure(one)));
+    let mut seen = HashSet::new();
+    wrong.retain(|of| seen.insert((&trace[of.request as usize].text, &trace[of.found as usize].text)));
+    let shown = |of: &Wrong| {
+        let (request, other) = (&trace[of.request as usize], &trace[of.found as usize]);
+        let (shared_words, length_ratio) = overlap(&request.text, &other.text);
+        let label = |of: &Request| of.group.clone().or(of.answer.clone()).unwrap_or_default();
+        FalseHit {
+            request: of.request as usize + 1,
+            question: request.text.clone(),
+            served: other.text.clone(),
+            scope: request.scope.clone(),
+            tier: of.tier.as_str(),
+            similarity: of.similarity,
+            p: of.p,
+            shared_words,
+            length_ratio,
+            facts_differ: verify::differs(&request.text, &other.text),
+            wanted_and_given: [label(request), label(other)],
+        }
+    };
+    wrong.iter().take(SHOWN).map(shown).collect()
+}
+
+/// Shared words over all words, and the shorter length over the longer, in words.
+fn overlap(one: &str, other: &str) -> (f64, f64) {
+    let fold = |text: &str| fold(text).unwrap_or_else(|| text.to_lowercase());
+    let (one, other) = (fold(one), fold(other));
+    let words = |text: &'_ str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    let (one, other) = (words(&one), words(&other));
+    let (ones, others): (HashSet<&String>, HashSet<&String>) = (one.iter().collect(), other.iter().collect());
+    let (shared, all) = (ones.intersection(&others).count(), ones.union(&others).count());
+    (ratio(shared, all), ratio(one.len().min(other.len()), one.len().max(other.len())))
 }

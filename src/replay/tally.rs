@@ -4,6 +4,9 @@ use crate::types::outcome::Tier;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Parts of the trace in `by_time`.
+const TIMES: usize = 48;
+
 /// What became of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
@@ -55,15 +58,23 @@ pub(super) struct Tally {
     pub(super) by_tier: BTreeMap<&'static str, Part>,
     pub(super) by_scope: BTreeMap<String, Part>,
     pub(super) by_decile: Vec<Part>,
+    /// Equal parts of the trace, in order, for a plot.
+    pub(super) by_time: Vec<Part>,
 }
 
 impl Tally {
     /// Counts all verdicts; `scope` names the scope of a request by its place.
     pub(super) fn of<'s>(verdicts: &[Verdict], scope: impl Fn(usize) -> Option<&'s str>) -> Tally {
-        let mut tally = Tally { by_decile: vec![Part::default(); 10], ..Tally::default() };
+        let mut tally = Tally {
+            by_decile: vec![Part::default(); 10],
+            by_time: vec![Part::default(); TIMES.min(verdicts.len())],
+            ..Tally::default()
+        };
         for (at, &verdict) in verdicts.iter().enumerate() {
             tally.all.count(verdict);
             tally.by_decile[at * 10 / verdicts.len()].count(verdict);
+            let times = tally.by_time.len();
+            tally.by_time[at * times / verdicts.len()].count(verdict);
             if let Some(scope) = scope(at) {
                 tally.by_scope.entry(scope.to_owned()).or_default().count(verdict);
             }

@@ -15,6 +15,7 @@ mod keeping;
 mod passthrough;
 mod persistence;
 mod recording;
+mod replay;
 mod streaming;
 mod tenants;
 mod warm_up;

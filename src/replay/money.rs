@@ -1,0 +1,132 @@
+//! What hits save, and what learning costs: shadow calls and judge calls are charged.
+
+use super::tally::Verdict;
+use super::trace::Request;
+use crate::types::money::Price;
+use crate::types::usage::Usage;
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// Bytes of a question that make a token, about.
+const TOKEN_BYTES: u64 = 4;
+/// Prompt tokens of a judge call beside the question and both answers: what it is told to do.
+const JUDGE_PROMPT_TOKENS: u64 = 150;
+/// Completion tokens of a judge call.
+const JUDGE_ANSWER_TOKENS: u64 = 5;
+
+/// What tokens cost.
+#[derive(Clone, Debug, Default)]
+pub struct Prices {
+    /// By model, as the trace names it.
+    pub models: HashMap<String, Price>,
+    /// Of models that have none of their own.
+    pub other: Option<Price>,
+    /// Of the model that judges. Without one, answers are compared by words and vectors alone, which costs nothing.
+    pub judge: Option<Price>,
+}
+
+impl Prices {
+    fn of(&self, request: &Request) -> Option<Price> {
+        request.model.as_ref().and_then(|model| self.models.get(model)).copied().or(self.other)
+    }
+}
+
+/// Tokens and dollars that hits spared, as the trace counts tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Savings {
+    /// Prompt tokens that were not sent.
+    pub input_tokens: u64,
+    /// Completion tokens that were not made.
+    pub output_tokens: u64,
+    /// US dollars that hits spared, where a price was given.
+    pub usd: Option<f64>,
+    /// US dollars that shadow calls cost.
+    pub shadow_usd: Option<f64>,
+    /// US dollars that judge calls cost at most, were a model asked every time; 0 without a price for one.
+    pub judge_usd: Option<f64>,
+    /// What is left of the first after the other two.
+    pub net_usd: Option<f64>,
+    /// What the whole trace costs without a cache.
+    pub trace_usd: Option<f64>,
+}
+
+/// Adds up what `verdicts` spared, and what shadow and judge calls cost; both are lists of requests.
+pub(super) fn savings(
+    trace: &[Request],
+    verdicts: &[Verdict],
+    shadows: &[u32],
+    judged: &[u32],
+    prices: &Prices,
+) -> Savings {
+    let (mut input_tokens, mut output_tokens) = (0, 0);
+    let (mut saved, mut whole) = (0.0, 0.0);
+    let mut priced = false;
+    for (request, verdict) in trace.iter().zip(verdicts) {
+        let cost = prices.of(request).map(|price| cost(price, request.in_tok, request.out_tok));
+        priced |= cost.is_some();
+        whole += cost.unwrap_or(0.0);
+        if verdict.is_hit() {
+            input_tokens += request.in_tok;
+            output_tokens += request.out_tok;
+            saved += cost.unwrap_or(0.0);
+        }
+    }
+    let ask = |at: &u32| {
+        let request = &trace[*at as usize];
+        prices.of(request).map_or(0.0, |price| cost(price, request.in_tok, request.out_tok))
+    };
+    let judge = |at: &u32| {
+        let request = &trace[*at as usize];
+        let input = request.text.len() as u64 / TOKEN_BYTES + 2 * request.out_tok + JUDGE_PROMPT_TOKENS;
+        prices.judge.map_or(0.0, |price| cost(price, input, JUDGE_ANSWER_TOKENS))
+    };
+    let (shadow, judging): (f64, f64) = (shadows.iter().map(ask).sum(), judged.iter().map(judge).sum());
+    let some = |usd: f64| priced.then_some(usd);
+    Savings {
+        input_tokens,
+        output_tokens,
+        usd: some(saved),
+        shadow_usd: some(shadow),
+        judge_usd: some(judging),
+        net_usd: some(saved - shadow - judging),
+        trace_usd: some(whole),
+    }
+}
+
+/// US dollars.
+fn cost(price: Price, input_tokens: u64, output_tokens: u64) -> f64 {
+    price.of(Usage { input_tokens, output_tokens }).0 as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::outcome::Tier;
+
+    #[test]
+    fn shadow_and_judge_calls_are_charged() {
+        let price = |input: u64, output: u64| Price {
+            input_micro_usd_per_million: input * 1_000_000,
+            output_micro_usd_per_million: output * 1_000_000,
+        };
+        let request = |model: &str| Request {
+            model: Some(model.to_owned()),
+            in_tok: 1_000_000,
+            out_tok: 500_000,
+            ..Request::default()
+        };
+        let trace = [request("dear"), request("cheap"), request("dear")];
+        let verdicts =
+            [Verdict::TrueNegative, Verdict::TruePositive(Tier::Exact), Verdict::FalsePositive(Tier::Semantic)];
+        let models = HashMap::from([("dear".to_owned(), price(2, 4))]);
+        let prices = Prices { models, other: Some(price(1, 2)), judge: Some(price(1, 2)) };
+        let found = savings(&trace, &verdicts, &[2], &[1], &prices);
+        assert_eq!((found.input_tokens, found.output_tokens), (2_000_000, 1_000_000));
+        // Two hits: cheap 1 + 1, dear 2 + 2. One shadow call to the dear one. One judge call: two answers and its orders.
+        assert_eq!((found.usd, found.shadow_usd, found.trace_usd), (Some(6.0), Some(4.0), Some(10.0)));
+        let judge = found.judge_usd.unwrap();
+        assert!((judge - 1.000_16).abs() < 1e-6, "{judge}");
+        assert!((found.net_usd.unwrap() - (6.0 - 4.0 - judge)).abs() < 1e-9);
+        assert_eq!(savings(&trace, &verdicts, &[], &[], &Prices::default()).usd, None);
+    }
+}

@@ -1,0 +1,240 @@
+//! One pass of a policy over a stream, in order, from an empty shelf, without looking ahead.
+//!
+//! It follows the cache's own lookup (`src/cache/lookup.rs`) step by step, on numbers instead of requests: thousands of
+//! times faster, and the same in its outcome, which a test holds it to.
+
+use super::policies::{Candidate, Change, Choice, Kind, Policy};
+use super::shelf::{Entry, Room, Shelf};
+use super::stream::Stream;
+use super::tally::Verdict;
+use super::truth::Scoring;
+use crate::types::outcome::Tier;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::time::{Duration, Instant};
+
+/// Bytes that an entry is charged with beside its texts: vector, keys and tables.
+const ENTRY_BYTES: u64 = 2500;
+/// Bytes of a token of answer, about.
+const TOKEN_BYTES: u64 = 4;
+/// Every so many-th decision is timed.
+const TIMED: usize = 7;
+
+/// How to pass.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Plan {
+    /// The policy.
+    pub kind: Kind,
+    /// Size and lifetime of the cache.
+    pub room: Room,
+    /// Share of the judge's answers that are wrong.
+    pub label_noise: f64,
+    /// Begins all dice.
+    pub seed: u64,
+}
+
+/// A hit with a wrong answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wrong {
+    /// The request, and the one whose question was found.
+    pub(super) request: u32,
+    pub(super) found: u32,
+    pub(super) similarity: Option<f32>,
+    /// How sure the policy was.
+    pub(super) p: Option<f32>,
+    pub(super) tier: Tier,
+}
+
+/// What came of a pass.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) verdicts: Vec<Verdict>,
+    /// Hits that were checked by a fresh answer, by request.
+    pub(super) shadows: Vec<u32>,
+    /// Requests whose answer was compared with another, once for each comparison.
+    pub(super) judged: Vec<u32>,
+    /// Hits with wrong answers, in order.
+    pub(super) wrong: Vec<Wrong>,
+    pub(super) entries: usize,
+    pub(super) bytes: u64,
+    pub(super) evicted: usize,
+    /// What choosing took, of a sample.
+    pub(super) score: Vec<Duration>,
+}
+
+/// One pass under way.
+struct Pass<'s> {
+    stream: &'s Stream<'s>,
+    plan: Plan,
+    policy: Box<dyn Policy + 's>,
+    shelf: Shelf,
+    judge: StdRng,
+    out: Outcome,
+}
+
+/// Passes once. `progress` is told now and then how many requests are done.
+pub(super) fn pass(stream: &Stream<'_>, plan: &Plan, progress: &dyn Fn(usize)) -> Outcome {
+    let mut pass = Pass {
+        stream,
+        plan: *plan,
+        policy: plan.kind.build(stream, plan.seed),
+        shelf: Shelf::new(plan.room, stream.keys, &stream.nodes),
+        judge: StdRng::seed_from_u64(plan.seed ^ 0x6a75_6467_6520_6e6f),
+        out: Outcome::default(),
+    };
+    let mut seen = std::collections::HashSet::new();
+    for at in 0..stream.asked.len() {
+        let repeat = !seen.insert((stream.trace[at].scope.as_deref(), stream.truth.class(at)));
+        let verdict = pass.request(at, repeat);
+        pass.out.verdicts.push(verdict);
+        if at.is_multiple_of(256) {
+            progress(at);
+        }
+    }
+    progress(stream.asked.len());
+    let Pass { shelf, mut out, .. } = pass;
+    (out.entries, out.bytes, out.evicted) = (shelf.count, shelf.bytes, shelf.evicted);
+    out
+}
+
+impl Pass<'_> {
+    fn request(&mut self, at: usize, repeat: bool) -> Verdict {
+        let asked = &self.stream.asked[at];
+        let [exact, normalised] = self.plan.kind.tiers();
+        let keys = [
+            Some((asked.key, Tier::Exact)).filter(|_| exact),
+            asked.normalised.map(|key| (key, Tier::Normalised)).filter(|_| normalised),
+        ];
+        for (key, tier) in keys.into_iter().flatten() {
+            if let Some(id) = self.shelf.by_key(key, asked.t_ms) {
+                self.policy.pass(asked.scope, true);
+                return self.hit(at, id, tier, None, None);
+            }
+        }
+        let Some(node) = asked.node.filter(|_| self.plan.kind.is_semantic()) else {
+            self.policy.pass(asked.scope, false);
+            self.store(at, at);
+            // Without a semantic tier nothing is near: then any stored answer of the group counts.
+            let missed = repeat && !self.plan.kind.is_semantic();
+            return if missed { Verdict::FalseNegative } else { Verdict::TrueNegative };
+        };
+        let near = self.near(at);
+        let nearest_right = near.first().is_some_and(|(candidate, _)| self.right(at, candidate.entry));
+        let fresh: Vec<Candidate> = near.iter().filter(|(_, fresh)| *fresh).map(|(candidate, _)| *candidate).collect();
+        for candidate in &fresh {
+            // Being looked at counts as a use, as in the table.
+            self.shelf.used(candidate.entry);
+        }
+        let started = at.is_multiple_of(TIMED).then(Instant::now);
+        let choice = self.policy.choose(self.stream, asked.scope, node, &fresh);
+        self.out.score.extend(started.map(|started| started.elapsed()));
+        match choice.serve.and_then(|place| fresh.get(place)).copied() {
+            Some(served) => {
+                let verdict = self.hit(at, served.entry, Tier::Semantic, Some(served.similarity), choice.p);
+                if choice.shadow {
+                    self.shadow(at, &fresh, &choice);
+                }
+                verdict
+            }
+            None => {
+                self.miss(at, &fresh, &choice);
+                if nearest_right { Verdict::FalseNegative } else { Verdict::TrueNegative }
+            }
+        }
+    }
+
+    /// Stored entries near the request, each with whether it may still be served.
+    fn near(&self, at: usize) -> Vec<(Candidate, bool)> {
+        let (shelf, now) = (&self.shelf, self.stream.asked[at].t_ms);
+        let stored = |node: u32| shelf.by_node(node).is_some();
+        let near = self.stream.nearest(at, self.policy.candidates(), stored, |scope| shelf.stored(scope));
+        let candidate = |near: super::near::Neighbour| {
+            let entry = shelf.by_node(near.node)?;
+            Some((Candidate { entry, node: near.node, similarity: near.similarity }, shelf.is_fresh(entry, now)))
+        };
+        near.into_iter().filter_map(candidate).collect()
+    }
+
+    fn hit(&mut self, at: usize, id: u32, tier: Tier, similarity: Option<f32>, p: Option<f32>) -> Verdict {
+        // Where nothing is known, nothing is wrong; the report says so.
+        if self.stream.truth.scoring() == Scoring::None || self.right(at, id) || self.is_same_question(at, id, tier) {
+            return Verdict::TruePositive(tier);
+        }
+        let found = self.shelf.entry(id).map_or(0, |entry| entry.request);
+        self.out.wrong.push(Wrong { request: at as u32, found, similarity, p, tier });
+        Verdict::FalsePositive(tier)
+    }
+
+    /// The very same question: where only recorded answers are known, a model that says it otherwise is no error.
+    fn is_same_question(&self, at: usize, id: u32, tier: Tier) -> bool {
+        self.stream.truth.scoring() == Scoring::Answers
+            && tier == Tier::Exact
+            && self.shelf.entry(id).is_some_and(|entry| entry.key == self.stream.asked[at].key)
+    }
+
+    fn shadow(&mut self, at: usize, near: &[Candidate], choice: &Choice) {
+        self.out.shadows.push(at as u32);
+        for &place in &choice.compare {
+            let same = self.compare(at, near[place].entry);
+            let changes = self.policy.learn(near, place, same, None);
+            self.apply(at, changes);
+        }
+    }
+
+    fn miss(&mut self, at: usize, near: &[Candidate], choice: &Choice) {
+        let results: Vec<(usize, bool)> =
+            choice.compare.iter().map(|&place| (place, self.compare(at, near[place].entry))).collect();
+        let stores = results.is_empty() || self.policy.stores(results.iter().any(|(_, same)| *same));
+        let stored = if stores { self.store(at, at) } else { None };
+        for (place, same) in results {
+            let changes = self.policy.learn(near, place, same, stored);
+            self.apply(at, changes);
+        }
+    }
+
+    fn apply(&mut self, at: usize, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Evict(entry) => self.shelf.remove(entry, &self.stream.nodes),
+                Change::Alias(other) => {
+                    let Some(answer) = self.shelf.entry(other).map(|entry| entry.answer as usize) else { continue };
+                    if let Some(entry) = self.store(at, answer) {
+                        self.policy.aliased(entry, other);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores the question at `at` with the answer of the request at `answer`.
+    fn store(&mut self, at: usize, answer: usize) -> Option<u32> {
+        let (asked, request) = (&self.stream.asked[at], &self.stream.trace[at]);
+        let given = &self.stream.trace[answer];
+        let texts =
+            request.text.len() as u64 + given.answer.as_ref().map_or(given.out_tok * TOKEN_BYTES, |a| a.len() as u64);
+        let bytes = ENTRY_BYTES + texts;
+        // A token of answer costs a few times one of prompt, and the wait for it besides.
+        let worth = (given.in_tok as f64 + 4.0 * given.out_tok as f64 + 1.0) / bytes as f64;
+        let node = asked.node.filter(|_| self.plan.kind.is_semantic());
+        let entry = Entry {
+            key: asked.key,
+            normalised: asked.normalised.filter(|_| self.plan.kind.tiers()[1]),
+            node,
+            ..Entry::new(at as u32, answer as u32, bytes, worth)
+        };
+        let (id, gone) = self.shelf.store(entry, &self.stream.nodes, asked.t_ms);
+        gone.iter().for_each(|gone| self.policy.forget(*gone));
+        (!gone.contains(&id)).then_some(id)
+    }
+
+    /// Would the answer of the entry `id` be right for the request at `at`?
+    fn right(&self, at: usize, id: u32) -> bool {
+        self.shelf.entry(id).is_some_and(|entry| self.stream.truth.same(at, entry.answer as usize))
+    }
+
+    /// The judge's answer to the same question: mostly the truth.
+    fn compare(&mut self, at: usize, id: u32) -> bool {
+        self.out.judged.push(at as u32);
+        self.right(at, id) != (self.plan.label_noise > 0.0 && self.judge.random_bool(self.plan.label_noise))
+    }
+}
