@@ -373,7 +373,8 @@ mod tests {
 
     #[test]
     fn keeps_to_the_budget_where_cosines_mean_much_and_where_they_mean_little() {
-        let kinds: [(&str, fn(f32) -> f32); 3] = [
+        type Right = fn(f32) -> f32;
+        let kinds: [(&str, Right); 3] = [
             ("kind", |s| ((s - 0.6) * 5.0).clamp(0.0, 0.995)),
             ("hard", |s| ((s - 0.85) * 6.0).clamp(0.0, 0.97)),
             ("hopeless", |_| 0.02),

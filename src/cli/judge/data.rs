@@ -1,7 +1,7 @@
 //! Labelled sets from disk: pairs and streams.
 
-use super::inflate::gunzip;
 use crate::cache::question::fold;
+use crate::replay;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fs;
@@ -81,11 +81,8 @@ fn listed(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
 
 fn rows(file: &Path) -> Result<Vec<Map<String, Value>>, String> {
     let at = |why: String| format!("{}: {why}", file.display());
-    let mut bytes = fs::read(file).map_err(|error| at(error.to_string()))?;
-    if file.extension().is_some_and(|ending| ending == "gz") {
-        bytes = gunzip(&bytes).map_err(at)?;
-    }
-    let text = String::from_utf8(bytes).map_err(|_| at("it is not UTF-8".to_owned()))?;
+    let bytes = fs::read(file).map_err(|error| at(error.to_string()))?;
+    let text = replay::import::text(bytes).map_err(at)?;
     let row = |(number, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|error| at(format!("line {}: {error}", number + 1)))
     };

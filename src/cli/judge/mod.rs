@@ -1,13 +1,12 @@
 //! `askonce judge`: fits the weights of the learned judgement to labelled data, and measures it.
 //!
-//! - `inflate`, `data`: labelled sets from disk; `vectors`: their embeddings
+//! - `data`: labelled sets from disk; `vectors`: their embeddings
 //! - `stream`: a labelled stream through tiers 0, 1 and the learner
 //! - `fit`: data → weights; `train`: weights and the report on them; `eval`: the tables
 
 mod data;
 mod eval;
 mod fit;
-mod inflate;
 mod stream;
 mod train;
 mod vectors;

@@ -26,6 +26,8 @@ mod reply;
 mod rows;
 mod when;
 
+pub use open::text;
+
 use super::trace::Request;
 use draft::Draft;
 use rows::Row;

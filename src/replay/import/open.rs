@@ -4,8 +4,8 @@ use super::MAX_BYTES;
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
 
-/// The text in `bytes`.
-pub(super) fn text(bytes: Vec<u8>) -> Result<String, String> {
+/// The text in `bytes` of a file, packed by gzip or not. The error says what was found instead.
+pub fn text(bytes: Vec<u8>) -> Result<String, String> {
     let bytes = if bytes.starts_with(&[0x1f, 0x8b]) { unpack(&bytes)? } else { bytes };
     if bytes.starts_with(b"PAR1") {
         return Err("is Parquet, which is not read here: write it out as JSON lines first".to_owned());

@@ -122,14 +122,8 @@ impl Kind {
             Kind::Static { threshold, veto } => {
                 format!("cache:\n  semantic:\n    threshold: {threshold}\n    veto: {veto}\n")
             }
-            Kind::Learned { error_budget, strictness } => {
-                let mut config = format!("cache:\n  error_budget: {error_budget}\n");
-                if strictness != Strictness::default() {
-                    config += &format!("  strictness: {}\n", strictness_word(strictness));
-                }
-                config
-            }
-            Kind::Vcache { .. } => return None,
+            // Replayed only, so far.
+            Kind::Learned { .. } | Kind::Vcache { .. } => return None,
         })
     }
 
