@@ -197,11 +197,16 @@ def test_purge_by_tag_entry_and_everything(scripted):
     scripted.ask(QUESTION, headers=tagged)
     scripted.ask("Where is my parcel?", headers=tagged)
     scripted.ask("How do I boil an egg?")
-    assert purge({"tag": tagged["x-askonce-tags"].split(", ")[1]}) == {"purged": 2}
+    tag = {"tag": tagged["x-askonce-tags"].split(", ")[1]}
+    would = purge({**tag, "dry_run": True})
+    assert would["would_purge"] == 2 and "purged" not in would
+    purged = purge(tag)
+    assert purged["purged"] == 2
+    assert {entry["question"] for entry in purged["entries"]} == {QUESTION, "Where is my parcel?"}
     assert [scripted.ask(text, headers={"cache-control": "no-store"}).outcome for text in (QUESTION, REWORDED, "Where is my parcel?")] == ["miss"] * 3
     hit = scripted.ask("How do I boil an egg?")
     assert hit.outcome == "hit"
-    assert purge({"entry": hit.headers["x-askonce-entry"]}) == {"purged": 1}
+    assert purge({"entry": hit.headers["x-askonce-entry"]})["purged"] == 1
     assert scripted.ask("How do I boil an egg?").outcome == "miss"
     assert scripted.ask("How do I boil an egg?").outcome == "hit"
     assert purge({"all": True})["purged"] > 0
