@@ -193,7 +193,9 @@ fn a_hub_that_is_not_there_is_followed_by_the_next_source() {
     let pulled = setting.pull(None).unwrap();
     setting.assert_pulled(&pulled);
     assert_eq!(pulled.attempts.len(), 2, "{:?}", pulled.attempts);
-    assert!(pulled.attempts[0].contains("onnect") && pulled.attempts[1].contains("no such folder"));
+    // Refused, or on a busy machine not answered in time: either way it says who.
+    let [hub, folder] = &pulled.attempts[..] else { unreachable!("two, as seen") };
+    assert!(hub.contains("127.0.0.1:1") && folder.contains("no such folder"), "{hub}; {folder}");
     for wrong in ["", "not a url", "ftp://127.0.0.1", "https://127.0.0.1:1"] {
         let mut setting = self::setting();
         setting.sources.hub = Some(wrong.into());
