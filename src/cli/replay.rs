@@ -27,6 +27,11 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, String> {
     if !args.json {
         told(&name, &imported);
     }
+    // Said before a model is looked for.
+    let learns = !args.sweep && args.plan(&settings).kind.learns();
+    if learns && replay::scoring(&imported.requests) == Scoring::None {
+        return Err("this policy learns from what was right, and the trace has neither groups nor answers".to_owned());
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let (embedder, vectors) = runtime.block_on(embed(args, &settings, &imported.requests))?;
     let ready = Ready { args, settings, trace: &imported.requests, embedder, vectors, runtime };
@@ -46,11 +51,6 @@ struct Ready<'a> {
 impl Ready<'_> {
     fn single(&self) -> Result<ExitCode, String> {
         let plan = self.args.plan(&self.settings);
-        if plan.kind.learns() && replay::scoring(self.trace) == Scoring::None {
-            return Err(
-                "this policy learns from what was right, and the trace has neither groups nor answers".to_owned()
-            );
-        }
         let report = if plan.kind.learns() || plan.room != Room::default() {
             let stream = self.stream()?;
             let bar = bar("replaying", self.trace.len(), self.args.json);
