@@ -59,8 +59,8 @@ const SCAN_SHARE: usize = 8;
 const SPARSE: usize = 2;
 const SMALL: usize = 1024;
 
-/// Nodes at which a walk of the ground begins, at most. With 16, of 932 questions among 100,000 crowded vectors .979 had their nearest first, with 4 .969,
-/// with the one best .937, however large `ef_search` was.
+/// Nodes at which a walk of the ground begins, at most. With 16, of 932 questions among 100,000 crowded vectors .979 had their nearest first, with the best 4 of
+/// 12 .969, with the one best .937.
 const ENTRIES: usize = 16;
 
 /// The graph.
