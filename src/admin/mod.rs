@@ -2,10 +2,14 @@
 //!
 //! - `GET /admin/cache`: what the cache holds
 //! - `POST /admin/cache/purge`: forget by entry, tag, scope, tenant, model, likeness, or everything; `purge`
+//! - `GET /admin/cache/scopes`: what the judgement knows of each scope; `scopes`
+//! - `POST /admin/cache/explain`: what would happen to a request, and why; `explain`
 //! - `POST /admin/cache/warm`: store questions and answers of the operator's own; `warm_up`
 //! - `GET` and `DELETE /admin/cache/entries/{id}`: one entry
 
+mod explain;
 mod purge;
+mod scopes;
 mod warm_up;
 
 use crate::cache::{Purge, Purged};
@@ -26,6 +30,8 @@ pub fn routes(doors: Arc<Doors>) -> Router {
     Router::new()
         .route("/admin/cache", get(cache))
         .route("/admin/cache/purge", post(purge::purge))
+        .route("/admin/cache/scopes", get(scopes::scopes))
+        .route("/admin/cache/explain", post(explain::explain))
         .route("/admin/cache/warm", post(warm_up::warm_up))
         .route("/admin/cache/entries/{id}", get(entry).delete(forget))
         .with_state(doors)
@@ -46,11 +52,13 @@ async fn cache(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Response 
                 "tenant_quota": stats.evicted.tenant,
             },
             "expired": stats.expired,
+            "wrong": stats.wrong,
             "write_errors": stats.write_errors,
             "vectors": stats.vectors,
             "scopes": stats.scopes,
             "index_bytes": stats.index_bytes,
             "flights": cache.flights().len(),
+            "judgement": scopes::overview(&stats, &cache.lambdas()),
         })
     }))
 }

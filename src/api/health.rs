@@ -42,6 +42,15 @@ fn read_off(doors: &Doors) {
     metrics::set("askonce_index_vectors", stats.vectors as f64);
     metrics::set("askonce_index_scopes", stats.scopes as f64);
     metrics::set("askonce_index_bytes", stats.index_bytes as f64);
+    metrics::set("askonce_cache_wrong", stats.wrong as f64);
+    if let Some(judgement) = &stats.judgement {
+        metrics::set("askonce_judgement_error", judgement.error);
+        metrics::set("askonce_judgement_error_upper", judgement.error_upper);
+        metrics::set("askonce_judgement_scopes", judgement.scopes as f64);
+        metrics::set("askonce_judgement_scopes_fallback", judgement.fallback_scopes as f64);
+        metrics::set("askonce_judgement_labels", judgement.labels as f64);
+        doors.pipeline.cache().lambdas().into_iter().for_each(|(budget, lambda)| metrics::lambda(budget, lambda));
+    }
     let Some(embedder) = stats.embedder else { return };
     metrics::set("askonce_embedding_queued", embedder.queued as f64);
     metrics::set("askonce_embedding_memo_bytes", embedder.memo.bytes as f64);

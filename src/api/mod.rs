@@ -1,8 +1,10 @@
 //! Floor 5b: the doors for callers.
 //!
 //! - `openai`: the OpenAI surface
+//! - `feedback`: what callers say of answers they were given
 //! - `health`: `/healthz`, `/readyz`, `/metrics`
 
+mod feedback;
 mod health;
 mod openai;
 
@@ -18,6 +20,7 @@ pub fn routes(doors: Arc<Doors>) -> Router {
             .route("/chat/completions", post(openai::chat_completions))
             .route("/completions", post(openai::completions))
             .route("/embeddings", post(openai::embeddings))
+            .route("/feedback", post(feedback::feedback))
             .route("/models", get(openai::models))
             .route("/models/{*model}", get(openai::model))
     };

@@ -51,7 +51,7 @@ async fn answer(doors: &Arc<Doors>, surface: Surface, request: Request, arrived:
 }
 
 /// A web page elsewhere can send plain text without asking; JSON it cannot.
-fn is_json(headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Error> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("no content type");
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("application/json") {
@@ -135,6 +135,6 @@ fn model_object(id: &str, owner: &str) -> serde_json::Value {
     serde_json::json!({"id": id, "object": "model", "created": 0, "owned_by": owner})
 }
 
-fn axum_json(value: &serde_json::Value) -> Response {
+pub(super) fn axum_json(value: &serde_json::Value) -> Response {
     ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }

@@ -211,6 +211,9 @@ async fn sweep(cache: std::sync::Weak<Cache>) {
         tokio::time::sleep(SWEEP).await;
         let Some(cache) = cache.upgrade() else { return };
         // Looks at every entry: not on a thread that serves requests.
+        let saved = cache.clone();
+        // Waits for the disk.
+        let _ = tokio::task::spawn_blocking(move || saved.save_judgement()).await;
         if let Ok(swept @ 1..) = tokio::task::spawn_blocking(move || cache.sweep()).await {
             tracing::debug!(swept, "expired entries went");
         }

@@ -110,6 +110,7 @@ impl Cache {
             model: ticket.model.clone(),
             provider: provider.to_owned(),
             scope: ticket.keys.scope,
+            meaning: ticket.keys.meaning,
             exact: ticket.keys.exact,
             normalised: ticket.keys.normalised.filter(|_| ticket.policy.normalised),
             question: ticket.question.clone(),
@@ -130,7 +131,7 @@ impl Cache {
             return Err(NotStored::Quota);
         }
         // What the operator stores is not what a quota is against.
-        let limited = ticket.source == Source::Fetched;
+        let limited = ticket.source != Source::WarmUp;
         if limited && !self.buckets.take(&holders(entry.scope, &entry.tenant), now_ms) {
             return Err(NotStored::InsertRate);
         }
@@ -148,6 +149,14 @@ impl Cache {
             self.index_later(entry.clone());
         }
         Ok(entry)
+    }
+
+    /// Stores the ticket's question with the answer of `entry`, which was proven to do for it.
+    pub async fn admit_alias(&self, ticket: &Ticket, entry: &Entry) -> Result<Arc<Entry>, NotStored> {
+        // A hit on it saves as much as one on the other.
+        let asked_ms = self.clock.now_ms().saturating_sub(entry.latency_ms);
+        let ticket = Ticket { source: Source::Alias, asked_ms, ..ticket.clone() };
+        self.admit(&ticket, &entry.answer, &entry.provider, entry.cost).await
     }
 
     /// Embeds and indexes an entry whose vector is not known yet, without making anyone wait.

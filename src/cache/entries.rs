@@ -4,6 +4,7 @@
 //! lock of the order of leaving for O(log n) at a time, never for a walk over the table: see `eviction` and `order`.
 
 use super::eviction::{Ranking, Standing, worth};
+use super::judgement::Question;
 use super::order::{Order, Spot};
 use super::quota::{Holder, holders};
 use crate::config;
@@ -11,8 +12,8 @@ use crate::types::entry::Entry;
 use crate::types::ids::{Digest, EntryId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 const SHARDS: usize = 64;
 /// Entries used since they were ranked that are ranked anew before one leaves all the same: what a single insertion may
@@ -33,9 +34,16 @@ pub(super) struct Kept {
     holders: [Option<Holder>; 2],
     /// When a fresh answer was last asked for in its place, in milliseconds since the Unix epoch.
     revalidated_ms: AtomicU64,
+    /// Its question as the judgement reads it, once it was near another.
+    read: OnceLock<Question>,
 }
 
 impl Kept {
+    /// Its question as the judgement reads it.
+    pub(super) fn question(&self) -> &Question {
+        self.read.get_or_init(|| Question::read(self.entry.question.as_deref().unwrap_or_default()))
+    }
+
     pub(super) fn holders(&self) -> impl Iterator<Item = Holder> {
         self.holders.into_iter().flatten()
     }
@@ -112,6 +120,11 @@ impl Entries {
         self.id_shard(id).read().get(&id).map(|kept| kept.entry.clone())
     }
 
+    /// The entry of that name with what is kept beside it.
+    pub(super) fn kept(&self, id: EntryId) -> Option<Arc<Kept>> {
+        self.id_shard(id).read().get(&id).cloned()
+    }
+
     /// Counts that the entry `id` was served.
     pub(super) fn used(&self, id: EntryId) {
         if let Some(kept) = self.id_shard(id).read().get(&id) {
@@ -140,7 +153,8 @@ impl Entries {
 
     /// Bytes that `entry` is charged with.
     pub(super) fn charge(&self, entry: &Entry) -> usize {
-        entry.bytes() + if entry.semantic { self.house.vector_bytes } else { 0 }
+        let read = || Question::expected_bytes(entry.question.as_ref().map_or(0, String::len));
+        entry.bytes() + if entry.semantic { self.house.vector_bytes + read() } else { 0 }
     }
 
     /// Could `entry` stay if it were the only one of its scope and tenant?
@@ -168,6 +182,7 @@ impl Entries {
             standing: self.ranking.begin(worth(&entry, bytes, self.house.wait_usd_per_hour), before),
             holders: holders(entry.scope, &entry.tenant).map(counted),
             revalidated_ms: AtomicU64::new(0),
+            read: OnceLock::new(),
             entry: entry.clone(),
         });
         self.id_shard(entry.id).write().insert(entry.id, kept.clone());

@@ -2,7 +2,7 @@
 //!
 //! | policy | rank of an entry | what it is |
 //! |---|---|---|
-//! | `cost` | floor + uses × worth / bytes | GreedyDual-Size-Frequency (Cherkasova, HP Labs HPL-98-69) |
+//! | `cost` | floor + uses × √saved / bytes | GreedyDual-Size-Frequency (Cherkasova, HP Labs HPL-98-69), its cost damped |
 //! | `lfu` | floor + uses | least frequently used, with dynamic ageing (Arlitt et al., SIGMETRICS PER 27(4), 2000) |
 //! | `lru` | when it was last used | least recently used |
 //!
@@ -16,14 +16,14 @@
 
 use crate::config::Eviction;
 use crate::types::entry::{Entry, Source};
-use crate::types::money::Price;
+use crate::types::money::{MicroUsd, Price};
 use crate::types::usage::Usage;
 use std::cmp::Ordering as Order;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where an entry stands in the order of leaving.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Place {
+pub struct Place {
     /// Floor and uses; 0 where only the time counts.
     rank: f64,
     /// When it was last used, counted in uses of all entries.
@@ -34,7 +34,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The entry's id.
-    pub(super) fn id(self) -> u64 {
+    pub fn id(self) -> u64 {
         self.id
     }
 }
@@ -55,8 +55,8 @@ impl Ord for Place {
 
 /// What one entry's uses amount to.
 #[derive(Debug)]
-pub(super) struct Standing {
-    /// What it saves at each use for each of its bytes.
+pub struct Standing {
+    /// What a use of it counts for each of its bytes.
     worth: f64,
     uses: AtomicU64,
     rank: AtomicU64,
@@ -65,7 +65,7 @@ pub(super) struct Standing {
 
 /// Ranks the entries of one table.
 #[derive(Debug)]
-pub(super) struct Ranking {
+pub struct Ranking {
     policy: Eviction,
     /// Uses so far: the clock of `used`.
     clock: AtomicU64,
@@ -74,13 +74,14 @@ pub(super) struct Ranking {
 }
 
 impl Ranking {
-    pub(super) fn new(policy: Eviction) -> Ranking {
+    /// The ranking of an empty table.
+    pub fn new(policy: Eviction) -> Ranking {
         Ranking { policy, clock: AtomicU64::new(0), floor: AtomicU64::new(0f64.to_bits()) }
     }
 
     /// The standing of a new entry that saves `worth` a byte at each use. One that takes another's place has been used
     /// as often as that, `before`.
-    pub(super) fn begin(&self, worth: f64, before: u64) -> Standing {
+    pub fn begin(&self, worth: f64, before: u64) -> Standing {
         let worth = if worth.is_finite() { worth.max(0.0) } else { 0.0 };
         let standing =
             Standing { worth, uses: AtomicU64::new(before), rank: AtomicU64::new(0), used: AtomicU64::new(0) };
@@ -89,7 +90,7 @@ impl Ranking {
     }
 
     /// Counts a use.
-    pub(super) fn used(&self, standing: &Standing) {
+    pub fn used(&self, standing: &Standing) {
         let uses = standing.uses.fetch_add(1, Ordering::Relaxed) + 1;
         standing.used.fetch_max(self.clock.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         let floor = f64::from_bits(self.floor.load(Ordering::Relaxed));
@@ -103,7 +104,7 @@ impl Ranking {
     }
 
     /// Where the entry `id` belongs now.
-    pub(super) fn place(&self, standing: &Standing, id: u64) -> Place {
+    pub fn place(&self, standing: &Standing, id: u64) -> Place {
         Place {
             rank: f64::from_bits(standing.rank.load(Ordering::Relaxed)),
             used: standing.used.load(Ordering::Relaxed),
@@ -112,14 +113,14 @@ impl Ranking {
     }
 
     /// An entry left for room from `place`: what comes from now on begins above it.
-    pub(super) fn raise_floor(&self, place: Place) {
+    pub fn raise_floor(&self, place: Place) {
         self.floor.fetch_max(place.rank.to_bits(), Ordering::Relaxed);
     }
 }
 
 impl Standing {
     /// How often it was used, its making included.
-    pub(super) fn uses(&self) -> u64 {
+    pub fn uses(&self) -> u64 {
         self.uses.load(Ordering::Relaxed)
     }
 }
@@ -131,20 +132,46 @@ const TOKEN_BYTES: usize = 4;
 /// Milliseconds that a token of an answer takes, about, where nobody has waited for it.
 const TOKEN_MS: u64 = 20;
 
-/// What an entry saves each time it is used, for each of its bytes: micro-dollars of its price, and of the time that its
-/// caller waited. Where no price is known, tokens count as if they cost a dollar a million, four for those of answers;
-/// where they were not counted, they are taken for four bytes each.
+/// What one call took: what is saved when its answer is used again.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Spent {
+    /// Its tokens, counted or estimated.
+    pub usage: Usage,
+    /// Its price; nominal where it is not known.
+    pub cost: Option<MicroUsd>,
+    /// How long its caller waited, in milliseconds.
+    pub waited_ms: u64,
+}
+
+impl Spent {
+    /// Tokens of texts of so many bytes, where nobody has counted.
+    pub fn estimate(question_bytes: usize, answer_bytes: usize) -> Usage {
+        let tokens = |bytes: usize| (bytes / TOKEN_BYTES) as u64;
+        Usage { input_tokens: tokens(question_bytes), output_tokens: tokens(answer_bytes) }
+    }
+
+    /// What it is worth to keep the answer for each of its `bytes`: the square root of micro-dollars, of its price and of
+    /// the time that its caller waited. Where no price is known, tokens count as if they cost a dollar a million, four for
+    /// those of answers.
+    ///
+    /// The root, since what a question cost once says only so much of what it will cost next, while its bytes are known:
+    /// a price that is taken at its word keeps dear answers that nobody asks for again.
+    pub fn worth(&self, bytes: usize, wait_usd_per_hour: f64) -> f64 {
+        let cost = self.cost.unwrap_or_else(|| NOMINAL.of(self.usage));
+        let waited = self.waited_ms as f64 / 3_600_000.0 * wait_usd_per_hour * 1e6;
+        (cost.0 as f64 + waited).sqrt() / bytes.max(1) as f64
+    }
+}
+
+/// What an entry is worth for each of its bytes. Tokens that were not counted are taken for four bytes each.
 pub(super) fn worth(entry: &Entry, bytes: usize, wait_usd_per_hour: f64) -> f64 {
-    let tokens = |bytes: usize| (bytes / TOKEN_BYTES) as u64;
-    let usage = entry.answer.usage.unwrap_or_else(|| Usage {
-        input_tokens: tokens(entry.question.as_ref().map_or(0, String::len)),
-        output_tokens: tokens(entry.answer.body.len()),
-    });
-    let cost = entry.cost.unwrap_or_else(|| NOMINAL.of(usage));
-    let latency_ms = match entry.source {
-        Source::Fetched => entry.latency_ms,
+    let usage = entry
+        .answer
+        .usage
+        .unwrap_or_else(|| Spent::estimate(entry.question.as_ref().map_or(0, String::len), entry.answer.body.len()));
+    let waited_ms = match entry.source {
+        Source::Fetched | Source::Alias => entry.latency_ms,
         Source::WarmUp => usage.output_tokens.saturating_mul(TOKEN_MS),
     };
-    let waited = latency_ms as f64 / 3_600_000.0 * wait_usd_per_hour * 1e6;
-    (cost.0 as f64 + waited) / bytes.max(1) as f64
+    Spent { usage, cost: entry.cost, waited_ms }.worth(bytes, wait_usd_per_hour)
 }

@@ -1,13 +1,14 @@
 //! Lookup: the tiers in their order, and the choice of who fetches.
 
+use super::Cache;
 use super::admission::Ticket;
 use super::aloft::{Boarder, Boarding};
 use super::flight::{End, Joined, Lead, Reader};
-use super::judgement::{Candidate, Judgement, StaticThreshold, Verdict};
+use super::judged::{Candidate, Comparison, Judged};
+use super::judgement::{Case, Question};
 use super::policy::Policy;
 use super::revalidation::Stale;
 use super::scope::Keys;
-use super::{Cache, verify};
 use crate::telemetry::metrics;
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
@@ -28,6 +29,8 @@ pub struct Ask {
     pub policy: Policy,
     /// The text of the last user turn.
     pub question: Option<String>,
+    /// What is compared by meaning in its place, and stored: a condensed follow-up.
+    pub compared: Option<String>,
     /// Whose question it is.
     pub tenant: Tenant,
     /// The door it came through.
@@ -60,6 +63,8 @@ impl Ask {
 pub enum Lookup {
     /// A stored answer.
     Hit(Hit),
+    /// A stored answer, and it is to be checked by a fresh one, off the request's path.
+    Checked(Hit, Box<Check>),
     /// Somebody is fetching the same; read along.
     Follow(Reader),
     /// An answer past its time that may be served while a fresh one is fetched.
@@ -77,8 +82,28 @@ pub struct Hit {
     pub tier: Tier,
     /// Cosine of the questions, for a semantic hit.
     pub similarity: Option<f32>,
+    /// Probability that the answer is right, where the judgement is learned.
+    pub p: Option<f32>,
+    /// For feedback on it.
+    pub(super) case: Option<Case>,
     /// What finding it took.
     pub timing: Timing,
+}
+
+impl Hit {
+    /// A hit by words.
+    pub fn by_words(entry: Arc<Entry>, tier: Tier) -> Hit {
+        Hit { entry, tier, similarity: None, p: None, case: None, timing: Timing::default() }
+    }
+}
+
+/// The duty to fetch a fresh answer to compare with one that was served (a shadow call).
+#[derive(Debug)]
+pub struct Check {
+    /// What to compare it with.
+    pub comparison: Comparison,
+    /// For storing the question: with the served answer if that was right, else with the fresh one.
+    pub ticket: Ticket,
 }
 
 /// Nothing stored may be served.
@@ -94,6 +119,10 @@ pub struct Miss {
     pub similarity: Option<f32>,
     /// The entry of that question.
     pub nearest: Option<EntryId>,
+    /// Probability that the best candidate's answer is right, where the judgement is learned.
+    pub p: Option<f32>,
+    /// Entries whose answers the fresh one is to be compared with.
+    pub compare: Vec<Comparison>,
     /// What looking took.
     pub timing: Timing,
 }
@@ -114,8 +143,12 @@ pub(super) struct Expired {
 }
 
 /// What the semantic tier gave.
+#[derive(Debug)]
 struct Meaning {
     hit: Option<Hit>,
+    check: Option<Comparison>,
+    compare: Vec<Comparison>,
+    p: Option<f32>,
     reason: MissReason,
     similarity: Option<f32>,
     nearest: Option<EntryId>,
@@ -127,7 +160,18 @@ struct Meaning {
 impl Meaning {
     fn none(reason: MissReason) -> Meaning {
         let timing = Timing::default();
-        Meaning { hit: None, reason, similarity: None, nearest: None, vector: None, truncated: false, timing }
+        Meaning {
+            hit: None,
+            check: None,
+            compare: Vec::new(),
+            p: None,
+            reason,
+            similarity: None,
+            nearest: None,
+            vector: None,
+            truncated: false,
+            timing,
+        }
     }
 }
 
@@ -137,15 +181,20 @@ impl Cache {
         let mut stale = None;
         let before = self.purges.load(Ordering::Relaxed);
         if let Some(hit) = self.exact(ask, &mut stale) {
+            self.pass_by_judgement(ask, true);
             return Lookup::Hit(self.counted(hit));
         }
         let policy = &ask.policy;
         if let Some(stale) = self.while_revalidate(ask, stale.as_ref(), before) {
+            self.pass_by_judgement(ask, true);
             return Lookup::Stale(Box::new(stale));
         }
         let mut lead = if join && policy.read && policy.write && !policy.only_if_cached {
             match self.flights.join(ask.flight_key()) {
-                Joined::Follow(reader) => return Lookup::Follow(reader),
+                Joined::Follow(reader) => {
+                    self.pass_by_judgement(ask, true);
+                    return Lookup::Follow(reader);
+                }
                 Joined::Lead(lead) => lead,
             }
         } else {
@@ -153,28 +202,40 @@ impl Cache {
         };
         // A flight may have ended between the first look and taking the lead.
         if let Some(hit) = self.exact(ask, &mut stale) {
+            self.pass_by_judgement(ask, true);
             lead.end(End::Found(hit.clone()));
             return Lookup::Hit(self.counted(hit));
         }
-        let mut meaning = self.by_meaning(ask).await;
+        let mut meaning = self.by_meaning(ask, false).await;
         if self.waited_for_near(ask, &meaning, &mut lead).await {
-            meaning = self.by_meaning(ask).await;
+            meaning = self.by_meaning(ask, true).await;
         }
-        if let Some(hit) = meaning.hit {
+        if let Some(hit) = meaning.hit.take() {
             lead.end(End::Found(hit.clone()));
-            return Lookup::Hit(self.counted(hit));
+            let hit = self.counted(hit);
+            return match self.check(ask, meaning, before) {
+                Some(check) => Lookup::Checked(hit, Box::new(check)),
+                None => Lookup::Hit(hit),
+            };
         }
+        let reason = match meaning.reason {
+            MissReason::Absent | MissReason::BelowThreshold if stale.is_some() => MissReason::Expired,
+            reason => reason,
+        };
+        let Meaning { similarity, nearest, p, compare, timing, .. } = meaning;
         let ticket = Ticket {
             vector: meaning.vector,
             truncated: meaning.truncated,
             ..self.ticket(ask, before, Source::Fetched)
         };
-        let reason = match meaning.reason {
-            MissReason::Absent | MissReason::BelowThreshold if stale.is_some() => MissReason::Expired,
-            reason => reason,
-        };
-        let (similarity, nearest, timing) = (meaning.similarity, meaning.nearest, meaning.timing);
-        Lookup::Miss(Box::new(Miss { ticket, lead, reason, similarity, nearest, timing }))
+        Lookup::Miss(Box::new(Miss { ticket, lead, reason, similarity, nearest, p, compare, timing }))
+    }
+
+    /// The duty to check a hit, if there is one. Nobody is asked for who wants no fetch, or nothing kept of what he asks.
+    fn check(&self, ask: &Ask, meaning: Meaning, purges: u64) -> Option<Check> {
+        let comparison = meaning.check.filter(|_| ask.policy.write && !ask.policy.only_if_cached)?;
+        let ticket = Ticket { vector: meaning.vector, ..self.ticket(ask, purges, Source::Fetched) };
+        Some(Check { comparison, ticket })
     }
 
     /// Waits for a near question that is being fetched, if there is one whose answer would do, and no longer than
@@ -185,14 +246,13 @@ impl Cache {
         let (None, Some(vector), Some(question)) = (&meaning.hit, &meaning.vector, ask.question.as_deref()) else {
             return false;
         };
-        if wait.is_zero() || !lead.can_be_joined() {
+        // Whether two conversations are one takes embeddings to say; who waits has only what is at hand.
+        if wait.is_zero() || !lead.can_be_joined() || ask.compared.is_some() {
             return false;
         }
-        let policy = &ask.policy;
         let boarder = Boarder { scope: ask.keys.scope, flight: ask.flight_key(), question, vector };
-        let would_do = |stored: &str, similarity: f32| {
-            similarity >= policy.threshold && !(policy.veto && verify::differs(question, stored))
-        };
+        let read = Question::read(question);
+        let would_do = |stored: &str, similarity: f32| self.would_do(&read, stored, similarity, ask);
         match self.aloft.board(&self.flights, &boarder, would_do) {
             Boarding::Wait(reader) => {
                 let ended = tokio::time::timeout(wait, reader.end()).await.is_ok();
@@ -212,7 +272,7 @@ impl Cache {
         Ticket {
             keys: ask.keys,
             policy: ask.policy.clone(),
-            question: ask.question.clone(),
+            question: ask.compared.clone().or_else(|| ask.question.clone()),
             vector: None,
             truncated: false,
             tenant: ask.tenant.clone(),
@@ -244,7 +304,7 @@ impl Cache {
         };
         by_tier
             && ask.is_met_by(&entry.answer)
-            && entry.scope == ask.keys.scope
+            && (entry.scope == ask.keys.scope || hit.tier == Tier::Semantic && entry.meaning == ask.keys.meaning)
             && policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms())
     }
 
@@ -259,7 +319,7 @@ impl Cache {
     }
 
     /// The exact and the normalised tier. An expired find is put into `stale`.
-    fn exact(&self, ask: &Ask, stale: &mut Option<Expired>) -> Option<Hit> {
+    pub(super) fn exact(&self, ask: &Ask, stale: &mut Option<Expired>) -> Option<Hit> {
         if !ask.policy.read {
             return None;
         }
@@ -268,7 +328,7 @@ impl Cache {
             let key = ask.keys.normalised.filter(|_| ask.policy.normalised)?;
             self.find(&key, ask, Tier::Normalised, stale).map(|entry| (entry, Tier::Normalised))
         })?;
-        Some(Hit { entry, tier, similarity: None, timing: Timing::default() })
+        Some(Hit::by_words(entry, tier))
     }
 
     fn find(&self, key: &Digest, ask: &Ask, tier: Tier, stale: &mut Option<Expired>) -> Option<Arc<Entry>> {
@@ -284,13 +344,16 @@ impl Cache {
         None
     }
 
-    async fn by_meaning(&self, ask: &Ask) -> Meaning {
+    /// The semantic tier; `again` for a request that was counted before.
+    async fn by_meaning(&self, ask: &Ask, again: bool) -> Meaning {
         let policy = &ask.policy;
-        let question = ask.question.as_deref().filter(|question| !question.trim().is_empty());
+        let question = ask.compared.as_deref().or(ask.question.as_deref()).filter(|text| !text.trim().is_empty());
         let (Some(semantic), Some(question), true) = (&self.semantic, question, policy.semantic && policy.read) else {
+            self.pass_by_judgement(ask, false);
             return Meaning::none(MissReason::Absent);
         };
         let Some(vector) = semantic.embed(question, &ask.tenant).await else {
+            self.pass_by_judgement(ask, false);
             return Meaning::none(MissReason::Unavailable);
         };
         let mut meaning = Meaning::none(MissReason::Absent);
@@ -298,44 +361,49 @@ impl Cache {
         // Two long questions can have the same beginning; what the model did not read it cannot compare.
         meaning.truncated = vector.truncated;
         if vector.truncated {
+            self.pass_by_judgement(ask, false);
             return Meaning { reason: MissReason::TooLong, ..meaning };
         }
         let started = Instant::now();
-        let judgement = StaticThreshold;
-        // One neighbour below the floor is looked at too, so that a near miss can be seen in headers and metrics.
-        let near = semantic.nearest(ask.keys.scope, &vector.values, policy.candidates, -1.0);
+        // Neighbours below the threshold are looked at too, so that a near miss can be seen in headers and metrics.
+        let near = semantic.nearest(ask.keys.meaning, &vector.values, policy.candidates, -1.0);
         let Some(near) = near else {
+            self.pass_by_judgement(ask, false);
             return Meaning { reason: MissReason::Unavailable, ..meaning };
         };
         meaning.similarity = near.first().map(|best| best.similarity);
         meaning.nearest = near.first().map(|best| EntryId(best.id));
-        let floor = judgement.floor(policy);
-        let candidates: Vec<Candidate> = near
-            .iter()
-            .take_while(|neighbour| neighbour.similarity >= floor)
-            .filter_map(|neighbour| self.candidate(neighbour, ask))
-            .collect();
-        match judgement.judge(question, &candidates, policy) {
-            Verdict::Serve(at) => {
-                let Candidate { entry, similarity } = candidates[at].clone();
-                meaning.timing.search = Some(started.elapsed());
-                meaning.hit =
-                    Some(Hit { entry, tier: Tier::Semantic, similarity: Some(similarity), timing: meaning.timing });
-            }
-            Verdict::Refuse(reason) => {
-                meaning.timing.search = Some(started.elapsed());
-                meaning.reason = if near.is_empty() { MissReason::Absent } else { reason };
-            }
-        }
+        let (question, candidates) = self.of_one_conversation(ask, self.candidates(&near, ask)).await;
+        let judged = self.judged(question, &candidates, ask, again);
+        meaning.timing.search = Some(started.elapsed());
         meaning.vector = Some(vector.values);
-        meaning
+        let Judged { serve, reason, p, served, check, compare } = judged;
+        if let Some(reason) = reason.filter(|_| !near.is_empty()) {
+            meaning.reason = reason;
+        }
+        let hit = serve.and_then(|at| candidates.get(at)).map(|candidate| Hit {
+            entry: candidate.kept.entry.clone(),
+            tier: Tier::Semantic,
+            similarity: Some(candidate.similarity),
+            p,
+            case: served,
+            timing: meaning.timing,
+        });
+        Meaning { hit, check, compare, p, ..meaning }
+    }
+
+    /// The entries behind `near` that are near enough and may be served to this request.
+    pub(super) fn candidates(&self, near: &[askonce_index::Neighbor], ask: &Ask) -> Vec<Candidate> {
+        let near_enough = near.iter().take_while(|neighbour| neighbour.similarity >= ask.policy.threshold);
+        near_enough.filter_map(|neighbour| self.candidate(neighbour, ask)).collect()
     }
 
     /// The entry behind a neighbour, if it may be served to this request.
     fn candidate(&self, neighbour: &askonce_index::Neighbor, ask: &Ask) -> Option<Candidate> {
-        let entry = self.entries.by_id(EntryId(neighbour.id))?;
+        let kept = self.entries.kept(EntryId(neighbour.id))?;
+        let entry = &kept.entry;
         let fresh = ask.policy.is_fresh(entry.created_ms, entry.expires_ms, self.clock.now_ms());
-        (entry.semantic && fresh && entry.scope == ask.keys.scope && ask.is_met_by(&entry.answer))
-            .then_some(Candidate { entry, similarity: neighbour.similarity })
+        (entry.semantic && fresh && entry.meaning == ask.keys.meaning && ask.is_met_by(&entry.answer))
+            .then_some(Candidate { kept, similarity: neighbour.similarity, alone: None })
     }
 }

@@ -6,6 +6,9 @@
 //! - `scope`: the digests; who may share an answer at all
 //! - `question`: folding of trivial differences, for the normalised tier
 //! - `semantic`: embed and search; `judgement` and `verify`: which candidate may be served, if any
+//! - `context`: what a follow-up is compared by; `follow_ups`: what has to hold beside the judgement
+//! - `judged`, `learned`: the judgement at work in this cache, and its state; `feedback`: what callers say of answers
+//! - `explain`: what would happen to a request, and why
 //! - `flight`: identical misses share one upstream call; `aloft`: near ones wait for it
 //! - `staleness`: how soon an answer is out of date; `revalidation`: old answers served while they are fetched anew
 //! - `admission`: which answers may be stored; `quota`: how many of them a minute
@@ -15,10 +18,16 @@
 
 mod admission;
 mod aloft;
+pub mod context;
 mod entries;
-mod eviction;
+pub mod eviction;
+mod explain;
+mod feedback;
 pub mod flight;
+mod follow_ups;
+mod judged;
 pub mod judgement;
+mod learned;
 mod lookup;
 mod opening;
 mod order;
@@ -36,13 +45,18 @@ mod writer;
 
 pub use admission::Ticket;
 pub use entries::Evicted;
-pub use lookup::{Ask, Hit, Lookup, Miss, Timing};
+pub use explain::{Explained, Foreseen, Near};
+pub use feedback::{About, Feedback, Unknown};
+pub use judged::Comparison;
+pub use learned::{LearnedError, Owner, ScopeState};
+pub use lookup::{Ask, Check, Hit, Lookup, Miss, Timing};
 pub use opening::{CacheError, Opened, Parts};
 pub use purge::{Named, Purge, PurgeError, Purged};
 pub use revalidation::{Refresh, Stale};
 pub use warm_up::Warm;
 
 use crate::config;
+use crate::types::caller::Tenant;
 use crate::types::clock::Clock;
 use crate::types::entry::Entry;
 use crate::types::ids::EntryId;
@@ -50,7 +64,10 @@ use aloft::Aloft;
 use arc_swap::ArcSwap;
 use askonce_models::{Asker, EmbedderStats};
 use entries::Entries;
+use feedback::Answered;
 use flight::Flights;
+use judgement::Overview;
+use learned::Learned;
 use quota::Buckets;
 use semantic::Semantic;
 use std::sync::Arc;
@@ -63,6 +80,12 @@ pub struct Cache {
     settings: ArcSwap<config::Cache>,
     entries: Arc<Entries>,
     semantic: Option<Semantic>,
+    /// The learned judgement, where there are weights for the sentence model.
+    learned: Option<Learned>,
+    /// Answers that were given, for feedback on them.
+    answered: Answered,
+    /// Entries that left because their answers were wrong.
+    wrong: AtomicU64,
     flights: Arc<Flights>,
     /// Questions that are being fetched, for near ones to wait.
     aloft: Arc<Aloft>,
@@ -86,6 +109,8 @@ pub struct Stats {
     pub evicted: Evicted,
     /// Entries that left because they had expired.
     pub expired: u64,
+    /// Entries that left because their answers were wrong.
+    pub wrong: u64,
     /// Changes that could not be written to disk since the start.
     pub write_errors: u64,
     /// Vectors in the index, and the scopes they are in.
@@ -96,6 +121,8 @@ pub struct Stats {
     pub index_bytes: usize,
     /// What the sentence model did; `None` without one.
     pub embedder: Option<EmbedderStats>,
+    /// What the judgement has learned; `None` where it is static.
+    pub judgement: Option<Overview>,
 }
 
 impl Cache {
@@ -110,6 +137,13 @@ impl Cache {
             semantic.set_deadline(embed_deadline);
         }
         let budget = usize::try_from(settings.memory_bytes).unwrap_or(usize::MAX);
+        let settings = match &self.learned {
+            Some(learned) => {
+                learned.reconfigure(&settings);
+                settings
+            }
+            None => settings.without_learning(),
+        };
         self.settings.store(Arc::new(settings));
         let evicted = self.entries.set_budget(budget);
         self.forget(&evicted);
@@ -157,17 +191,37 @@ impl Cache {
             bytes: self.entries.bytes(),
             evicted: self.entries.evicted(),
             expired: self.entries.expired(),
+            wrong: self.wrong.load(Ordering::Relaxed),
             write_errors: self.writer.errors(),
             vectors: index.as_ref().map_or(0, |stats| stats.live),
             scopes: index.as_ref().map_or(0, |stats| stats.scopes),
             index_bytes: index.as_ref().map_or(0, |stats| stats.bytes as usize),
             embedder: self.semantic.as_ref().map(|semantic| semantic.embedder().stats()),
+            judgement: self.learned.as_ref().map(Learned::overview),
         }
     }
 
     /// Writes everything that is waiting, and syncs it to the disk. For an orderly end.
     pub async fn flush(&self) {
         self.writer.flush().await;
+        self.save_judgement();
+    }
+
+    /// Writes what the judgement has learned to the disk, if there is anything new. Waits for the disk.
+    pub fn save_judgement(&self) {
+        if let Some(Err(error)) = self.learned.as_ref().map(Learned::save) {
+            tracing::error!(%error, "what the judgement has learned was not written; it is tried again");
+        }
+    }
+
+    /// The scopes that the judgement knows; none where it is static.
+    pub fn scopes(&self) -> Vec<ScopeState> {
+        self.learned.as_ref().map_or_else(Vec::new, Learned::scopes)
+    }
+
+    /// Error budgets in use, and the λ of each.
+    pub fn lambdas(&self) -> Vec<(f64, f32)> {
+        self.learned.as_ref().map_or_else(Vec::new, Learned::lambdas)
     }
 
     /// Waits until the index has done its background work. For replay and tests.
@@ -205,10 +259,22 @@ impl Cache {
         took
     }
 
-    /// Takes entries that left the table out of the index and the log.
+    /// Cosine of the vectors of two texts, for comparing answers. `None` without a sentence model, or when it is busy.
+    pub async fn likeness(&self, one: &str, other: &str, tenant: &Tenant) -> Option<f32> {
+        let semantic = self.semantic.as_ref()?;
+        let one = semantic.embed_patiently(one, tenant).await?;
+        let other = semantic.embed_patiently(other, tenant).await?;
+        Some(one.iter().zip(other.iter()).map(|(a, b)| a * b).sum())
+    }
+
+    /// Takes entries that left the table out of the index, the log and the judgement's memory.
     fn forget(&self, gone: &[Arc<Entry>]) {
-        if !gone.is_empty() {
-            self.writer.remove(gone);
+        if gone.is_empty() {
+            return;
+        }
+        self.writer.remove(gone);
+        if let Some(learned) = &self.learned {
+            learned.forget(gone.iter().map(|entry| entry.id.0));
         }
     }
 

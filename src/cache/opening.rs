@@ -1,6 +1,8 @@
 //! Opening: a cache built from its settings, its model and what the last run left on disk.
 
 use super::entries::{Entries, House};
+use super::feedback::Answered;
+use super::learned::{Learned, LearnedError};
 use super::quota::Buckets;
 use super::revalidation::kept_past_expiry_ms;
 use super::semantic::{Semantic, asker, scope_key};
@@ -45,6 +47,8 @@ pub struct Opened {
     pub unindexed: usize,
     /// What was damaged and set aside, in words.
     pub notes: Vec<String>,
+    /// Why nothing is learned although the settings say so, in words.
+    pub static_because: Option<String>,
 }
 
 /// Why a cache cannot be opened.
@@ -61,6 +65,9 @@ pub enum CacheError {
     /// The index.
     #[error("the cache's index: {0}")]
     Index(#[from] askonce_index::IndexError),
+    /// The learned judgement.
+    #[error(transparent)]
+    Judgement(#[from] LearnedError),
     /// The writer's thread.
     #[error("the cache's writer thread: {0}")]
     Thread(std::io::Error),
@@ -68,7 +75,7 @@ pub enum CacheError {
 
 impl Cache {
     /// Opens a cache. Must be called within the async runtime: entries without a vector are embedded in the background.
-    pub fn open(parts: Parts) -> Result<(Arc<Cache>, Opened), CacheError> {
+    pub fn open(mut parts: Parts) -> Result<(Arc<Cache>, Opened), CacheError> {
         let mut opened = Opened::default();
         let (log, stored) = match &parts.dir {
             Some(dir) => {
@@ -79,6 +86,14 @@ impl Cache {
             }
             None => (None, Vec::new()),
         };
+        let learned = match &parts.embedder {
+            // Where it is static today, it may be learned after a reload.
+            Some(embedder) => Learned::open(&parts.settings, embedder.spec(), parts.dir.as_deref(), &mut opened)?,
+            None => None,
+        };
+        if learned.is_none() {
+            parts.settings = parts.settings.without_learning();
+        }
         let index = parts.embedder.as_ref().map(|embedder| open_index(embedder, &parts, &mut opened)).transpose()?;
         let vector_bytes = parts.embedder.as_ref().map_or(0, |embedder| embedder.spec().width * size_of::<f32>());
         let budget = usize::try_from(parts.settings.memory_bytes).unwrap_or(usize::MAX);
@@ -102,6 +117,9 @@ impl Cache {
                 gone.push(Arc::new(entry))
             }
         }
+        if let Some(learned) = &learned {
+            learned.retain(|entry| entries.holds(EntryId(entry)));
+        }
         let unindexed = index.as_ref().map_or_else(Vec::new, |index| reconcile(&entries, index));
         opened.entries = entries.len();
         opened.unindexed = unindexed.len();
@@ -118,6 +136,9 @@ impl Cache {
             parts.embedder.zip(index).map(|(embedder, index)| Semantic::new(embedder, index, parts.embed_deadline));
         let cache = Arc::new(Cache {
             buckets: Buckets::new(parts.settings.quota),
+            learned,
+            answered: Answered::new(parts.settings.feedback_answers),
+            wrong: AtomicU64::new(0),
             settings: ArcSwap::from_pointee(parts.settings),
             entries,
             semantic,
@@ -180,11 +201,12 @@ fn open_index(embedder: &Embedder, parts: &Parts, opened: &mut Opened) -> Result
 fn reconcile(entries: &Entries, index: &Index) -> Vec<Arc<Entry>> {
     let indexed: HashSet<_> = index.ids().into_iter().collect();
     for (scope, id) in &indexed {
-        let kept = entries.by_id(EntryId(*id)).is_some_and(|entry| entry.semantic && scope_key(entry.scope) == *scope);
+        let kept =
+            entries.by_id(EntryId(*id)).is_some_and(|entry| entry.semantic && scope_key(entry.meaning) == *scope);
         if !kept && let Err(error) = index.remove(*scope, *id) {
             tracing::warn!(%error, "a vector without an entry stays in the index's file");
         }
     }
-    let lacks = |entry: &Arc<Entry>| entry.semantic && !indexed.contains(&(scope_key(entry.scope), entry.id.0));
+    let lacks = |entry: &Arc<Entry>| entry.semantic && !indexed.contains(&(scope_key(entry.meaning), entry.id.0));
     entries.all().into_iter().filter(lacks).collect()
 }

@@ -18,10 +18,18 @@ pub struct Policy {
     pub only_if_cached: bool,
     /// Hits by meaning are allowed.
     pub semantic: bool,
+    /// What decides about a hit by meaning.
+    pub judgement: config::Judgement,
+    /// Wrong hits over all requests that the learned judgement may cost.
+    pub error_budget: f64,
+    /// How sure it must be of no trap.
+    pub strictness: config::Strictness,
     /// The least similarity of a semantic hit.
     pub threshold: f32,
     /// A differing number, id, date or unit forbids a semantic hit.
     pub veto: bool,
+    /// The turns before the question are compared by meaning too, where they are short.
+    pub condensed: bool,
     /// Near entries to look at.
     pub candidates: usize,
     /// The normalised tier is on.
@@ -55,8 +63,12 @@ impl Policy {
             write: !asked.no_store,
             only_if_cached: asked.only_if_cached,
             semantic: rules.semantic && !asked.exact_only,
+            judgement: rules.judgement,
+            error_budget: rules.error_budget,
+            strictness: rules.strictness,
             threshold: asked.threshold.map_or(threshold, |wanted| wanted.max(threshold)),
             veto: settings.semantic.veto,
+            condensed: rules.follow_ups == config::FollowUps::Condensed,
             candidates: settings.semantic.candidates,
             normalised: settings.normalised && !asked.exact_only,
             ttl: asked.ttl.map_or(rules.ttl, |wanted| wanted.min(rules.ttl)),

@@ -126,6 +126,9 @@ impl Cache {
         let gone: Vec<Arc<Entry>> = named.iter().map(|named| named.entry.clone()).collect();
         if *purge == Purge::All && self.entries.len() == 0 {
             self.writer.clear();
+            if let Some(learned) = &self.learned {
+                learned.forget(gone.iter().map(|entry| entry.id.0));
+            }
         } else {
             self.forget(&gone);
             self.writer.compact();
@@ -176,7 +179,7 @@ impl Cache {
             .filter(|entry| entry.semantic && purge.matches(entry))
             .map(|entry| (entry.id, entry))
             .collect();
-        let scopes: HashSet<Digest> = candidates.values().map(|entry| entry.scope).collect();
+        let scopes: HashSet<Digest> = candidates.values().map(|entry| entry.meaning).collect();
         let mut found = Vec::new();
         for scope in scopes {
             let near = semantic.index().nearest(scope_key(scope), vector, NEAR_IN_SCOPE, similarity);

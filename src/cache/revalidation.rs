@@ -4,9 +4,11 @@
 use super::Cache;
 use super::admission::Ticket;
 use super::flight::{Joined, Lead};
-use super::lookup::{Ask, Expired, Hit, Timing};
+use super::lookup::{Ask, Expired, Hit};
 use crate::config;
 use crate::types::entry::{Entry, Source};
+use crate::types::outcome::Tier;
+use std::sync::Arc;
 
 /// The least time between two tries to fetch the same entry anew, in milliseconds: a provider that fails is not asked
 /// again by every request that could be served without it.
@@ -43,13 +45,19 @@ impl Cache {
     /// The expired find of a lookup, if it may be served while a fresh answer is fetched. `purges` are those before the
     /// lookup.
     pub(super) fn while_revalidate(&self, ask: &Ask, expired: Option<&Expired>, purges: u64) -> Option<Stale> {
-        let (entry, tier) = expired?.found.as_ref()?;
-        if !self.is_in_window(ask, entry) {
-            return None;
-        }
+        let (entry, tier) = self.stale_find(ask, expired)?;
         self.entries.used(entry.id);
-        let hit = Hit { entry: entry.clone(), tier: *tier, similarity: None, timing: Timing::default() };
+        let hit = Hit::by_words(entry.clone(), *tier);
         Some(Stale { hit, refresh: self.refresh(ask, entry, purges) })
+    }
+
+    /// The expired find that may be served while a fresh answer is fetched.
+    pub(super) fn stale_for(&self, ask: &Ask, expired: Option<&Expired>) -> Option<Arc<Entry>> {
+        self.stale_find(ask, expired).map(|(entry, _)| entry.clone())
+    }
+
+    fn stale_find<'e>(&self, ask: &Ask, expired: Option<&'e Expired>) -> Option<&'e (Arc<Entry>, Tier)> {
+        expired?.found.as_ref().filter(|(entry, _)| self.is_in_window(ask, entry))
     }
 
     /// Is `entry` past its time by no more than the settings allow, and by no more than it was fresh?

@@ -16,6 +16,8 @@ use blake3::Hasher;
 pub struct Keys {
     /// Everything but the question.
     pub scope: Digest,
+    /// What it is compared within by meaning: `scope`, or for a condensed follow-up [`meaning`].
+    pub meaning: Digest,
     /// Scope and question.
     pub exact: Digest,
     /// Scope and folded question, where folding applies.
@@ -37,7 +39,37 @@ pub struct Circumstances<'c> {
 
 /// Digests `request`, whose parsed body is `json`. `None` when a number in it has no exact canonical form.
 pub fn keys(json: &Json<'_>, request: &Request, around: &Circumstances<'_>, harmless: &[String]) -> Option<Keys> {
-    let mut canonical = Canonical { hasher: Hasher::new_derive_key("askonce 2026 scope v1"), exact: true };
+    let scope = scope("askonce 2026 scope v1", json, request, around, harmless, &[])?;
+    let folded = request.question.as_deref().and_then(question::fold);
+    Some(Keys {
+        scope,
+        meaning: scope,
+        exact: key("askonce 2026 exact v1", scope, request.question.as_deref()),
+        normalised: folded.map(|folded| key("askonce 2026 normalised v1", scope, Some(&folded))),
+    })
+}
+
+/// The scope of a condensed follow-up: everything but the question and the words of `turns`, places in `messages`. No
+/// scope of [`keys`] is the same. `None` when a number has no exact canonical form.
+pub fn meaning(
+    json: &Json<'_>,
+    request: &Request,
+    around: &Circumstances<'_>,
+    harmless: &[String],
+    turns: &[usize],
+) -> Option<Digest> {
+    scope("askonce 2026 condensed v1", json, request, around, harmless, turns)
+}
+
+fn scope(
+    context: &str,
+    json: &Json<'_>,
+    request: &Request,
+    around: &Circumstances<'_>,
+    harmless: &[String],
+    condensed: &[usize],
+) -> Option<Digest> {
+    let mut canonical = Canonical { hasher: Hasher::new_derive_key(context), exact: true, condensed };
     canonical.text(&around.tenant.0);
     canonical.optional(around.sub_scope);
     canonical.tag(b't', around.targets.len());
@@ -53,33 +85,26 @@ pub fn keys(json: &Json<'_>, request: &Request, around: &Circumstances<'_>, harm
     }
     canonical.text(request.surface.as_str());
     canonical.request(json, request.question_at, harmless);
-    if !canonical.exact {
-        return None;
-    }
-    let scope = Digest(*canonical.hasher.finalize().as_bytes());
-    let folded = request.question.as_deref().and_then(question::fold);
-    Some(Keys {
-        scope,
-        exact: key("askonce 2026 exact v1", scope, request.question.as_deref()),
-        normalised: folded.map(|folded| key("askonce 2026 normalised v1", scope, Some(&folded))),
-    })
+    canonical.exact.then(|| Digest(*canonical.hasher.finalize().as_bytes()))
 }
 
 fn key(context: &str, scope: Digest, question: Option<&str>) -> Digest {
-    let mut canonical = Canonical { hasher: Hasher::new_derive_key(context), exact: true };
+    let mut canonical = Canonical { hasher: Hasher::new_derive_key(context), exact: true, condensed: &[] };
     canonical.hasher.update(&scope.0);
     canonical.optional(question);
     Digest(*canonical.hasher.finalize().as_bytes())
 }
 
 /// Writes values into the hasher, each in one unmistakable form.
-struct Canonical {
+struct Canonical<'c> {
     hasher: Hasher,
     /// No number was met that doubles cannot tell from its neighbours.
     exact: bool,
+    /// Messages of which only the role counts.
+    condensed: &'c [usize],
 }
 
-impl Canonical {
+impl Canonical<'_> {
     fn request(&mut self, json: &Json<'_>, question_at: Option<QuestionAt>, harmless: &[String]) {
         let Json::Object(fields) = json else {
             return self.value(json);
@@ -106,6 +131,10 @@ impl Canonical {
                         self.text(key);
                         if key == "content" { self.content(value, at.part) } else { self.value(value) }
                     }
+                }
+                _ if self.condensed.contains(&index) => {
+                    self.tag(b'c', 0);
+                    self.optional(message.get("role").and_then(Json::as_str));
                 }
                 _ => self.value(message),
             }

@@ -71,6 +71,12 @@ impl Semantic {
         }
     }
 
+    /// A text's vector for work that no caller waits for. `None` when there is no room in the queue. Of a text that is
+    /// longer than the model reads, its beginning counts.
+    pub(super) async fn embed_patiently(&self, text: &str, tenant: &Tenant) -> Option<Arc<[f32]>> {
+        self.embedder.embed(text, asker(tenant)).await.ok().map(|embedding| embedding.vector)
+    }
+
     /// Keeps vectors that are known already: text, components, and whether the text is longer than the model reads.
     pub(super) fn preload(&self, known: impl Iterator<Item = (Box<str>, Arc<[f32]>, bool)>) {
         let kept = known.map(|(text, values, truncated)| (text, Vector { values, embed: Duration::ZERO, truncated }));

@@ -29,6 +29,19 @@ impl Facts {
         self.0.is_empty()
     }
 
+    /// The facts in words, as they are compared.
+    pub fn words(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .map(|fact| match fact {
+                Fact::Number(number, "") => number.clone(),
+                Fact::Number(number, unit) => format!("{number} {unit}"),
+                Fact::Id(id) => id.clone(),
+                Fact::Date(date) => (*date).to_owned(),
+            })
+            .collect()
+    }
+
     /// Bytes on the heap, about.
     pub fn bytes(&self) -> usize {
         self.0.capacity() * size_of::<Fact>() * 2

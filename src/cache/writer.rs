@@ -207,14 +207,14 @@ impl Worker {
             return;
         }
         let Some(index) = &self.targets.index else { return };
-        let inserted = index.insert(scope_key(entry.scope), entry.id.0, vector).map_err(|error| error.to_string());
+        let inserted = index.insert(scope_key(entry.meaning), entry.id.0, vector).map_err(|error| error.to_string());
         self.note(inserted);
     }
 
     fn remove(&mut self, gone: &[Arc<Entry>]) {
         if let Some(index) = self.targets.index.clone() {
             for entry in gone.iter().filter(|entry| entry.semantic) {
-                let removed = index.remove(scope_key(entry.scope), entry.id.0);
+                let removed = index.remove(scope_key(entry.meaning), entry.id.0);
                 self.note(removed.map(drop).map_err(|error| error.to_string()));
             }
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 const TIMED_REQUESTS: usize = 4000;
 
 pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, String> {
-    let settings = args.settings()?;
+    let mut settings = args.settings()?;
     let name = if is_stdin(&args.file) { "standard input".to_owned() } else { args.file.display().to_string() };
     let imported = import::read(&name, load(&args.file)?, &args.import())?;
     if !args.json {
@@ -30,7 +30,12 @@ pub(super) fn run(args: &ReplayArgs) -> Result<ExitCode, String> {
     // Said before a model is looked for.
     let learns = !args.sweep && args.plan(&settings).kind.learns();
     if learns && replay::scoring(&imported.requests) == Scoring::None {
-        return Err("this policy learns from what was right, and the trace has neither groups nor answers".to_owned());
+        let why = "the trace has neither groups nor answers, so that nothing can be learned from it";
+        if !args.as_configured() {
+            return Err(format!("{why}: choose another policy than one that learns"));
+        }
+        eprintln!("{name}: {why}: replayed with the static threshold");
+        settings.cache = settings.cache.without_learning();
     }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let (embedder, vectors) = runtime.block_on(embed(args, &settings, &imported.requests))?;
@@ -75,7 +80,7 @@ impl Ready<'_> {
             kinds,
             prices: self.args.prices(&self.settings),
             label_noise: self.args.label_noise,
-            error_budget: self.args.error_budget,
+            error_budget: self.settings.cache.error_budget,
             seed: self.args.seed,
         };
         let bar = bar("sweeping", replay::passes(&options) * self.trace.len(), self.args.json);
@@ -103,7 +108,9 @@ impl Ready<'_> {
     /// A pass through the real cache.
     fn real(&self, trace: &[Request], settings: &Resolved) -> Result<Report, String> {
         let clock = Clock::manual(1);
-        let cache = app::cache_in_memory(settings, self.embedder.clone(), clock.clone());
+        // Its own judgement has no labels here: what learns is replayed on numbers.
+        let settings = Resolved { cache: settings.cache.clone().without_learning(), ..settings.clone() };
+        let cache = app::cache_in_memory(&settings, self.embedder.clone(), clock.clone());
         let cache = cache.map_err(|error| error.to_string())?;
         let known = self.vectors.iter().map(|(text, vector)| (text.clone(), vector.values.clone(), vector.truncated));
         cache.preload(known);

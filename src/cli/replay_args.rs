@@ -1,6 +1,6 @@
 //! The options of `askonce replay`, and what they amount to.
 
-use crate::config::{self, Overrides, Resolved};
+use crate::config::{self, DEFAULT_THRESHOLD, Judgement, Overrides, Resolved};
 use crate::replay::import::{self, Format};
 use crate::replay::{Eviction, Kind, Plan, Prices, Room, Strictness};
 use crate::types::money::Price;
@@ -35,15 +35,17 @@ pub(super) struct ReplayArgs {
     /// Which policy to replay [default: as configured].
     #[arg(long, value_enum)]
     policy: Option<Policy>,
-    /// The least similarity of a semantic hit, for `static` [default: as configured].
+    /// The least similarity of a semantic hit: for `static`, and a floor below `learned` [default: as configured, and
+    /// none for `learned`].
     #[arg(long, value_name = "COSINE")]
     threshold: Option<f64>,
-    /// Wrong hits over requests that are allowed, for `learned` and `vcache`, and for what a sweep recommends.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
-    pub(super) error_budget: f64,
-    /// How `learned` treats questions that look alike and are not the same.
-    #[arg(long, value_enum, default_value_t = Traps::Balanced)]
-    strictness: Traps,
+    /// Wrong hits over requests that are allowed, for `learned` and `vcache`, and for what a sweep recommends [default: as
+    /// configured].
+    #[arg(long, value_name = "SHARE")]
+    error_budget: Option<f64>,
+    /// How `learned` treats questions that look alike and are not the same [default: as configured].
+    #[arg(long, value_enum)]
+    strictness: Option<Traps>,
     /// Serve semantic hits even when numbers, ids, dates or units differ, for `static`.
     #[arg(long)]
     no_veto: bool,
@@ -56,10 +58,13 @@ pub(super) struct ReplayArgs {
     /// Bytes that entries may take, charged about as in the cache [default: no bound].
     #[arg(long, value_name = "BYTES")]
     room_bytes: Option<u64>,
-    /// Which entries go when there is no room.
-    #[arg(long, value_enum, default_value_t = Leaving::Cost)]
-    eviction: Leaving,
-    /// Seconds that an entry is served [default: no bound].
+    /// Which entries go when there is no room [default: as configured].
+    #[arg(long, value_enum)]
+    eviction: Option<Leaving>,
+    /// Serve answers whatever words of time their questions have, as with `cache.staleness.enabled: false`.
+    #[arg(long)]
+    no_staleness: bool,
+    /// Seconds that an entry is served at most [default: as configured].
     #[arg(long, value_name = "SECONDS")]
     ttl_s: Option<u64>,
     /// US dollars per million prompt tokens, of models without a price in the configuration.
@@ -155,41 +160,59 @@ impl ReplayArgs {
             true => Ok(()),
             false => Err(format!("--{name} is a share from 0 to 1; got {value}")),
         };
-        share("error-budget", self.error_budget)?;
+        share("error-budget", self.error_budget.unwrap_or_default())?;
         share("label-noise", self.label_noise)?;
         if let Some(threshold) = self.threshold {
             if !(0.5..=1.0).contains(&threshold) {
                 return Err(format!("--threshold is a cosine from 0.5 to 1; got {threshold}"));
             }
-            cache.semantic.threshold = threshold;
+            cache.semantic.threshold = Some(threshold);
         }
         cache.semantic.veto &= !self.no_veto;
+        cache.staleness.enabled &= !self.no_staleness;
         if let Some(policy) = self.policy {
             cache.semantic.enabled = !matches!(policy, Policy::Exact | Policy::Normalised);
             cache.normalised = policy != Policy::Exact;
         }
+        cache.error_budget = self.error_budget.unwrap_or(cache.error_budget);
+        // Whoever names a threshold and no policy means the static one.
+        if self.policy.map_or(self.threshold.is_some(), |policy| policy != Policy::Learned) {
+            settings.cache = settings.cache.without_learning();
+        } else if self.policy.is_some() {
+            cache.semantic.judgement = Judgement::Learned;
+        }
         Ok(settings)
+    }
+
+    /// Is the policy the configuration's, and not the command line's?
+    pub(super) fn as_configured(&self) -> bool {
+        self.policy.is_none() && !self.sweep
     }
 
     /// The one policy to run.
     pub(super) fn plan(&self, settings: &Resolved) -> Plan {
-        let semantic = &settings.cache.semantic;
-        let strictness = match self.strictness {
-            Traps::Off => Strictness::Off,
-            Traps::Balanced => Strictness::Balanced,
-            Traps::Strict => Strictness::Strict,
+        let (cache, semantic) = (&settings.cache, &settings.cache.semantic);
+        let strictness = match (self.strictness, semantic.strictness) {
+            (Some(Traps::Off), _) | (None, config::Strictness::Off) => Strictness::Off,
+            (Some(Traps::Balanced), _) | (None, config::Strictness::Balanced) => Strictness::Balanced,
+            (Some(Traps::Strict), _) | (None, config::Strictness::Strict) => Strictness::Strict,
         };
+        let error_budget = cache.error_budget;
         let kind = match self.policy {
-            Some(Policy::Learned) => Kind::Learned { error_budget: self.error_budget, strictness },
-            Some(Policy::Vcache) => Kind::Vcache { delta: self.error_budget, tiers: false },
-            _ if semantic.enabled => Kind::Static { threshold: semantic.threshold, veto: semantic.veto },
-            _ if settings.cache.normalised => Kind::Normalised,
+            Some(Policy::Vcache) => Kind::Vcache { delta: error_budget, tiers: false },
+            _ if semantic.enabled && semantic.judgement == Judgement::Learned => {
+                Kind::Learned { error_budget, strictness, threshold: semantic.threshold }
+            }
+            _ if semantic.enabled => {
+                Kind::Static { threshold: semantic.threshold.unwrap_or(DEFAULT_THRESHOLD), veto: semantic.veto }
+            }
+            _ if cache.normalised => Kind::Normalised,
             _ => Kind::Exact,
         };
-        let eviction = match self.eviction {
-            Leaving::Cost => Eviction::Cost,
-            Leaving::Lfu => Eviction::Lfu,
-            Leaving::Lru => Eviction::Lru,
+        let eviction = match (self.eviction, cache.eviction) {
+            (Some(Leaving::Cost), _) | (None, config::Eviction::Cost) => Eviction::Cost,
+            (Some(Leaving::Lfu), _) | (None, config::Eviction::Lfu) => Eviction::Lfu,
+            (Some(Leaving::Lru), _) | (None, config::Eviction::Lru) => Eviction::Lru,
         };
         let room = Room { bytes: self.room_bytes, ttl_ms: self.ttl_s.map(|seconds| seconds * 1000), eviction };
         Plan { kind, room, label_noise: self.label_noise, seed: self.seed }

@@ -78,7 +78,7 @@ async fn serve(mut settings: Resolved, reloader: Option<Reloader>, demo: bool) -
     let spec = embedder.as_ref().map(|embedder| embedder.spec().clone());
     let parts = Parts { embedder, clock: Clock::System, persist: true };
     let app = Arc::new(App::build(&settings, parts).await.map_err(|error| error.to_string())?);
-    for note in &app.opened.notes {
+    for note in app.opened.notes.iter().chain(&app.opened.static_because) {
         tracing::warn!("{note}");
     }
     let model = spec.map(|spec| format!("{} ({} dimensions, {})", spec.name, spec.width, spec.precision));

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use super::env::Env;
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
 use super::harmless;
+use super::judgement::{self, DEFAULT_THRESHOLD};
 use super::keeping;
+use super::kinds::quoted;
 use super::limits::MAX_MS;
 use super::name;
-use super::resolved::{Cache, CacheOverride, CacheSync, Eviction, OnHangUp, Semantic};
+use super::resolved::{Cache, CacheOverride, CacheSync, Eviction, FollowUps, Judgement, OnHangUp, Strictness};
 use super::size;
 
 /// Ten years.
@@ -21,6 +24,9 @@ const KEYS: &[&str] = &[
     "max_answer_bytes",
     "normalised",
     "semantic",
+    "error_budget",
+    "judge",
+    "feedback_answers",
     "overrides",
     "harmless_fields",
     "flight_wait_ms",
@@ -36,8 +42,21 @@ const KEYS: &[&str] = &[
     "sync",
 ];
 
+const OVERRIDE_KEYS: [&str; 10] = [
+    "tenant",
+    "model",
+    "enabled",
+    "semantic",
+    "judgement",
+    "error_budget",
+    "strictness",
+    "threshold",
+    "follow_ups",
+    "ttl_s",
+];
+
 /// Reads `cache`.
-pub(super) fn cache(root: &Fields<'_>) -> Result<Cache, ConfigError> {
+pub(super) fn cache(root: &Fields<'_>, env: &Env<'_>) -> Result<Cache, ConfigError> {
     let fields = root.child("cache", KEYS)?;
     let memory_bytes = fields.bytes("memory_bytes", 1 << 30, 1 << 20..=1 << 50)?;
     Ok(Cache {
@@ -46,7 +65,10 @@ pub(super) fn cache(root: &Fields<'_>) -> Result<Cache, ConfigError> {
         memory_bytes,
         max_answer_bytes: max_answer_bytes(&fields, memory_bytes)?,
         normalised: fields.bool("normalised", true)?,
-        semantic: semantic(&fields)?,
+        semantic: judgement::semantic(&fields, env)?,
+        error_budget: fields.get("error_budget").map_or(Ok(0.01), |item| judgement::error_budget(&item))?,
+        judge: judgement::judge(&fields)?,
+        feedback_answers: fields.count("feedback_answers", 65_536, 0..=10_000_000)?,
         overrides: overrides(&fields)?,
         harmless_fields: harmless::fields(&fields)?,
         flight_wait: fields.millis("flight_wait_ms", 30_000, 0..=MAX_MS)?,
@@ -77,22 +99,6 @@ fn max_answer_bytes(fields: &Fields<'_>, memory_bytes: u64) -> Result<u64, Confi
     Err(error.with_suggestion("raise `memory_bytes`, or lower this"))
 }
 
-fn semantic(cache: &Fields<'_>) -> Result<Semantic, ConfigError> {
-    let fields = cache.child("semantic", &["enabled", "threshold", "veto", "candidates", "flight_wait_ms"])?;
-    Ok(Semantic {
-        enabled: fields.bool("enabled", true)?,
-        threshold: fields.get("threshold").map_or(Ok(0.92), |item| threshold(&item))?,
-        veto: fields.bool("veto", true)?,
-        candidates: fields.count("candidates", 16, 1..=256)?,
-        flight_wait: fields.millis("flight_wait_ms", 2_000, 0..=MAX_MS)?,
-    })
-}
-
-/// Below one half, everything is like everything.
-fn threshold(item: &Item<'_>) -> Result<f64, ConfigError> {
-    item.float(0.5..=1.0)
-}
-
 fn sync(cache: &Fields<'_>) -> Result<CacheSync, ConfigError> {
     let fields = cache.child("sync", &["interval_ms"])?;
     Ok(CacheSync { interval: fields.millis("interval_ms", 1_000, 0..=600_000)? })
@@ -112,22 +118,26 @@ fn overrides(cache: &Fields<'_>) -> Result<Vec<CacheOverride>, ConfigError> {
 }
 
 fn one_override(item: &Item<'_>) -> Result<CacheOverride, ConfigError> {
-    let fields = item.fields(&["tenant", "model", "enabled", "semantic", "threshold", "ttl_s"])?;
+    let fields = item.fields(&OVERRIDE_KEYS)?;
     let one = CacheOverride {
         tenant: fields.get("tenant").map(|item| name::read(&item)).transpose()?,
         model: fields.get("model").map(|item| item.text()).transpose()?,
         enabled: fields.get("enabled").map(|item| item.bool()).transpose()?,
         semantic: fields.get("semantic").map(|item| item.bool()).transpose()?,
-        threshold: fields.get("threshold").map(|item| threshold(&item)).transpose()?,
+        judgement: fields.get("judgement").map(|item| item.word()).transpose()?,
+        error_budget: fields.get("error_budget").map(|item| judgement::error_budget(&item)).transpose()?,
+        strictness: fields.get("strictness").map(|item| item.word()).transpose()?,
+        threshold: fields.get("threshold").map(|item| judgement::threshold(&item)).transpose()?,
+        follow_ups: fields.get("follow_ups").map(|item| item.word()).transpose()?,
         ttl: fields.get("ttl_s").map(|item| item.integer(1..=MAX_S)).transpose()?.map(Duration::from_secs),
     };
     if one.tenant.is_none() && one.model.is_none() {
         let error = fields.error("an override is for a tenant, a model or both, and this one names neither");
         return Err(error.with_suggestion("add `tenant` or `model`, or change `cache` itself"));
     }
-    if (one.enabled, one.semantic, one.threshold, one.ttl) == (None, None, None, None) {
+    if OVERRIDE_KEYS[2..].iter().all(|key| fields.get(key).is_none()) {
         let error = fields.error("this override changes nothing");
-        return Err(error.with_suggestion("add `enabled`, `semantic`, `threshold` or `ttl_s`"));
+        return Err(error.with_suggestion(format!("add one of {}", quoted(&OVERRIDE_KEYS[2..]))));
     }
     Ok(one)
 }
@@ -139,8 +149,16 @@ pub struct CacheRules {
     pub enabled: bool,
     /// Whether the semantic tier is on.
     pub semantic: bool,
+    /// What decides about a near entry.
+    pub judgement: Judgement,
+    /// Wrong hits over all requests that the learned judgement may cost.
+    pub error_budget: f64,
+    /// How sure it must be of no trap.
+    pub strictness: Strictness,
     /// The least cosine similarity that is served.
     pub threshold: f64,
+    /// How the turns before the question count.
+    pub follow_ups: FollowUps,
     /// How long an entry may be served.
     pub ttl: Duration,
 }
@@ -149,8 +167,18 @@ impl Cache {
     /// The rules for `model` when asked for by `tenant`: the settings with every fitting override applied in the order
     /// written, so that a later one wins. Where the cache as a whole is off, no override turns it on.
     pub fn rules_for(&self, tenant: &str, model: &str) -> CacheRules {
-        let Semantic { enabled: semantic, threshold, .. } = self.semantic;
-        let mut rules = CacheRules { enabled: self.enabled, semantic, threshold, ttl: self.ttl };
+        let semantic = &self.semantic;
+        let mut threshold = semantic.threshold;
+        let mut rules = CacheRules {
+            enabled: self.enabled,
+            semantic: semantic.enabled,
+            judgement: semantic.judgement,
+            error_budget: self.error_budget,
+            strictness: semantic.strictness,
+            threshold: 0.0,
+            follow_ups: semantic.follow_ups,
+            ttl: self.ttl,
+        };
         let fits = |one: &&CacheOverride| {
             one.tenant.as_deref().is_none_or(|other| other == tenant)
                 && one.model.as_deref().is_none_or(|other| other == model)
@@ -158,9 +186,17 @@ impl Cache {
         for one in self.overrides.iter().filter(fits) {
             rules.enabled = self.enabled && one.enabled.unwrap_or(rules.enabled);
             rules.semantic = one.semantic.unwrap_or(rules.semantic);
-            rules.threshold = one.threshold.unwrap_or(rules.threshold);
+            rules.judgement = one.judgement.unwrap_or(rules.judgement);
+            rules.error_budget = one.error_budget.unwrap_or(rules.error_budget);
+            rules.strictness = one.strictness.unwrap_or(rules.strictness);
+            threshold = one.threshold.or(threshold);
+            rules.follow_ups = one.follow_ups.unwrap_or(rules.follow_ups);
             rules.ttl = one.ttl.unwrap_or(rules.ttl);
         }
+        rules.threshold = threshold.unwrap_or(match rules.judgement {
+            Judgement::Static => DEFAULT_THRESHOLD,
+            Judgement::Learned => 0.0,
+        });
         rules
     }
 }

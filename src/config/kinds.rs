@@ -148,6 +148,16 @@ words! {
 }
 
 words! {
+    /// How the turns before the question count where a follow-up is compared by meaning.
+    FollowUps, "word for `follow_ups`" {
+        /// Exactly: they belong to the scope.
+        Scope = "scope",
+        /// Short ones by meaning too, together with the question.
+        Condensed = "condensed",
+    }
+}
+
+words! {
     /// Which entries go when there is no room.
     Eviction, "word for `eviction`" {
         /// Those that save the least money and time for their bytes, by how often they are used, with ageing.
@@ -156,6 +166,28 @@ words! {
         Lru = "lru",
         /// The least frequently used, with ageing.
         Lfu = "lfu",
+    }
+}
+
+words! {
+    /// What decides whether a near entry may be served.
+    Judgement, "word for `judgement`" {
+        /// What was learned from labels, within `cache.error_budget`.
+        Learned = "learned",
+        /// `threshold` and `veto`, and nothing else.
+        Static = "static",
+    }
+}
+
+words! {
+    /// How sure the learned judgement must be that two questions are no trap: near in words, and another question.
+    Strictness, "word for `strictness`" {
+        /// It does not look for traps.
+        Off = "off",
+        /// Few traps, at little cost in hits.
+        Balanced = "balanced",
+        /// Hardly any trap, at a cost in hits.
+        Strict = "strict",
     }
 }
 

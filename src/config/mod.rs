@@ -24,6 +24,7 @@ mod fields;
 mod file;
 mod harmless;
 mod index;
+mod judgement;
 mod keeping;
 mod kinds;
 mod limits;
@@ -51,6 +52,7 @@ pub use base_url::check as check_base_url;
 pub use cache::CacheRules;
 pub use env::Env;
 pub use error::{ConfigError, Position};
+pub use judgement::DEFAULT_THRESHOLD;
 pub use kinds::UnknownWord;
 pub use reload::Watcher;
 pub use resolved::*;
@@ -119,7 +121,7 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
         retry: retry::retry(&root)?,
         embedding: embedding::embedding(&root, overrides, env)?,
         index: index::index(&root)?,
-        cache: cache::cache(&root)?,
+        cache: cache::cache(&root, env)?,
         recording: recording::recording(&root, env)?,
         listen,
         auth,

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::types::secret::Secret;
 
+pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    Device, Eviction, GraphKind, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind,
-    RecordedPrompts,
+    Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin,
+    Precision, ProviderKind, RecordedPrompts, Strictness,
 };
 pub use super::recording::Recording;
 pub use crate::types::money::Price;
@@ -228,6 +229,12 @@ pub struct Cache {
     pub normalised: bool,
     /// The semantic tier.
     pub semantic: Semantic,
+    /// Wrong hits over all requests that the learned judgement may cost, above 0 and at most 0.2.
+    pub error_budget: f64,
+    /// The model that compares answers where cheaper judges cannot tell. `None`: nobody is asked.
+    pub judge: Option<Judge>,
+    /// How many answers feedback may be given on: the latest ones.
+    pub feedback_answers: usize,
     /// Exceptions for a tenant, a model, or both. See [`Cache::rules_for`].
     pub overrides: Vec<CacheOverride>,
     /// Top-level request fields that do not tell requests apart.
@@ -262,14 +269,25 @@ pub struct Cache {
 pub struct Semantic {
     /// Whether it is on.
     pub enabled: bool,
-    /// The least cosine similarity that is served, 0.5 to 1.
-    pub threshold: f64,
+    /// What decides whether a near entry may be served.
+    pub judgement: Judgement,
+    /// The least cosine similarity that is served, 0.5 to 1. `None`: that of [`Judgement::Static`] is
+    /// [`DEFAULT_THRESHOLD`], and [`Judgement::Learned`] has none.
+    pub threshold: Option<f64>,
     /// Whether a differing number, identifier or date forbids a hit.
     pub veto: bool,
+    /// How sure the learned judgement must be of no trap.
+    pub strictness: Strictness,
+    /// Hits that the learned judgement has checked by a fresh answer, over all hits, about; 0 to 0.5. Zero: none.
+    pub shadow_calls: f64,
+    /// Weights of the user's own training. `None`: those that ship.
+    pub weights: Option<PathBuf>,
     /// How many near entries are looked at.
     pub candidates: usize,
     /// How long a request may wait for the answer to a near question that is being fetched. Zero: not at all.
     pub flight_wait: Duration,
+    /// How the turns before the question count.
+    pub follow_ups: FollowUps,
 }
 
 /// An exception from the cache's settings. What is `None` stays as it is.
@@ -283,8 +301,16 @@ pub struct CacheOverride {
     pub enabled: Option<bool>,
     /// In place of [`Semantic::enabled`].
     pub semantic: Option<bool>,
+    /// In place of [`Semantic::judgement`].
+    pub judgement: Option<Judgement>,
+    /// In place of [`Cache::error_budget`].
+    pub error_budget: Option<f64>,
+    /// In place of [`Semantic::strictness`].
+    pub strictness: Option<Strictness>,
     /// In place of [`Semantic::threshold`].
     pub threshold: Option<f64>,
+    /// In place of [`Semantic::follow_ups`].
+    pub follow_ups: Option<FollowUps>,
     /// In place of [`Cache::ttl`].
     pub ttl: Option<Duration>,
 }

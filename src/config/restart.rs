@@ -36,6 +36,8 @@ impl Resolved {
             "index.graph": index.graph,
             "index.ef_search": index.ef_search,
             "index.threads": index.threads,
+            "cache.semantic.weights": cache.semantic.weights,
+            "cache.feedback_answers": cache.feedback_answers,
             "cache.eviction": cache.eviction,
             "cache.wait_usd_per_hour": cache.wait_usd_per_hour,
             "cache.quota": cache.quota,

@@ -154,17 +154,36 @@ fn cache(yaml: &mut Yaml, cache: &Cache) {
     yaml.line("normalised", &cache.normalised.to_string());
     yaml.map("semantic", |yaml| {
         yaml.line("enabled", &cache.semantic.enabled.to_string());
-        yaml.line("threshold", &cache.semantic.threshold.to_string());
+        yaml.line("judgement", cache.semantic.judgement.as_str());
+        yaml.maybe("threshold", cache.semantic.threshold.map(|threshold| threshold.to_string()));
         yaml.line("veto", &cache.semantic.veto.to_string());
+        yaml.line("strictness", &text(cache.semantic.strictness.as_str()));
+        yaml.line("shadow_calls", &cache.semantic.shadow_calls.to_string());
+        yaml.maybe("weights", cache.semantic.weights.as_deref().map(path));
         yaml.line("candidates", &cache.semantic.candidates.to_string());
         yaml.millis("flight_wait_ms", cache.semantic.flight_wait);
+        yaml.line("follow_ups", cache.semantic.follow_ups.as_str());
     });
+    yaml.line("error_budget", &cache.error_budget.to_string());
+    if let Some(judge) = &cache.judge {
+        yaml.map("judge", |yaml| {
+            yaml.line("model", &text(&judge.model));
+            yaml.line("calls_per_minute", &judge.calls_per_minute.to_string());
+            yaml.line("usd_per_day", &judge.usd_per_day.to_string());
+            yaml.millis("timeout_ms", judge.timeout);
+        });
+    }
+    yaml.line("feedback_answers", &cache.feedback_answers.to_string());
     yaml.list("overrides", &cache.overrides, |yaml, one| {
         yaml.maybe("tenant", one.tenant.as_deref().map(text));
         yaml.maybe("model", one.model.as_deref().map(text));
         yaml.maybe("enabled", one.enabled.map(|on| on.to_string()));
         yaml.maybe("semantic", one.semantic.map(|on| on.to_string()));
+        yaml.maybe("judgement", one.judgement.map(|judgement| judgement.to_string()));
+        yaml.maybe("error_budget", one.error_budget.map(|budget| budget.to_string()));
+        yaml.maybe("strictness", one.strictness.map(|strictness| text(strictness.as_str())));
         yaml.maybe("threshold", one.threshold.map(|threshold| threshold.to_string()));
+        yaml.maybe("follow_ups", one.follow_ups.map(|word| word.as_str().to_owned()));
         yaml.maybe("ttl_s", one.ttl.map(|ttl| ttl.as_secs().to_string()));
     });
     yaml.line("harmless_fields", &texts(&cache.harmless_fields));

@@ -185,14 +185,31 @@ fn the_example_and_the_guide_are_true() {
 #[test]
 fn the_later_override_wins() {
     let text = "cache:\n  ttl_s: 100\n  overrides:\n    - {tenant: t, ttl_s: 50, semantic: false}\n    \
-                - {model: m, ttl_s: 10, threshold: 0.99}\n    - {tenant: t, model: m, enabled: false}\n";
+                - {model: m, ttl_s: 10, threshold: 0.99, follow_ups: condensed}\n    - {tenant: t, model: m, enabled: false}\n";
     let cache = read(text).unwrap().cache;
-    let usual = CacheRules { enabled: true, semantic: true, threshold: 0.92, ttl: Duration::from_secs(100) };
+    let usual = CacheRules {
+        enabled: true,
+        semantic: true,
+        judgement: Judgement::Learned,
+        error_budget: 0.01,
+        strictness: Strictness::Balanced,
+        threshold: 0.0,
+        follow_ups: FollowUps::Scope,
+        ttl: Duration::from_secs(100),
+    };
     assert_eq!(cache.rules_for("u", "n"), usual);
     assert_eq!(cache.rules_for("t", "n"), CacheRules { semantic: false, ttl: Duration::from_secs(50), ..usual });
-    let narrow = CacheRules { threshold: 0.99, ttl: Duration::from_secs(10), ..usual };
+    let narrow =
+        CacheRules { threshold: 0.99, follow_ups: FollowUps::Condensed, ttl: Duration::from_secs(10), ..usual };
     assert_eq!(cache.rules_for("u", "m"), narrow);
     assert_eq!(cache.rules_for("t", "m"), CacheRules { enabled: false, semantic: false, ..narrow });
+    let text = "cache: {error_budget: 0.02, overrides: [{model: m, judgement: static}, {tenant: t, error_budget: 0.005, \
+                strictness: 'off'}]}";
+    let cache = read(text).unwrap().cache;
+    let plain = CacheRules { error_budget: 0.02, ttl: Duration::from_secs(86_400), ..usual };
+    let fixed = CacheRules { judgement: Judgement::Static, threshold: 0.92, ..plain };
+    assert_eq!(cache.rules_for("u", "m"), fixed);
+    assert_eq!(cache.rules_for("t", "m"), CacheRules { error_budget: 0.005, strictness: Strictness::Off, ..fixed });
     let off = read("cache: {enabled: false, overrides: [{model: m, enabled: true}]}").unwrap().cache;
     assert!(!off.rules_for("t", "m").enabled);
 }

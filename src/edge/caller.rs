@@ -1,7 +1,7 @@
 //! Headers → who asks, what they ask of the cache, and what goes on to the provider.
 
 use crate::types::directives::Directives;
-use crate::types::directives::{MOST_TAGS, TAG_BYTES};
+use crate::types::directives::{ID_BYTES, MOST_FEEDBACK, MOST_TAGS, TAG_BYTES};
 use crate::types::error::Error;
 use crate::types::staleness::Staleness;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
@@ -62,7 +62,27 @@ pub fn directives(headers: &HeaderMap) -> Result<Directives, Error> {
             return Err(wrong("x-askonce-tags", &expected, "more"));
         }
     }
+    if let Some(text) = text(headers, "x-askonce-feedback")? {
+        asked.feedback = text.split(',').map(|one| feedback(one.trim())).collect::<Result<_, _>>()?;
+        if asked.feedback.len() > MOST_FEEDBACK {
+            let expected = format!("at most {MOST_FEEDBACK} answers");
+            return Err(wrong("x-askonce-feedback", &expected, &asked.feedback.len().to_string()));
+        }
+    }
     Ok(asked)
+}
+
+/// `ID=right` or `ID=wrong`.
+fn feedback(text: &str) -> Result<(String, bool), Error> {
+    let said = match text.rsplit_once('=') {
+        Some((id, word)) if (1..=ID_BYTES).contains(&id.trim().len()) => Some((id.trim(), word.trim())),
+        _ => None,
+    };
+    match said {
+        Some((id, word)) if word.eq_ignore_ascii_case("right") => Ok((id.to_owned(), true)),
+        Some((id, word)) if word.eq_ignore_ascii_case("wrong") => Ok((id.to_owned(), false)),
+        _ => Err(wrong("x-askonce-feedback", "`ID=right` or `ID=wrong`", text)),
+    }
 }
 
 /// One directive of `Cache-Control` (RFC 9111, section 5.2.1). Unknown ones are ignored, as the RFC says.
@@ -128,6 +148,10 @@ mod tests {
                 },
             ),
             (vec![("x-askonce-ttl-s", "60")], Directives { ttl: Some(Duration::from_secs(60)), ..default() }),
+            (
+                vec![("x-askonce-feedback", "req_1=Wrong, chatcmpl-a=b=right")],
+                Directives { feedback: vec![("req_1".into(), false), ("chatcmpl-a=b".into(), true)], ..default() },
+            ),
             (vec![], default()),
         ];
         for (headers, expected) in table {
@@ -144,6 +168,10 @@ mod tests {
             ("x-askonce-threshold", "2"),
             ("x-askonce-ttl-s", "-1"),
             ("x-askonce-staleness", "weeks"),
+            ("x-askonce-feedback", "req_1"),
+            ("x-askonce-feedback", "req_1=bad"),
+            ("x-askonce-feedback", "=right"),
+            ("x-askonce-feedback", "a=right,b=right,c=right,d=right,e=right,f=right,g=right,h=right,i=right"),
         ];
         for header in table {
             let error = read(&[header]).unwrap_err();

@@ -5,6 +5,7 @@ use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
 use super::tags;
 use crate::cache::Ask;
+use crate::cache::context;
 use crate::cache::policy::Policy;
 use crate::cache::scope::{self, Circumstances};
 use crate::cache::staleness;
@@ -58,11 +59,17 @@ impl Pipeline {
             let sub_scope = inbound.directives.scope.as_deref();
             let around = Circumstances { tenant, sub_scope, targets: &targets, headers: &headers };
             let keys = scope::keys(&json, &request, &around, &settings.harmless_fields);
-            let keys = keys.ok_or(BypassReason::InexactNumber)?;
+            let mut keys = keys.ok_or(BypassReason::InexactNumber)?;
+            let condensed = if policy.condensed { context::condense(&json, &request) } else { None };
+            if let Some(condensed) = &condensed {
+                let meaning = scope::meaning(&json, &request, &around, &settings.harmless_fields, &condensed.turns);
+                keys.meaning = meaning.ok_or(BypassReason::InexactNumber)?;
+            }
             Ok(Ask {
                 keys,
                 policy,
                 question: request.question.clone(),
+                compared: condensed.map(|condensed| condensed.text),
                 tenant: tenant.clone(),
                 surface: request.surface,
                 model: request.model.clone(),

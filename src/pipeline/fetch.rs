@@ -5,16 +5,18 @@
 use super::Inbound;
 use super::decode::Decoded;
 use super::dispatch::{Outbound, Upstream, UpstreamBody, dispatch};
-use super::places::{Deserted, Revalidating};
+use super::label::{Fresh, Kept};
+use super::places::{Deserted, Unawaited};
 use super::recording::{Draft, Given};
 use super::serve::{Pipeline, Setup};
-use crate::cache::Ticket;
 use crate::cache::flight::{End, Head, Lead};
+use crate::cache::{Check, Comparison, Refresh, Ticket};
 use crate::config::OnHangUp;
 use crate::routing::Plan;
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::money::MicroUsd;
 use crate::types::outcome::NotStored;
 use crate::types::usage::Usage;
 use crate::wire::openai::fold::{Fold, Step};
@@ -38,28 +40,53 @@ pub(super) struct Fetch {
     outbound: Outbound,
     /// For the cache; `None` when it was not asked.
     ticket: Option<Ticket>,
-    /// Held by a fetch that nobody waits for: a fresh answer for the cache.
-    revalidates: Option<Revalidating>,
+    /// Entries whose answers the fresh one is to be compared with.
+    compare: Vec<Comparison>,
+    errand: Errand,
     /// For the recording.
     draft: Option<Draft>,
     arrived: Instant,
     request_id: String,
 }
 
+/// What a fetch is for.
+enum Errand {
+    /// A caller waits for it.
+    Serve,
+    /// Nobody waits for it: a fresh answer in place of one that was served past its time.
+    Revalidate { _place: Unawaited },
+    /// Nobody waits for it: a fresh answer to compare with one that was served (a shadow call).
+    Check { _place: Unawaited },
+}
+
 impl Fetch {
     /// Starts a fetch that nobody waits for, on a task of its own: a fresh answer in place of one that was served
     /// past its time.
-    pub(super) fn start_alone(
+    pub(super) fn revalidate(
         pipeline: &Arc<Pipeline>,
         setup: &Arc<Setup>,
         inbound: &Inbound,
         decoded: &Decoded,
-        lead: Lead,
-        ticket: Ticket,
-        place: Revalidating,
+        refresh: Refresh,
+        place: Unawaited,
     ) {
-        let fetch = Fetch::new(pipeline, setup, inbound, decoded, Some(ticket));
-        tokio::spawn(Fetch { revalidates: Some(place), draft: None, ..fetch }.run(lead));
+        let fetch = Fetch::new(pipeline, setup, inbound, decoded, Some(refresh.ticket));
+        let errand = Errand::Revalidate { _place: place };
+        tokio::spawn(Fetch { errand, draft: None, ..fetch }.run(refresh.lead));
+    }
+
+    /// Starts a fetch that nobody waits for, on a task of its own: a fresh answer to compare with one that was served.
+    pub(super) fn check(
+        pipeline: &Arc<Pipeline>,
+        setup: &Arc<Setup>,
+        inbound: &Inbound,
+        decoded: &Decoded,
+        check: Check,
+        place: Unawaited,
+    ) {
+        let fetch = Fetch::new(pipeline, setup, inbound, decoded, Some(check.ticket));
+        let errand = Errand::Check { _place: place };
+        tokio::spawn(Fetch { errand, draft: None, compare: vec![check.comparison], ..fetch }.run(Lead::alone()));
     }
 
     /// Starts a fetch on a task of its own.
@@ -70,8 +97,9 @@ impl Fetch {
         decoded: &Decoded,
         lead: Lead,
         ticket: Option<Ticket>,
+        compare: Vec<Comparison>,
     ) {
-        tokio::spawn(Fetch::new(pipeline, setup, inbound, decoded, ticket).run(lead));
+        tokio::spawn(Fetch { compare, ..Fetch::new(pipeline, setup, inbound, decoded, ticket) }.run(lead));
     }
 
     fn new(
@@ -92,7 +120,8 @@ impl Fetch {
                 headers: inbound.headers.clone(),
             },
             ticket,
-            revalidates: None,
+            compare: Vec::new(),
+            errand: Errand::Serve,
             draft: decoded.draft.clone(),
             arrived: inbound.arrived,
             request_id: inbound.request_id.clone(),
@@ -117,7 +146,7 @@ impl Fetch {
     /// Resolves when nobody is left who wants the answer. Until then a fetch whose callers have left holds a place, of
     /// which there are only so many: asking and hanging up must not start more work than asking and waiting does.
     async fn given_up(&self, lead: &Lead) {
-        if self.revalidates.is_some() {
+        if !matches!(self.errand, Errand::Serve) {
             return std::future::pending().await;
         }
         lead.deserted().await;
@@ -283,12 +312,34 @@ impl Fetch {
     async fn store(&self, answer: &Answer, provider: &str) {
         let Some(ticket) = &self.ticket else { return };
         let cost = self.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
+        if let Errand::Check { .. } = self.errand {
+            metrics::checked(cost);
+            return self.label(answer, provider, cost, Kept::By(Box::new(ticket.clone())));
+        }
         let stored = self.pipeline.cache().admit(ticket, answer, provider, cost).await;
         match &stored {
             Ok(entry) => tracing::debug!(request_id = %self.request_id, entry = %entry.id, "stored"),
             Err(why) => tracing::debug!(request_id = %self.request_id, why = why.as_str(), "not stored"),
         }
+        let kept = stored.as_ref().map_or(Kept::Nowhere, |entry| Kept::As(entry.id));
+        self.label(answer, provider, cost, kept);
         metrics::stored(stored.map(drop));
+    }
+
+    /// Has the answer compared with those of near entries.
+    fn label(&self, answer: &Answer, provider: &str, cost: Option<MicroUsd>, kept: Kept) {
+        if self.compare.is_empty() {
+            return;
+        }
+        self.pipeline.label_later(Fresh {
+            compare: self.compare.clone(),
+            tenant: self.outbound.tenant.clone(),
+            question: self.outbound.request.question.clone().unwrap_or_default(),
+            answer: answer.clone(),
+            provider: provider.to_owned(),
+            cost,
+            kept,
+        });
     }
 
     fn broke(&self, provider: &str, why: &str) -> Error {

@@ -8,6 +8,8 @@
 //! - `dispatch`: targets tried until one answers, or none is left
 //! - `fetch`: the task that carries an answer from its provider into a flight and the cache
 //! - `respond`: readers of a flight, and playback of stored answers, as replies
+//! - `label`: whether a fresh answer says what a stored one does, for the judgement to learn; `judge`: a model that is asked
+//! - `feedback`, `explain`: what callers say of answers; what would happen to a request
 //! - `warm_up`: answers of the operator's own, by way of the same decoding
 //! - `recording`: requests and answers as a trace, where that is asked for
 //! - `places`: how much may go on that no caller waits for
@@ -15,7 +17,11 @@
 
 mod decode;
 mod dispatch;
+mod explain;
+mod feedback;
 mod fetch;
+mod judge;
+mod label;
 mod places;
 mod recording;
 mod respond;
@@ -24,6 +30,7 @@ mod settle;
 mod tags;
 mod warm_up;
 
+pub use explain::Explanation;
 pub use recording::Recorder;
 pub use serve::{Pipeline, Setup};
 pub use warm_up::Known;

@@ -21,19 +21,19 @@ impl Drop for Deserted<'_> {
     }
 }
 
-/// A place among the entries that are being fetched anew in the background.
-pub(super) struct Revalidating(Arc<Pipeline>);
+/// A place among the fetches that nobody waits for: of entries past their time, and of hits that are checked.
+pub(super) struct Unawaited(Arc<Pipeline>);
 
-impl Revalidating {
+impl Unawaited {
     /// One of `most` places, while there is one.
-    pub(super) fn take(pipeline: &Arc<Pipeline>, most: usize) -> Option<Revalidating> {
-        let place = Revalidating(pipeline.clone());
-        (pipeline.revalidating.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    pub(super) fn take(pipeline: &Arc<Pipeline>, most: usize) -> Option<Unawaited> {
+        let place = Unawaited(pipeline.clone());
+        (pipeline.unawaited.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
     }
 }
 
-impl Drop for Revalidating {
+impl Drop for Unawaited {
     fn drop(&mut self) {
-        self.0.revalidating.fetch_sub(1, Ordering::Relaxed);
+        self.0.unawaited.fetch_sub(1, Ordering::Relaxed);
     }
 }

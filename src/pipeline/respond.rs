@@ -30,6 +30,7 @@ pub(super) enum Outcome {
     Miss {
         reason: MissReason,
         similarity: Option<f32>,
+        p: Option<f32>,
         timing: Timing,
     },
     /// Reads along with an identical request.
@@ -64,31 +65,34 @@ impl<'d> Responder<'d> {
         head.stream && request.stream && head.include_usage == request.include_usage
     }
 
-    /// The reply of a flight that has begun. A follower gives its request, and is given an id of its own.
+    /// The reply of a flight that has begun, and the reply's own id. A follower gives its request, and is given an id of
+    /// its own.
     pub(super) async fn read(
         &self,
         reader: Reader,
         head: Arc<Head>,
         follower: Option<&Arc<Request>>,
-    ) -> Result<Reply, Error> {
+    ) -> Result<(Reply, String), Error> {
         let request = &self.decoded.request;
         let mut headers = self.headers();
         headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
         headers.extend(head.headers.iter().cloned());
         if self.can_read_live(&head) {
             let id = follower.map(|_| playback::new_id(request.surface));
+            let own = id.clone().or_else(|| head.id.clone()).unwrap_or_default();
             let body = ReplyBody::Stream(live(reader, id).boxed());
-            return Ok(Reply { content_type: head.content_type.clone(), headers, body });
+            return Ok((Reply { content_type: head.content_type.clone(), headers, body }, own));
         }
         if !head.stream && !request.stream {
-            let body = ReplyBody::Full(whole(&reader).await);
-            return Ok(Reply { content_type: head.content_type.clone(), headers, body });
+            let body = whole(&reader).await;
+            let id = id_of(&body);
+            return Ok((Reply { content_type: head.content_type.clone(), headers, body: ReplyBody::Full(body) }, id));
         }
         // The provider answered in the other form: play what it said in the form that was asked.
         match reader.end().await {
             End::Whole(answer) => {
-                let (content_type, body) = played(&answer, request, now_s());
-                Ok(Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) })
+                let (content_type, body, id) = played(&answer, request, now_s());
+                Ok((Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id))
             }
             other => Err(ended_without_answer(other)),
         }
@@ -104,10 +108,11 @@ impl<'d> Responder<'d> {
         let mut timing = Timing::default();
         match self.outcome {
             Outcome::Bypass(reason) => headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned())),
-            Outcome::Miss { reason, similarity, timing: took } => {
+            Outcome::Miss { reason, similarity, p, timing: took } => {
                 timing = took;
                 headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned()));
                 headers.extend(similarity.map(similarity_header));
+                headers.extend(p.map(probability_header));
             }
             Outcome::Flight => headers.push(("x-askonce-tier".to_owned(), Tier::Flight.as_str().to_owned())),
         }
@@ -121,6 +126,7 @@ pub(super) struct Found {
     answer: FoundAnswer,
     tier: Tier,
     similarity: Option<f32>,
+    p: Option<f32>,
     timing: Timing,
     stale: Option<StaleReason>,
 }
@@ -133,8 +139,8 @@ enum FoundAnswer {
 impl Found {
     /// A hit.
     pub(super) fn entry(hit: Hit) -> Found {
-        let Hit { entry, tier, similarity, timing } = hit;
-        Found { answer: FoundAnswer::Stored(entry), tier, similarity, timing, stale: None }
+        let Hit { entry, tier, similarity, p, timing, .. } = hit;
+        Found { answer: FoundAnswer::Stored(entry), tier, similarity, p, timing, stale: None }
     }
 
     /// An entry past its time.
@@ -145,7 +151,14 @@ impl Found {
     /// The answer of an identical request that was in flight.
     pub(super) fn flight(answer: Arc<Answer>) -> Found {
         let timing = Timing::default();
-        Found { answer: FoundAnswer::Shared(answer), tier: Tier::Flight, similarity: None, timing, stale: None }
+        Found {
+            answer: FoundAnswer::Shared(answer),
+            tier: Tier::Flight,
+            similarity: None,
+            p: None,
+            timing,
+            stale: None,
+        }
     }
 
     /// The value of `x-askonce-cache`.
@@ -192,9 +205,9 @@ impl Found {
         }
     }
 
-    /// The reply, in the form that the request asks for.
-    pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> Reply {
-        let (content_type, body) = played(self.answer(), &decoded.request, now_ms / 1000);
+    /// The reply, in the form that the request asks for, and its own id.
+    pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> (Reply, String) {
+        let (content_type, body, id) = played(self.answer(), &decoded.request, now_ms / 1000);
         let mut headers = vec![
             ("x-askonce-cache".to_owned(), self.word().to_owned()),
             ("x-askonce-tier".to_owned(), self.tier.as_str().to_owned()),
@@ -202,24 +215,31 @@ impl Found {
         ];
         headers.extend(self.stale.map(|reason| ("x-askonce-reason".to_owned(), reason.as_str().to_owned())));
         headers.extend(self.similarity.map(similarity_header));
+        headers.extend(self.p.map(probability_header));
         headers.extend(self.provider().map(|name| ("x-askonce-provider".to_owned(), name.to_owned())));
         headers.extend(self.cost(decoded.plan.price).map(|cost| ("x-askonce-saved-usd".to_owned(), cost.to_string())));
         if let FoundAnswer::Stored(entry) = &self.answer {
             headers.push(("x-askonce-entry".to_owned(), entry.id.to_string()));
             headers.push(("age".to_owned(), entry.age_s(now_ms).to_string()));
         }
-        Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }
+        (Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id)
     }
 }
 
-/// The answer in the form that was asked, with a new id.
-fn played(answer: &Answer, request: &Request, created_s: u64) -> (&'static str, Bytes) {
+/// The answer in the form that was asked, with a new id, and that id.
+fn played(answer: &Answer, request: &Request, created_s: u64) -> (&'static str, Bytes, String) {
     let id = playback::new_id(request.surface);
     if request.stream {
         let events = playback::as_stream(request.surface, answer, &id, created_s, request.include_usage);
-        return (EVENT_STREAM, events.concat().into());
+        return (EVENT_STREAM, events.concat().into(), id);
     }
-    (JSON, playback::as_body(answer, &id, created_s))
+    (JSON, playback::as_body(answer, &id, created_s), id)
+}
+
+/// The id that stands in a reply's body, if there is one.
+fn id_of(body: &[u8]) -> String {
+    let id = span_of(body, "id").and_then(|span| serde_json::from_slice(&body[span]).ok());
+    id.unwrap_or_default()
 }
 
 /// All pieces of a plain reply.
@@ -295,6 +315,10 @@ fn ended_without_answer(end: End) -> Error {
             Error::new(ErrorKind::Internal, "The fetch of this answer ended without a word; please try again.")
         }
     }
+}
+
+fn probability_header(p: f32) -> (String, String) {
+    ("x-askonce-probability".to_owned(), format!("{p:.4}"))
 }
 
 fn similarity_header(similarity: f32) -> (String, String) {

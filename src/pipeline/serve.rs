@@ -2,13 +2,15 @@
 
 use super::decode::Decoded;
 use super::fetch::Fetch;
-use super::places::Revalidating;
+use super::judge::Meter;
+use super::label::Labels;
+use super::places::Unawaited;
 use super::recording::{Draft, Given, Recorder};
 use super::respond::{Found, Outcome, Responder};
 use super::settle::Settlement;
 use super::{Inbound, Reply};
 use crate::cache::flight::{End, Lead, Opening, Reader};
-use crate::cache::{Ask, Cache, Hit, Lookup, Miss, Refresh, Timing};
+use crate::cache::{About, Ask, Cache, Check, Hit, Lookup, Miss, Refresh};
 use crate::config;
 use crate::providers::Registry;
 use crate::routing::{RetryBudget, Router};
@@ -49,8 +51,12 @@ pub struct Pipeline {
     pub(super) cache: Arc<Cache>,
     /// Fetches that go on for the cache alone.
     pub(super) deserted: AtomicUsize,
-    /// Entries that are being fetched anew while the old answer is served.
-    pub(super) revalidating: AtomicUsize,
+    /// Fetches that nobody waits for.
+    pub(super) unawaited: AtomicUsize,
+    /// Fresh answers that are to be compared with stored ones.
+    pub(super) labels: Labels,
+    /// What the judge that is a model has cost.
+    pub(super) meter: Meter,
     pub(super) recorder: Option<Recorder>,
     setup: ArcSwap<Setup>,
 }
@@ -62,7 +68,9 @@ impl Pipeline {
             cache,
             recorder,
             deserted: AtomicUsize::new(0),
-            revalidating: AtomicUsize::new(0),
+            unawaited: AtomicUsize::new(0),
+            labels: Labels::default(),
+            meter: Meter::default(),
             setup: ArcSwap::from_pointee(setup),
         }
     }
@@ -114,6 +122,10 @@ impl Pipeline {
         setup: &Arc<Setup>,
         settlement: &mut Settlement,
     ) -> Result<Reply, Error> {
+        for (id, right) in &inbound.directives.feedback {
+            // An answer that is not known any more is no reason to refuse the next one; it is counted.
+            let _ = self.feedback(&inbound.caller.tenant, id, *right);
+        }
         let decoded = self.decode(inbound, setup)?;
         settlement.of_model(&decoded.request.model);
         metrics::lookup_step("hash", decoded.hash);
@@ -142,10 +154,10 @@ impl Pipeline {
         settlement.outcome(Outcome::Bypass(reason).word());
         let lead = Lead::alone();
         let reader = lead.reader();
-        Fetch::start(self, setup, inbound, decoded, lead, None);
+        Fetch::start(self, setup, inbound, decoded, lead, None, Vec::new());
         let responder = Responder::new(decoded, Outcome::Bypass(reason));
         match reader.opening().await {
-            Opening::Begun(head) => responder.read(reader, head, None).await,
+            Opening::Begun(head) => Ok(responder.read(reader, head, None).await?.0),
             Opening::Ended(end) => responder.ended(end),
         }
     }
@@ -163,18 +175,19 @@ impl Pipeline {
         let mut join = true;
         loop {
             match self.cache.lookup(ask, join).await {
-                Lookup::Hit(hit) => {
-                    count_steps(hit.timing.embed, hit.timing.search);
-                    metrics::hit(hit.tier, hit.similarity);
-                    return Ok(self.found(Found::entry(hit), decoded, settlement));
+                Lookup::Hit(hit) => return Ok(self.hit(hit, ask, decoded, settlement)),
+                Lookup::Checked(hit, check) => {
+                    self.check(*check, inbound, setup, decoded);
+                    return Ok(self.hit(hit, ask, decoded, settlement));
                 }
                 Lookup::Stale(stale) => {
                     if let Some(refresh) = stale.refresh {
                         self.revalidate(refresh, inbound, setup, decoded);
                     }
                     metrics::stale(stale.hit.tier, StaleReason::WhileRevalidate);
+                    let about = About::hit(ask, &stale.hit);
                     let found = Found::stale(stale.hit, StaleReason::WhileRevalidate);
-                    return Ok(self.found(found, decoded, settlement));
+                    return Ok(self.found(found, about, ask, decoded, settlement));
                 }
                 Lookup::Follow(reader) => match self.follow(reader, ask, decoded, deadline, settlement).await {
                     Followed::Reply(reply) => return Ok(reply),
@@ -197,6 +210,23 @@ impl Pipeline {
         }
     }
 
+    /// A hit goes out.
+    fn hit(&self, hit: Hit, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
+        count_steps(hit.timing.embed, hit.timing.search);
+        metrics::hit(hit.tier, hit.similarity);
+        let about = About::hit(ask, &hit);
+        self.found(Found::entry(hit), about, ask, decoded, settlement)
+    }
+
+    /// Has a hit checked in the background, if there is a place for it; else its label is lost.
+    fn check(self: &Arc<Self>, check: Check, inbound: &Inbound, setup: &Arc<Setup>, decoded: &Decoded) {
+        let place = Unawaited::take(self, self.cache.settings().revalidations);
+        metrics::check(place.is_some());
+        if let Some(place) = place {
+            Fetch::check(self, setup, inbound, decoded, check, place);
+        }
+    }
+
     async fn miss(
         self: &Arc<Self>,
         miss: Miss,
@@ -209,7 +239,7 @@ impl Pipeline {
         count_steps(miss.timing.embed, miss.timing.search);
         let outcome = if miss.ticket.is_read() {
             metrics::miss(miss.reason, miss.similarity);
-            Outcome::Miss { reason: miss.reason, similarity: miss.similarity, timing: miss.timing }
+            Outcome::Miss { reason: miss.reason, similarity: miss.similarity, p: miss.p, timing: miss.timing }
         } else {
             metrics::bypass(BypassReason::NoCache);
             Outcome::Bypass(BypassReason::NoCache)
@@ -219,10 +249,14 @@ impl Pipeline {
         }
         settlement.outcome(outcome.word());
         let reader = miss.lead.reader();
-        Fetch::start(self, setup, inbound, decoded, miss.lead, Some(miss.ticket));
+        Fetch::start(self, setup, inbound, decoded, miss.lead, Some(miss.ticket), miss.compare);
         let responder = Responder::new(decoded, outcome);
         match reader.opening().await {
-            Opening::Begun(head) => responder.read(reader, head, None).await,
+            Opening::Begun(head) => {
+                let (reply, id) = responder.read(reader, head, None).await?;
+                self.cache.answered(&ask.tenant, [settlement.request_id(), &id], About::fresh(ask));
+                Ok(reply)
+            }
             Opening::Ended(End::Failed(error)) if error.is_target_fault() => {
                 self.stand_in(ask, decoded, settlement).ok_or(error)
             }
@@ -261,17 +295,19 @@ impl Pipeline {
                     took_ms: self.cache.now_ms().saturating_sub(draft.at_ms),
                 });
                 match responder.read(reader, head, Some(&decoded.request)).await {
-                    Ok(reply) => Followed::Reply(reply),
+                    Ok((reply, id)) => {
+                        self.cache.answered(&ask.tenant, [settlement.request_id(), &id], About::fresh(ask));
+                        Followed::Reply(reply)
+                    }
                     Err(error) => Followed::Failed(error),
                 }
             }
             Ok(Err(End::Found(hit))) if self.cache.suits(&hit, ask) => {
-                metrics::hit(hit.tier, hit.similarity);
-                Followed::Reply(self.found(Found::entry(hit), decoded, settlement))
+                Followed::Reply(self.hit(hit, ask, decoded, settlement))
             }
             Ok(Err(End::Whole(answer))) if ask.is_met_by(&answer) => {
                 metrics::hit(Tier::Flight, None);
-                Followed::Reply(self.found(Found::flight(answer), decoded, settlement))
+                Followed::Reply(self.found(Found::flight(answer), About::fresh(ask), ask, decoded, settlement))
             }
             Ok(Err(End::Failed(error))) => Followed::Failed(error),
             Ok(Err(End::Lost)) => Followed::Failed(Error::new(ErrorKind::UpstreamBroken, "The fetch was lost.")),
@@ -283,10 +319,10 @@ impl Pipeline {
 
     /// Fetches a fresh answer in the background, if there is a place for it; else the next who asks may.
     fn revalidate(self: &Arc<Self>, refresh: Refresh, inbound: &Inbound, setup: &Arc<Setup>, decoded: &Decoded) {
-        let place = Revalidating::take(self, self.cache.settings().revalidations);
+        let place = Unawaited::take(self, self.cache.settings().revalidations);
         metrics::revalidation(place.is_some());
         if let Some(place) = place {
-            Fetch::start_alone(self, setup, inbound, decoded, refresh.lead, refresh.ticket, place);
+            Fetch::revalidate(self, setup, inbound, decoded, refresh, place);
         }
     }
 
@@ -294,17 +330,20 @@ impl Pipeline {
     fn stand_in(&self, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Option<Reply> {
         let entry = self.cache.stand_in(ask)?;
         metrics::stale(Tier::Exact, StaleReason::IfError);
-        let hit = Hit { entry, tier: Tier::Exact, similarity: None, timing: Timing::default() };
-        Some(self.found(Found::stale(hit, StaleReason::IfError), decoded, settlement))
+        let hit = Hit::by_words(entry, Tier::Exact);
+        let about = About::hit(ask, &hit);
+        Some(self.found(Found::stale(hit, StaleReason::IfError), about, ask, decoded, settlement))
     }
 
     /// A stored answer goes out.
-    fn found(&self, found: Found, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
+    fn found(&self, found: Found, about: About, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
         settlement.outcome(found.word());
         settlement.saved(&found, decoded.plan.price);
         let now_ms = self.cache.now_ms();
         self.record(decoded.draft.as_ref(), |draft| found.given(now_ms.saturating_sub(draft.at_ms)));
-        found.reply(decoded, now_ms)
+        let (reply, id) = found.reply(decoded, now_ms);
+        self.cache.answered(&ask.tenant, [settlement.request_id(), &id], about);
+        reply
     }
 }
 

@@ -37,6 +37,11 @@ impl Settlement {
         }
     }
 
+    /// The request's id, as its caller sees it.
+    pub(super) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
     /// The model, once there is a plan for it.
     pub(super) fn of_model(&mut self, model: &str) {
         self.model = Some(model.to_owned());

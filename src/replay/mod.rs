@@ -35,6 +35,6 @@ pub use report::{FalseHit, Latency, Report};
 pub use run::run;
 pub use shelf::{Eviction, Room};
 pub use stream::{Stream, Vector, Vectors};
-pub use sweep::{Options, Sweep, kinds, passes, single, sweep};
+pub use sweep::{Knob, Options, Sweep, kinds, passes, single, sweep};
 pub use trace::Request;
 pub use truth::{Scoring, scoring};

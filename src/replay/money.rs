@@ -1,8 +1,9 @@
 //! What hits save, and what learning costs: shadow calls and judge calls are charged.
 
+use super::asking::usage;
 use super::tally::Verdict;
 use super::trace::Request;
-use crate::types::money::Price;
+use crate::types::money::{MicroUsd, Price};
 use crate::types::usage::Usage;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -28,6 +29,11 @@ pub struct Prices {
 impl Prices {
     fn of(&self, request: &Request) -> Option<Price> {
         request.model.as_ref().and_then(|model| self.models.get(model)).copied().or(self.other)
+    }
+
+    /// What `request` cost, where its model has a price and its tokens were counted.
+    pub(super) fn cost(&self, request: &Request) -> Option<MicroUsd> {
+        Some(self.of(request)?.of(usage(request)?))
     }
 }
 

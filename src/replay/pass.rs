@@ -3,20 +3,22 @@
 //! It follows the cache's own lookup (`src/cache/lookup.rs`) step by step, on numbers instead of requests: thousands of
 //! times faster, and the same in its outcome, which a test holds it to.
 
+use super::asking::usage;
+use super::money::Prices;
 use super::policies::{Candidate, Change, Choice, Kind, Policy};
 use super::shelf::{Entry, Room, Shelf};
 use super::stream::Stream;
 use super::tally::Verdict;
 use super::truth::Scoring;
+use crate::cache::eviction::Spent;
+use crate::cache::judgement::Question;
+use crate::types::entry;
 use crate::types::outcome::Tier;
+use crate::types::staleness::Staleness;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::time::{Duration, Instant};
 
-/// Bytes that an entry is charged with beside its texts: vector, keys and tables.
-const ENTRY_BYTES: u64 = 2500;
-/// Bytes of a token of answer, about.
-const TOKEN_BYTES: u64 = 4;
 /// Every so many-th decision is timed.
 const TIMED: usize = 7;
 
@@ -43,6 +45,8 @@ pub(super) struct Wrong {
     /// How sure the policy was.
     pub(super) p: Option<f32>,
     pub(super) tier: Tier,
+    /// No judge could say that it is wrong, nor that it is right.
+    pub(super) undecided: bool,
 }
 
 /// What came of a pass.
@@ -53,6 +57,8 @@ pub(super) struct Outcome {
     pub(super) shadows: Vec<u32>,
     /// Requests whose answer was compared with another, once for each comparison.
     pub(super) judged: Vec<u32>,
+    /// Comparisons that no judge could decide: nothing is learned from them.
+    pub(super) undecided: usize,
     /// Hits with wrong answers, in order.
     pub(super) wrong: Vec<Wrong>,
     pub(super) entries: usize,
@@ -65,6 +71,7 @@ pub(super) struct Outcome {
 /// One pass under way.
 struct Pass<'s> {
     stream: &'s Stream<'s>,
+    prices: &'s Prices,
     plan: Plan,
     policy: Box<dyn Policy + 's>,
     shelf: Shelf,
@@ -73,9 +80,10 @@ struct Pass<'s> {
 }
 
 /// Passes once. `progress` is told now and then how many requests are done.
-pub(super) fn pass(stream: &Stream<'_>, plan: &Plan, progress: &dyn Fn(usize)) -> Outcome {
+pub(super) fn pass(stream: &Stream<'_>, plan: &Plan, prices: &Prices, progress: &dyn Fn(usize)) -> Outcome {
     let mut pass = Pass {
         stream,
+        prices,
         plan: *plan,
         policy: plan.kind.build(stream, plan.seed),
         shelf: Shelf::new(plan.room, stream.keys, &stream.nodes),
@@ -100,13 +108,16 @@ pub(super) fn pass(stream: &Stream<'_>, plan: &Plan, progress: &dyn Fn(usize)) -
 impl Pass<'_> {
     fn request(&mut self, at: usize, repeat: bool) -> Verdict {
         let asked = &self.stream.asked[at];
+        if asked.class == Staleness::Never {
+            return Verdict::TrueNegative;
+        }
         let [exact, normalised] = self.plan.kind.tiers();
         let keys = [
             Some((asked.key, Tier::Exact)).filter(|_| exact),
             asked.normalised.map(|key| (key, Tier::Normalised)).filter(|_| normalised),
         ];
         for (key, tier) in keys.into_iter().flatten() {
-            if let Some(id) = self.shelf.by_key(key, asked.t_ms) {
+            if let Some(id) = self.shelf.by_key(key, asked.t_ms, asked.keeps_ms) {
                 self.policy.pass(asked.scope, true);
                 return self.hit(at, id, tier, None, None);
             }
@@ -121,10 +132,6 @@ impl Pass<'_> {
         let near = self.near(at);
         let nearest_right = near.first().is_some_and(|(candidate, _)| self.right(at, candidate.entry));
         let fresh: Vec<Candidate> = near.iter().filter(|(_, fresh)| *fresh).map(|(candidate, _)| *candidate).collect();
-        for candidate in &fresh {
-            // Being looked at counts as a use, as in the table.
-            self.shelf.used(candidate.entry);
-        }
         let started = at.is_multiple_of(TIMED).then(Instant::now);
         let choice = self.policy.choose(self.stream, asked.scope, node, &fresh);
         self.out.score.extend(started.map(|started| started.elapsed()));
@@ -145,23 +152,26 @@ impl Pass<'_> {
 
     /// Stored entries near the request, each with whether it may still be served.
     fn near(&self, at: usize) -> Vec<(Candidate, bool)> {
-        let (shelf, now) = (&self.shelf, self.stream.asked[at].t_ms);
+        let (shelf, asked) = (&self.shelf, &self.stream.asked[at]);
         let stored = |node: u32| shelf.by_node(node).is_some();
         let near = self.stream.nearest(at, self.policy.candidates(), stored, |scope| shelf.stored(scope));
         let candidate = |near: super::near::Neighbour| {
             let entry = shelf.by_node(near.node)?;
-            Some((Candidate { entry, node: near.node, similarity: near.similarity }, shelf.is_fresh(entry, now)))
+            let fresh = shelf.is_fresh(entry, asked.t_ms, asked.keeps_ms);
+            Some((Candidate { entry, node: near.node, similarity: near.similarity }, fresh))
         };
         near.into_iter().filter_map(candidate).collect()
     }
 
     fn hit(&mut self, at: usize, id: u32, tier: Tier, similarity: Option<f32>, p: Option<f32>) -> Verdict {
+        self.shelf.used(id);
+        let said = self.judge(at, id);
         // Where nothing is known, nothing is wrong; the report says so.
-        if self.stream.truth.scoring() == Scoring::None || self.right(at, id) || self.is_same_question(at, id, tier) {
+        if self.stream.truth.scoring() == Scoring::None || said == Some(true) || self.is_same_question(at, id, tier) {
             return Verdict::TruePositive(tier);
         }
         let found = self.shelf.entry(id).map_or(0, |entry| entry.request);
-        self.out.wrong.push(Wrong { request: at as u32, found, similarity, p, tier });
+        self.out.wrong.push(Wrong { request: at as u32, found, similarity, p, tier, undecided: said.is_none() });
         Verdict::FalsePositive(tier)
     }
 
@@ -175,18 +185,19 @@ impl Pass<'_> {
     fn shadow(&mut self, at: usize, near: &[Candidate], choice: &Choice) {
         self.out.shadows.push(at as u32);
         for &place in &choice.compare {
-            let same = self.compare(at, near[place].entry);
+            let Some(same) = self.compare(at, near[place].entry) else { continue };
             let changes = self.policy.learn(near, place, same, None);
             self.apply(at, changes);
         }
     }
 
     fn miss(&mut self, at: usize, near: &[Candidate], choice: &Choice) {
-        let results: Vec<(usize, bool)> =
+        let results: Vec<(usize, Option<bool>)> =
             choice.compare.iter().map(|&place| (place, self.compare(at, near[place].entry))).collect();
-        let stores = results.is_empty() || self.policy.stores(results.iter().any(|(_, same)| *same));
+        let stores = results.is_empty() || self.policy.stores(results.iter().any(|(_, same)| *same == Some(true)));
         let stored = if stores { self.store(at, at) } else { None };
         for (place, same) in results {
+            let Some(same) = same else { continue };
             let changes = self.policy.learn(near, place, same, stored);
             self.apply(at, changes);
         }
@@ -208,19 +219,24 @@ impl Pass<'_> {
 
     /// Stores the question at `at` with the answer of the request at `answer`.
     fn store(&mut self, at: usize, answer: usize) -> Option<u32> {
-        let (asked, request) = (&self.stream.asked[at], &self.stream.trace[at]);
-        let given = &self.stream.trace[answer];
-        let texts =
-            request.text.len() as u64 + given.answer.as_ref().map_or(given.out_tok * TOKEN_BYTES, |a| a.len() as u64);
-        let bytes = ENTRY_BYTES + texts;
-        // A token of answer costs a few times one of prompt, and the wait for it besides.
-        let worth = (given.in_tok as f64 + 4.0 * given.out_tok as f64 + 1.0) / bytes as f64;
+        let (asked, given) = (&self.stream.asked[at], &self.stream.trace[answer]);
         let node = asked.node.filter(|_| self.plan.kind.is_semantic());
+        let vector = node.and_then(|node| self.stream.nodes[node as usize].vector.as_ref());
+        let text = asked.question_bytes;
+        let vector_bytes = vector.map_or(0, |vector| size_of_val::<[f32]>(vector) + Question::expected_bytes(text));
+        let body_bytes = self.stream.asked[answer].body_bytes;
+        let bytes = entry::Entry::bytes_of(body_bytes + asked.text_bytes) + vector_bytes;
+        let spent = Spent {
+            usage: usage(given).unwrap_or_else(|| Spent::estimate(asked.text_bytes, body_bytes)),
+            cost: self.prices.cost(given),
+            waited_ms: given.took_ms.map_or(0, |ms| ms as u64),
+        };
         let entry = Entry {
             key: asked.key,
             normalised: asked.normalised.filter(|_| self.plan.kind.tiers()[1]),
             node,
-            ..Entry::new(at as u32, answer as u32, bytes, worth)
+            keeps_ms: asked.ttl_ms,
+            ..Entry::new(at as u32, answer as u32, bytes as u64, spent.worth(bytes, self.stream.wait_usd_per_hour))
         };
         let (id, gone) = self.shelf.store(entry, &self.stream.nodes, asked.t_ms);
         gone.iter().for_each(|gone| self.policy.forget(*gone));
@@ -229,12 +245,20 @@ impl Pass<'_> {
 
     /// Would the answer of the entry `id` be right for the request at `at`?
     fn right(&self, at: usize, id: u32) -> bool {
-        self.shelf.entry(id).is_some_and(|entry| self.stream.truth.same(at, entry.answer as usize))
+        self.judge(at, id) == Some(true)
+    }
+
+    fn judge(&self, at: usize, id: u32) -> Option<bool> {
+        self.shelf.entry(id).map_or(Some(false), |entry| self.stream.truth.judge(at, entry.answer as usize))
     }
 
     /// The judge's answer to the same question: mostly the truth.
-    fn compare(&mut self, at: usize, id: u32) -> bool {
+    fn compare(&mut self, at: usize, id: u32) -> Option<bool> {
         self.out.judged.push(at as u32);
-        self.right(at, id) != (self.plan.label_noise > 0.0 && self.judge.random_bool(self.plan.label_noise))
+        let Some(right) = self.judge(at, id) else {
+            self.out.undecided += 1;
+            return None;
+        };
+        Some(right != (self.plan.label_noise > 0.0 && self.judge.random_bool(self.plan.label_noise)))
     }
 }

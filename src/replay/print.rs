@@ -14,8 +14,8 @@ pub(super) fn caution(scoring: Scoring) -> Option<&'static str> {
     match scoring {
         Scoring::Groups => None,
         Scoring::Answers => Some(
-            "The trace has no groups: its recorded answers were compared. Wrong hits are an estimate, and what a \
-             comparison of answers cannot tell apart counts as right.",
+            "The trace has no groups: its recorded answers were compared by the gateway's own judges. Wrong hits are an \
+             estimate; what no judge could decide counts as wrong.",
         ),
         Scoring::None => {
             Some("The trace has neither groups nor answers: hits are counted, but nobody knows which are wrong.")
@@ -33,6 +33,11 @@ impl fmt::Display for Report {
         }
         writeln!(f, "  hits        {:>7.2} %   {}", percent(self.hit_rate), range(self.hit_rate_interval))?;
         writeln!(f, "  wrong hits  {:>7.2} %   {}", percent(self.err_all), range(self.err_all_interval))?;
+        if self.estimated {
+            let part = percent(self.undecided_hits as f64 / self.requests.max(1) as f64);
+            let (undecided, rest) = (self.undecided_hits, percent(self.err_all) - part);
+            writeln!(f, "              of these {undecided} that no judge could decide; {rest:.2} % without them")?;
+        }
         writeln!(
             f,
             "  precision {:.4}, recall {:.4} ({:.4} of the repeats), F1 {:.4}, wrong among hits {:.2} %",
@@ -76,6 +81,12 @@ impl Report {
         for (scope, part) in &self.by_scope {
             writeln!(f, "  {scope:<20} {:>8} {:>8} {:>8}", part.requests, part.hits, part.errors)?;
         }
+        if self.by_class.len() > 1 {
+            writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", "staleness", "requests", "hits", "wrong")?;
+        }
+        for (class, part) in self.by_class.iter().filter(|_| self.by_class.len() > 1) {
+            writeln!(f, "  {class:<20} {:>8} {:>8} {:>8}", part.requests, part.hits, part.errors)?;
+        }
         writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", "tenth of the trace", "requests", "hits", "wrong")?;
         for (at, part) in self.by_decile.iter().enumerate() {
             writeln!(f, "  {:<20} {:>8} {:>8} {:>8}", at + 1, part.requests, part.hits, part.errors)?;
@@ -103,6 +114,15 @@ impl fmt::Display for Sweep {
             let found =
                 found.map_or("none".to_owned(), |run| format!("{:.2} % by {}", percent(run.hit_rate), run.policy));
             writeln!(f, "  best hit rate at ≤ {} % wrong: {found}", percent(best.bound))?;
+        }
+        if !self.knobs.is_empty() {
+            let head = ["hits %", "wrong %", "costs"];
+            writeln!(f, "\n  {:<34} {:>8} {:>8} {:>8}", "strictness against look-alikes", head[0], head[1], head[2])?;
+        }
+        for knob in &self.knobs {
+            let (hits, wrong, costs) = (percent(knob.hit_rate), percent(knob.err_all), percent(knob.costs));
+            let name = format!("δ {}, {}", knob.error_budget, knob.strictness);
+            writeln!(f, "  {name:<34} {hits:>8.2} {wrong:>8.3} {costs:>8.2}")?;
         }
         if !self.rooms.is_empty() {
             writeln!(f, "\n  less room and shorter lives, {}:", self.rooms[0].policy)?;

@@ -8,6 +8,7 @@ use super::trace::Request;
 use super::truth::{Scoring, Truth};
 use crate::cache::{question::fold, verify};
 use crate::types::outcome::Tier;
+use crate::types::staleness::Staleness;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Report {
     pub hits: usize,
     /// Of those, with a wrong answer.
     pub errors: usize,
+    /// Of the errors, those that no judge could decide. Without recorded answers to compare there are none.
+    pub undecided_hits: usize,
     /// Hits over requests.
     pub hit_rate: f64,
     /// Its 95 % interval, by resampling groups.
@@ -74,12 +77,16 @@ pub struct Report {
     pub shadow_rate: f64,
     /// Judge calls over requests.
     pub judge_rate: f64,
+    /// Judge calls that came to nothing: no judge could decide, and nothing was learned.
+    pub undecided_judgements: usize,
     /// Hits of the exact and the normalised tier over requests.
     pub exact_hit_rate: f64,
     /// Hits and errors by tier.
     pub by_tier: BTreeMap<String, Part>,
     /// By scope.
     pub by_scope: BTreeMap<String, Part>,
+    /// By how soon answers are out of date; `never` is neither looked up nor stored.
+    pub by_class: BTreeMap<String, Part>,
     /// By tenth of the trace, in order.
     pub by_decile: Vec<Part>,
     /// By forty-eighth of the trace, in order.
@@ -123,6 +130,8 @@ pub struct FalseHit {
     pub length_ratio: f64,
     /// Numbers, ids, dates or units differ.
     pub facts_differ: bool,
+    /// No judge could say that it is wrong, nor that it is right.
+    pub undecided: bool,
     /// The group that was asked and the one that was served; or the two recorded answers.
     pub wanted_and_given: [String; 2],
 }
@@ -156,6 +165,8 @@ pub(super) struct Found<'a> {
     pub(super) repeats: usize,
     pub(super) plan: Plan,
     pub(super) outcome: Outcome,
+    /// The staleness class of each request.
+    pub(super) classes: Vec<Staleness>,
     pub(super) prices: &'a Prices,
     /// By step; empty ones are left out.
     pub(super) latency: Vec<(&'static str, Vec<Duration>)>,
@@ -165,9 +176,9 @@ pub(super) struct Found<'a> {
 
 /// Adds up.
 pub(super) fn report(found: Found<'_>) -> Report {
-    let Found { trace, truth, repeats, plan, outcome, prices, latency, index_bytes, real_cache } = found;
+    let Found { trace, truth, repeats, plan, outcome, classes, prices, latency, index_bytes, real_cache } = found;
     let verdicts = &outcome.verdicts;
-    let tally = Tally::of(verdicts, |at| trace[at].scope.as_deref());
+    let tally = Tally::of(verdicts, |at| trace[at].scope.as_deref(), |at| classes[at].as_str());
     let (hit_rate_interval, err_all_interval) = intervals(verdicts, &groups(trace, truth), RESAMPLES);
     let (requests, hits, errors) = (tally.all.requests, tally.all.hits, tally.all.errors);
     let (precision, recall) =
@@ -190,6 +201,7 @@ pub(super) fn report(found: Found<'_>) -> Report {
         requests,
         hits,
         errors,
+        undecided_hits: outcome.wrong.iter().filter(|wrong| wrong.undecided).count(),
         hit_rate: ratio(hits, requests),
         hit_rate_interval,
         err_all: ratio(errors, requests),
@@ -203,11 +215,13 @@ pub(super) fn report(found: Found<'_>) -> Report {
         net_hit_rate: (hits as f64 - outcome.shadows.len() as f64) / requests.max(1) as f64,
         shadow_rate: ratio(outcome.shadows.len(), hits),
         judge_rate: ratio(outcome.judged.len(), requests),
+        undecided_judgements: outcome.undecided,
         exact_hit_rate: ratio(exact_hits, requests),
         savings: savings(trace, verdicts, &outcome.shadows, &outcome.judged, prices),
         false_hits: false_hits(trace, &outcome),
         by_tier: tally.by_tier.into_iter().map(|(tier, part)| (tier.to_owned(), part)).collect(),
         by_scope: tally.by_scope,
+        by_class: tally.by_class.into_iter().map(|(class, part)| (class.to_owned(), part)).collect(),
         by_decile: tally.by_decile,
         by_time: tally.by_time,
         entries: outcome.entries,
@@ -235,11 +249,11 @@ fn groups(trace: &[Request], truth: &Truth) -> Vec<usize> {
     trace.iter().enumerate().map(&mut number).collect()
 }
 
-/// The surest of the wrong hits, each pair of questions once.
+/// The surest of the wrong hits, each pair of questions once; those that nobody could decide come last.
 fn false_hits(trace: &[Request], outcome: &Outcome) -> Vec<FalseHit> {
     let mut wrong = outcome.wrong.clone();
     let sure = |of: &Wrong| of.p.or(of.similarity).unwrap_or(1.0);
-    wrong.sort_by(|one, other| sure(other).total_cmp(&sure(one)));
+    wrong.sort_by(|one, other| one.undecided.cmp(&other.undecided).then(sure(other).total_cmp(&sure(one))));
     let mut seen = HashSet::new();
     wrong.retain(|of| seen.insert((&trace[of.request as usize].text, &trace[of.found as usize].text)));
     let shown = |of: &Wrong| {
@@ -257,6 +271,7 @@ fn false_hits(trace: &[Request], outcome: &Outcome) -> Vec<FalseHit> {
             shared_words,
             length_ratio,
             facts_differ: verify::differs(&request.text, &other.text),
+            undecided: of.undecided,
             wanted_and_given: [label(request), label(other)],
         }
     };

@@ -1,6 +1,6 @@
 //! The pass through the real cache: each request is looked up, judged, and on a miss its answer is stored.
 
-use super::asking::{Asking, asking};
+use super::asking::{Asking, PROVIDER, asking, body, usage};
 use super::money::Prices;
 use super::pass::{Outcome, Plan, Wrong};
 use super::policies::Kind;
@@ -11,11 +11,12 @@ use super::tally::Verdict;
 use super::trace::Request;
 use super::truth::{Scoring, Truth};
 use crate::cache::{Ask, Cache, Hit, Lookup, Ticket};
+use crate::config::DEFAULT_THRESHOLD;
 use crate::types::answer::Answer;
 use crate::types::clock::Clock;
 use crate::types::ids::EntryId;
+use crate::types::staleness::Staleness;
 use crate::types::surface::Surface;
-use crate::types::usage::Usage;
 use crate::wire::openai::answer;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ struct Run<'t> {
     cache: &'t Arc<Cache>,
     trace: &'t [Request],
     truth: &'t Truth,
+    prices: &'t Prices,
+    /// How soon each answer is out of date.
+    classes: Vec<Staleness>,
     /// The request that stored each entry.
     stored_by: HashMap<EntryId, usize>,
     stored: HashSet<(Option<&'t str>, u32)>,
@@ -53,6 +57,8 @@ pub async fn run(
         cache,
         trace,
         truth: &truth,
+        prices,
+        classes: Vec::with_capacity(trace.len()),
         stored_by: HashMap::new(),
         stored: HashSet::new(),
         out: Outcome::default(),
@@ -65,7 +71,7 @@ pub async fn run(
         run.request(at).await.map_err(|why| format!("request {}: {why}", at + 1))?;
         progress(at + 1);
     }
-    let Run { mut out, hash, search, .. } = run;
+    let Run { mut out, classes, hash, search, .. } = run;
     let embed = cache.time_embedding(&sample(trace)).await;
     let stats = cache.stats();
     (out.entries, out.bytes, out.evicted) = (
@@ -79,6 +85,7 @@ pub async fn run(
         repeats: repeats(trace, &truth),
         plan: Plan { kind: kind(cache), room: Room::default(), label_noise: 0.0, seed: 0 },
         outcome: out,
+        classes,
         prices,
         latency: vec![("hash", hash), ("embed", embed), ("search", search)],
         index_bytes: stats.index_bytes,
@@ -90,14 +97,19 @@ impl Run<'_> {
     async fn request(&mut self, at: usize) -> Result<(), String> {
         let request = &self.trace[at];
         let started = Instant::now();
-        let ask = ask(self.cache, request)?;
+        let (ask, class) = ask(self.cache, request)?;
         self.hash.push(started.elapsed());
+        self.classes.push(class);
+        let Some(ask) = ask else {
+            self.out.verdicts.push(Verdict::TrueNegative);
+            return Ok(());
+        };
         let looked_up = match self.cache.lookup(&ask, false).await {
             Lookup::Stale(stale) => Lookup::Hit(stale.hit),
             other => other,
         };
         let verdict = match looked_up {
-            Lookup::Hit(hit) => {
+            Lookup::Hit(hit) | Lookup::Checked(hit, _) => {
                 self.search.extend(hit.timing.search);
                 self.hit(at, &hit)
             }
@@ -109,7 +121,7 @@ impl Run<'_> {
                     Some(other) => self.truth.same(at, *other),
                     None => !ask.policy.semantic && self.stored.contains(&group),
                 };
-                let entry = store(self.cache, &miss.ticket, request).await?;
+                let entry = store(self.cache, &miss.ticket, request, self.prices).await?;
                 self.stored_by.insert(entry, at);
                 self.stored.insert(group);
                 if missed { Verdict::FalseNegative } else { Verdict::TrueNegative }
@@ -125,12 +137,18 @@ impl Run<'_> {
     fn hit(&mut self, at: usize, hit: &Hit) -> Verdict {
         let from = self.stored_by.get(&hit.entry.id).copied().unwrap_or(at);
         let same_words = self.truth.scoring() == Scoring::Answers && self.trace[at].body == self.trace[from].body;
-        if self.truth.scoring() == Scoring::None || same_words || self.truth.same(at, from) {
+        let said = self.truth.judge(at, from);
+        if self.truth.scoring() == Scoring::None || same_words || said == Some(true) {
             return Verdict::TruePositive(hit.tier);
         }
-        let wrong =
-            Wrong { request: at as u32, found: from as u32, similarity: hit.similarity, p: None, tier: hit.tier };
-        self.out.wrong.push(wrong);
+        self.out.wrong.push(Wrong {
+            request: at as u32,
+            found: from as u32,
+            similarity: hit.similarity,
+            p: None,
+            tier: hit.tier,
+            undecided: said.is_none(),
+        });
         Verdict::FalsePositive(hit.tier)
     }
 }
@@ -139,37 +157,37 @@ impl Run<'_> {
 fn kind(cache: &Cache) -> Kind {
     let settings = cache.settings();
     match (settings.semantic.enabled, settings.normalised) {
-        (true, _) => Kind::Static { threshold: settings.semantic.threshold, veto: settings.semantic.veto },
+        (true, _) => Kind::Static {
+            threshold: settings.semantic.threshold.unwrap_or(DEFAULT_THRESHOLD),
+            veto: settings.semantic.veto,
+        },
         (false, true) => Kind::Normalised,
         (false, false) => Kind::Exact,
     }
 }
 
-fn ask(cache: &Cache, request: &Request) -> Result<Ask, String> {
-    let Asking { decoded, keys, policy, tenant, question } = asking(request, &cache.settings())?;
-    Ok(Ask {
+/// What the cache is asked, and of which class it is; nothing where the cache is passed by.
+fn ask(cache: &Cache, request: &Request) -> Result<(Option<Ask>, Staleness), String> {
+    let Asking { decoded, keys, policy, class, tenant, question } = asking(request, &cache.settings())?;
+    let ask = policy.map(|policy| Ask {
         keys,
         policy,
         question,
+        compared: None,
         tenant,
         surface: decoded.surface,
         model: decoded.model,
         tags: Vec::new(),
         needs_usage: false,
-    })
+    });
+    Ok((ask, class))
 }
 
 /// Stores an answer for a miss, as a provider would have given one.
-async fn store(cache: &Cache, ticket: &Ticket, request: &Request) -> Result<EntryId, String> {
-    let content = request.answer.as_ref().or(request.group.as_ref());
-    let body = serde_json::json!({
-        "id": "replay", "object": "chat.completion", "created": 0, "model": "replay",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}],
-    });
-    let answer: Answer = answer::read(Surface::ChatCompletions, body.to_string().into())?;
-    let usage = Usage { input_tokens: request.in_tok, output_tokens: request.out_tok };
-    let answer = Answer { usage: Some(usage), ..answer };
-    let entry = cache.admit(ticket, &answer, "replay", None).await;
+async fn store(cache: &Cache, ticket: &Ticket, request: &Request, prices: &Prices) -> Result<EntryId, String> {
+    let answer: Answer = answer::read(Surface::ChatCompletions, body(request).into())?;
+    let answer = Answer { usage: usage(request), ..answer };
+    let entry = cache.admit(ticket, &answer, PROVIDER, prices.cost(request)).await;
     entry.map(|entry| entry.id).map_err(|why| format!("an answer was not stored: {}", why.as_str()))
 }
 

@@ -1,12 +1,13 @@
 //! `Stream`: a trace made ready, once, for any number of passes: keys, vectors, neighbours, and who is right.
 
-use super::asking::asking;
+use super::asking::{PROVIDER, asking, body};
 use super::near::{Near, Neighbour, Node, order};
 use super::trace::Request;
 use super::truth::Truth;
 use crate::cache::judgement::Question;
 use crate::config;
 use crate::types::ids::Digest;
+use crate::types::staleness::Staleness;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +36,16 @@ pub(super) struct Asked {
     pub(super) node: Option<u32>,
     /// Milliseconds since the trace began.
     pub(super) t_ms: u64,
+    /// How soon its answer is out of date, by its words.
+    pub(super) class: Staleness,
+    /// Milliseconds that an answer of that class may be served, and that this one is stored for.
+    pub(super) keeps_ms: u64,
+    pub(super) ttl_ms: u64,
+    /// Bytes of the answer as it is stored, and of all other texts of an entry.
+    pub(super) body_bytes: usize,
+    pub(super) text_bytes: usize,
+    /// Bytes of the question alone.
+    pub(super) question_bytes: usize,
 }
 
 /// A trace made ready.
@@ -46,6 +57,8 @@ pub struct Stream<'t> {
     /// What is read out of each node's question.
     pub(super) questions: Vec<Question>,
     near: Near,
+    /// What an hour of waiting counts, in US dollars, as configured.
+    pub(super) wait_usd_per_hour: f64,
     /// How many keys there are.
     pub(super) keys: usize,
     /// Requests whose group was asked before in their scope: no cache can serve more rightly.
@@ -84,8 +97,22 @@ impl<'t> Stream<'t> {
                 })
             });
             let node = node.filter(|node| nodes[*node as usize].vector.is_some());
-            let scope = half(asking.keys.scope);
-            asked.push(Asked { scope, key, normalised, node, t_ms: (request.t * 1000.0) as u64 });
+            let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let policy = asking.policy.as_ref();
+            let names = asking.tenant.0.len() + asking.decoded.model.len() + PROVIDER.len();
+            asked.push(Asked {
+                scope: half(asking.keys.scope),
+                key,
+                normalised,
+                node,
+                t_ms: (request.t * 1000.0) as u64,
+                class: asking.class,
+                keeps_ms: policy.and_then(|policy| policy.keeps).map_or(u64::MAX, ms),
+                ttl_ms: policy.map_or(0, |policy| ms(policy.ttl)),
+                body_bytes: body(request).len(),
+                question_bytes: asking.question.as_ref().map_or(0, String::len),
+                text_bytes: names + asking.question.as_ref().map_or(0, String::len),
+            });
         }
         let of_requests: Vec<Option<u32>> = asked.iter().map(|asked: &Asked| asked.node).collect();
         let near = Near::of(&of_requests, &nodes, progress);
@@ -93,7 +120,8 @@ impl<'t> Stream<'t> {
         let truth = Truth::of(trace, vectors);
         let repeats = repeats(trace, &truth);
         let keys = numbers.keys.len();
-        Ok(Stream { trace, truth, asked, nodes, questions, near, keys, repeats, hashing })
+        let wait_usd_per_hour = settings.wait_usd_per_hour;
+        Ok(Stream { trace, truth, asked, nodes, questions, near, wait_usd_per_hour, keys, repeats, hashing })
     }
 
     /// The nearest `most` questions of the request at `at` that `stored` says are stored, best first. `all` are the

@@ -3,7 +3,7 @@
 use super::money::Prices;
 use super::pareto::{self, BOUNDS, Best, Point};
 use super::pass::{Plan, pass};
-use super::policies::{Kind, Strictness};
+use super::policies::{Kind, Strictness, strictness_word};
 use super::report::{Found, Report, report};
 use super::shelf::{Eviction, Room};
 use super::stream::Stream;
@@ -53,8 +53,49 @@ pub struct Sweep {
     pub chosen: Option<usize>,
     /// What to write into the configuration for it.
     pub config: Option<String>,
+    /// What each strictness costs in hits.
+    pub knobs: Vec<Knob>,
     /// The choice with less room, by every eviction policy, and with shorter lives.
     pub rooms: Vec<Report>,
+}
+
+/// What a strictness against look-alikes costs in hits at an error budget.
+#[derive(Clone, Debug, Serialize)]
+pub struct Knob {
+    /// Wrong hits over requests that were allowed.
+    pub error_budget: f64,
+    /// `off`, `balanced` or `strict`.
+    pub strictness: &'static str,
+    /// Place in `runs`.
+    pub run: usize,
+    /// Hits over requests.
+    pub hit_rate: f64,
+    /// Wrong hits over requests.
+    pub err_all: f64,
+    /// Hit rate with the trap score off, less this one.
+    pub costs: f64,
+}
+
+/// The knobs of the runs of `kinds`, by error budget, the loosest first.
+fn knobs(kinds: &[Kind], runs: &[Report]) -> Vec<Knob> {
+    let of = |budget: f64, wanted: Strictness| {
+        kinds.iter().position(|kind| {
+            matches!(*kind, Kind::Learned { error_budget, strictness, threshold: None }
+                if error_budget == budget && strictness == wanted)
+        })
+    };
+    let mut knobs = Vec::new();
+    for kind in kinds {
+        let Kind::Learned { error_budget, strictness: Strictness::Off, threshold: None } = *kind else { continue };
+        let Some(loosest) = of(error_budget, Strictness::Off).map(|at| runs[at].hit_rate) else { continue };
+        for strictness in [Strictness::Off, Strictness::Balanced, Strictness::Strict] {
+            let Some(run) = of(error_budget, strictness) else { continue };
+            let Report { hit_rate, err_all, .. } = runs[run];
+            let word = strictness_word(strictness);
+            knobs.push(Knob { error_budget, strictness: word, run, hit_rate, err_all, costs: loosest - hit_rate });
+        }
+    }
+    knobs
 }
 
 /// What is swept unless the command line says otherwise: words alone, static thresholds with and without the veto,
@@ -68,7 +109,8 @@ pub fn kinds(scoring: Scoring) -> Vec<Kind> {
         kinds.extend([0.01, 0.02, 0.03, 0.05, 0.07].map(|delta| Kind::Vcache { delta, tiers }));
     }
     for strictness in [Strictness::Balanced, Strictness::Off, Strictness::Strict] {
-        kinds.extend([0.005, 0.01, 0.02, 0.05].map(|error_budget| Kind::Learned { error_budget, strictness }));
+        let learned = |error_budget| Kind::Learned { error_budget, strictness, threshold: None };
+        kinds.extend([0.005, 0.01, 0.02, 0.05].map(learned));
     }
     kinds.retain(|kind| scoring != Scoring::None || !kind.learns());
     kinds
@@ -76,13 +118,14 @@ pub fn kinds(scoring: Scoring) -> Vec<Kind> {
 
 /// Runs one plan over `stream`.
 pub fn single(stream: &Stream<'_>, plan: &Plan, prices: &Prices, progress: &dyn Fn(usize)) -> Report {
-    let outcome = pass(stream, plan, progress);
+    let outcome = pass(stream, plan, prices, progress);
     report(Found {
         trace: stream.trace,
         truth: &stream.truth,
         repeats: stream.repeats,
         plan: *plan,
         outcome,
+        classes: stream.asked.iter().map(|asked| asked.class).collect(),
         prices,
         latency: vec![("hash", stream.hashing.clone())],
         index_bytes: 0,
@@ -125,6 +168,7 @@ pub fn sweep(stream: &Stream<'_>, options: &Options, progress: &(dyn Fn(usize) +
         error_budget: options.error_budget,
         chosen,
         config: chosen.and_then(|at| options.kinds[at].config()),
+        knobs: knobs(&options.kinds, &runs),
         rooms: rooms.par_iter().map(run).collect(),
         runs,
     }

@@ -57,14 +57,19 @@ pub(super) struct Tally {
     pub(super) false_negatives: usize,
     pub(super) by_tier: BTreeMap<&'static str, Part>,
     pub(super) by_scope: BTreeMap<String, Part>,
+    pub(super) by_class: BTreeMap<&'static str, Part>,
     pub(super) by_decile: Vec<Part>,
     /// Equal parts of the trace, in order, for a plot.
     pub(super) by_time: Vec<Part>,
 }
 
 impl Tally {
-    /// Counts all verdicts; `scope` names the scope of a request by its place.
-    pub(super) fn of<'s>(verdicts: &[Verdict], scope: impl Fn(usize) -> Option<&'s str>) -> Tally {
+    /// Counts all verdicts; `scope` and `class` name the scope and the staleness class of a request by its place.
+    pub(super) fn of<'s>(
+        verdicts: &[Verdict],
+        scope: impl Fn(usize) -> Option<&'s str>,
+        class: impl Fn(usize) -> &'static str,
+    ) -> Tally {
         let mut tally = Tally {
             by_decile: vec![Part::default(); 10],
             by_time: vec![Part::default(); TIMES.min(verdicts.len())],
@@ -75,6 +80,7 @@ impl Tally {
             tally.by_decile[at * 10 / verdicts.len()].count(verdict);
             let times = tally.by_time.len();
             tally.by_time[at * times / verdicts.len()].count(verdict);
+            tally.by_class.entry(class(at)).or_default().count(verdict);
             if let Some(scope) = scope(at) {
                 tally.by_scope.entry(scope.to_owned()).or_default().count(verdict);
             }
@@ -141,10 +147,12 @@ mod tests {
             Verdict::FalseNegative,
         ];
         let scopes = ["a", "a", "b", "b"];
-        let tally = Tally::of(&verdicts, |at| Some(scopes[at]));
+        let classes = ["hours", "static", "static", "never"];
+        let tally = Tally::of(&verdicts, |at| Some(scopes[at]), |at| classes[at]);
         assert_eq!(tally.all, Part { requests: 4, hits: 2, errors: 1 });
         assert_eq!((tally.true_positives, tally.false_negatives), (1, 1));
         assert_eq!(tally.by_scope["b"], Part { requests: 2, hits: 1, errors: 1 });
+        assert_eq!(tally.by_class["static"], Part { requests: 2, hits: 2, errors: 1 });
         assert_eq!(tally.by_tier["semantic"], Part { requests: 0, hits: 1, errors: 1 });
         assert_eq!(tally.by_decile.iter().map(|part| part.requests).sum::<usize>(), 4);
         let (hits, errors) = intervals(&verdicts, &[0, 0, 1, 1], 200);

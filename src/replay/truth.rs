@@ -1,18 +1,18 @@
 //! Who is right: do two requests of a trace have the same answer?
 //!
-//! Groups say it. Where a trace has none, the answers that were recorded are compared, cheapest first: the same text,
-//! the same JSON or the same short answer, then how near their vectors are. That is an estimate, and reports say so.
+//! Groups say it. Where a trace has none, the answers that were recorded are compared by the judges that the gateway
+//! asks, cheapest first: words, JSON and short answers, then how near their vectors are. That is an estimate, and there
+//! are pairs that none of them can decide; reports say both.
 
 use super::stream::Vectors;
 use super::trace::Request;
+use crate::cache::judgement::judges;
 use crate::cache::question::fold;
+use parking_lot::RwLock;
 use std::collections::HashMap;
 
-/// Answers at least this near by meaning count as the same, if they are no short ones. Of two answers to one question
-/// MiniLM gives mostly more, of answers to different questions mostly less; neither always.
-const SAME_ANSWER: f32 = 0.90;
-/// Answers of at most so many words are the same only if their words are.
-const SHORT_WORDS: usize = 4;
+/// Pairs of answers whose judgement is remembered; beyond it they are compared anew.
+const REMEMBERED: usize = 1 << 22;
 
 /// How a trace is scored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
@@ -32,12 +32,13 @@ pub struct Truth {
     /// By request: its group; or its answer, equal ones sharing a number.
     class: Vec<u32>,
     answers: Vec<Answer>,
+    /// What the judges said of two answers, the one of the lower number first.
+    judged: RwLock<HashMap<(u32, u32), Option<bool>>>,
 }
 
 #[derive(Clone, Default)]
 struct Answer {
-    json: Option<serde_json::Value>,
-    short: bool,
+    text: String,
     vector: Option<std::sync::Arc<[f32]>>,
 }
 
@@ -60,15 +61,12 @@ impl Truth {
         if scoring == Scoring::Answers {
             answers = vec![Answer::default(); numbers.len()];
             for (request, &class) in trace.iter().zip(&classes) {
-                let text = request.answer.as_deref().unwrap_or_default();
-                answers[class as usize] = Answer {
-                    json: serde_json::from_str(text).ok().filter(|json: &serde_json::Value| !json.is_string()),
-                    short: text.split_whitespace().count() <= SHORT_WORDS,
-                    vector: vectors.get(text).map(|vector| vector.values.clone()),
-                };
+                let text = request.answer.clone().unwrap_or_default();
+                let vector = vectors.get(text.as_str()).map(|vector| vector.values.clone());
+                answers[class as usize] = Answer { text, vector };
             }
         }
-        Truth { scoring, class: classes, answers }
+        Truth { scoring, class: classes, answers, judged: RwLock::default() }
     }
 
     /// How the trace is scored.
@@ -81,25 +79,36 @@ impl Truth {
         self.class[at]
     }
 
-    /// May the request at `one` be given the answer of the request at `other`? Always yes where nothing is known.
+    /// Would the answer of the request at `other` be right for the one at `one`? What nobody can decide is taken for
+    /// wrong.
     pub fn same(&self, one: usize, other: usize) -> bool {
+        self.judge(one, other) == Some(true)
+    }
+
+    /// The same; `None` where two recorded answers are neither alike nor unlike enough to say.
+    pub fn judge(&self, one: usize, other: usize) -> Option<bool> {
         let (one, other) = (self.class[one], self.class[other]);
         if one == other || self.scoring != Scoring::Answers {
-            return one == other;
+            return Some(one == other);
         }
+        let pair = (one.min(other), one.max(other));
+        if let Some(said) = self.judged.read().get(&pair) {
+            return *said;
+        }
+        let said = self.compare(pair);
+        let mut judged = self.judged.write();
+        if judged.len() < REMEMBERED {
+            judged.insert(pair, said);
+        }
+        said
+    }
+
+    fn compare(&self, (one, other): (u32, u32)) -> Option<bool> {
         let (one, other) = (&self.answers[one as usize], &self.answers[other as usize]);
-        match (&one.json, &other.json) {
-            (Some(one), Some(other)) => return one == other,
-            (None, None) => {}
-            _ => return false,
-        }
-        if one.short || other.short {
-            return false;
-        }
-        match (&one.vector, &other.vector) {
-            (Some(one), Some(other)) => super::near::dot(one, other) >= SAME_ANSWER,
-            _ => false,
-        }
+        judges::same_text(&one.text, &other.text).or_else(|| {
+            let cosine = super::near::dot(one.vector.as_ref()?, other.vector.as_ref()?);
+            judges::same_meaning(cosine)
+        })
     }
 }
 
@@ -135,14 +144,15 @@ mod tests {
             "yes",
             "No.",
             "{\"a\": 1, \"b\": [2]}",
-            "{\"b\":[2],\"a\":1}",
+            "```json\n{\"b\":[2],\"a\":1}\n```",
             "{\"a\": 2}",
-            "You can return it within thirty days.",
-            "Returns are accepted for thirty days.",
-            "We deliver on every day of the week.",
+            "You can return whatever you have bought here within thirty days.",
+            "Returns of all that was bought in this shop are accepted for thirty days.",
+            "We deliver on every day of the week, and on Sundays in the afternoon too.",
+            "Parcels come on any day; what is returned is taken along by the driver.",
         ];
         let trace: Vec<Request> = texts.iter().map(|text| request(text)).collect();
-        let directions = [[1.0, 0.0], [0.95, 0.312_25], [0.0, 1.0]];
+        let directions = [[1.0, 0.0], [0.95, 0.312_25], [0.0, 1.0], [0.7, 0.714_14]];
         let vectors: Vectors = texts[6..]
             .iter()
             .zip(directions)
@@ -150,13 +160,24 @@ mod tests {
             .collect();
         let truth = Truth::of(&trace, &vectors);
         assert_eq!(truth.scoring(), Scoring::Answers);
-        let same = [(0, 1), (3, 4), (6, 7), (8, 8)];
-        let different = [(0, 2), (3, 5), (3, 0), (6, 8), (7, 8), (0, 6)];
-        for (one, other) in same {
-            assert!(truth.same(one, other), "{} | {}", texts[one], texts[other]);
-        }
-        for (one, other) in different {
-            assert!(!truth.same(one, other), "{} | {}", texts[one], texts[other]);
+        let table = [
+            (0, 1, Some(true)),
+            (3, 4, Some(true)),
+            (6, 7, Some(true)),
+            (8, 8, Some(true)),
+            (0, 2, Some(false)),
+            (3, 5, Some(false)),
+            (6, 8, Some(false)),
+            (6, 9, None),
+            // Words alone cannot tell, and there is no vector of the short one.
+            (0, 6, None),
+        ];
+        for (one, other, expected) in table {
+            for _ in 0..2 {
+                assert_eq!(truth.judge(one, other), expected, "{} | {}", texts[one], texts[other]);
+                assert_eq!(truth.judge(other, one), expected, "{} | {}", texts[other], texts[one]);
+            }
+            assert_eq!(truth.same(one, other), expected == Some(true));
         }
     }
 

@@ -19,6 +19,9 @@ struct Row {
     model: String,
     provider: String,
     scope: String,
+    /// Where it is not the scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meaning: Option<String>,
     exact: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     normalised: Option<String>,
@@ -33,8 +36,10 @@ struct Row {
     cost_micro_usd: Option<u64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     latency_ms: u64,
-    #[serde(default, skip_serializing_if = "is_fetched")]
+    #[serde(default, skip_serializing_if = "is_not")]
     warm_up: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    alias: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id_span: Option<(usize, usize)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,8 +57,8 @@ fn is_zero(number: &u64) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
-fn is_fetched(warm_up: &bool) -> bool {
-    !*warm_up
+fn is_not(so: &bool) -> bool {
+    !*so
 }
 
 /// Writes `entry` after `out`.
@@ -65,6 +70,7 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         model: entry.model.clone(),
         provider: entry.provider.clone(),
         scope: entry.scope.to_string(),
+        meaning: (entry.meaning != entry.scope).then(|| entry.meaning.to_string()),
         exact: entry.exact.to_string(),
         normalised: entry.normalised.map(|digest| digest.to_string()),
         question: entry.question.clone(),
@@ -75,6 +81,7 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         cost_micro_usd: entry.cost.map(|cost| cost.0),
         latency_ms: entry.latency_ms,
         warm_up: entry.source == Source::WarmUp,
+        alias: entry.source == Source::Alias,
         id_span: entry.answer.id_span.as_ref().map(|span| (span.start, span.end)),
         created_span: entry.answer.created_span.as_ref().map(|span| (span.start, span.end)),
         usage: entry.answer.usage.map(|usage| (usage.input_tokens, usage.output_tokens)),
@@ -101,13 +108,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
         Some(_) => Err("a span lies outside of the answer"),
         None => Ok(None),
     };
+    let scope = row.scope.parse()?;
     Ok(Entry {
         id: EntryId(row.id),
         tenant: Tenant(row.tenant),
         surface: surface(&row.surface)?,
         model: row.model,
         provider: row.provider,
-        scope: row.scope.parse()?,
+        scope,
+        meaning: row.meaning.map_or(Ok(scope), |hex| hex.parse())?,
         exact: row.exact.parse()?,
         normalised: row.normalised.map(|hex| hex.parse()).transpose()?,
         question: row.question,
@@ -123,7 +132,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
         },
         cost: row.cost_micro_usd.map(MicroUsd),
         latency_ms: row.latency_ms,
-        source: if row.warm_up { Source::WarmUp } else { Source::Fetched },
+        source: match (row.warm_up, row.alias) {
+            (true, _) => Source::WarmUp,
+            (false, true) => Source::Alias,
+            (false, false) => Source::Fetched,
+        },
         created_ms: row.created_ms,
         expires_ms: row.expires_ms,
         tags: row.tags,

@@ -30,6 +30,12 @@ const SAVED_TOKENS: &str = "askonce_cache_saved_tokens_total";
 const REVALIDATIONS: &str = "askonce_cache_revalidations_total";
 const EVICTIONS: &str = "askonce_cache_evictions_total";
 const FLIGHT_WAITS: &str = "askonce_cache_flight_waits_total";
+const DECISIONS: &str = "askonce_judgement_decisions_total";
+const LABELS: &str = "askonce_judgement_labels_total";
+const CHECKS: &str = "askonce_judgement_shadow_calls_total";
+const JUDGE_CALLS: &str = "askonce_judge_calls_total";
+const JUDGEMENT_COST: &str = "askonce_judgement_cost_usd";
+const FEEDBACK: &str = "askonce_feedback_total";
 const EMBEDDED_TEXTS: &str = "askonce_embedding_texts_total";
 const EMBEDDED_TRUNCATED: &str = "askonce_embedding_truncated_total";
 const EMBEDDED_TOKENS: &str = "askonce_embedding_tokens_total";
@@ -111,6 +117,25 @@ fn describe() {
         EVICTIONS,
         "Entries that left for room, by what there was none in: memory, scope_quota, tenant_quota."
     );
+    describe_counter!(DECISIONS, "Decisions of the learned judgement, by what came of them.");
+    describe_counter!(
+        LABELS,
+        "Labels for the judgement, by where they came from, which judge gave them, and what it said."
+    );
+    describe_counter!(CHECKS, "Hits that were to be checked by a fresh answer, by outcome.");
+    describe_counter!(JUDGE_CALLS, "Calls of the model that compares answers (`cache.judge`), by outcome.");
+    describe_gauge!(JUDGEMENT_COST, "US dollars that shadow calls and judge calls have cost, where prices are known.");
+    describe_counter!(FEEDBACK, "Feedback of callers on answers, by what they said and what came of it.");
+    describe_gauge!("askonce_judgement_error", "Estimated wrong hits over requests, of all scopes.");
+    describe_gauge!("askonce_judgement_error_upper", "Upper bound of it, 95 %, one-sided.");
+    describe_gauge!(
+        "askonce_judgement_lambda",
+        "A candidate is served if 1 less its probability is at most this, by error_budget."
+    );
+    describe_gauge!("askonce_judgement_scopes", "Scopes that the judgement knows.");
+    describe_gauge!("askonce_judgement_scopes_fallback", "Of those, scopes that serve by words only for now.");
+    describe_gauge!("askonce_judgement_labels", "Labels that are kept.");
+    describe_gauge!("askonce_cache_wrong", "Entries that left because their answers were wrong since the start.");
     describe_counter!(FLIGHT_WAITS, "Requests that waited for an identical one in flight, by how that ended.");
     describe_counter!(UPSTREAM_ATTEMPTS, "Requests sent to providers, by outcome.");
     describe_counter!(RECORDED, "Lines of the recording, by result: written, dropped, failed.");
@@ -285,6 +310,47 @@ pub fn recorded(result: &'static str) {
 /// A request waited for an identical one; how that ended.
 pub fn flight_wait(end: &'static str) {
     counter!(FLIGHT_WAITS, "end" => end).increment(1);
+}
+
+/// The learned judgement decided.
+pub fn judged(reason: &'static str) {
+    counter!(DECISIONS, "reason" => reason).increment(1);
+}
+
+/// A fresh answer was compared with a stored one: `right`, `wrong`, `undecided`, or `dropped` before that.
+pub fn labelled(source: &'static str, judge: &'static str, result: &'static str) {
+    counter!(LABELS, "source" => source, "judge" => judge, "result" => result).increment(1);
+}
+
+/// A hit is to be checked: it was begun, or there were too many already.
+pub fn check(begun: bool) {
+    counter!(CHECKS, "outcome" => if begun { "begun" } else { "no_place" }).increment(1);
+}
+
+/// The fresh answer of a check has come.
+pub fn checked(cost: Option<MicroUsd>) {
+    counter!(CHECKS, "outcome" => "answered").increment(1);
+    if let Some(cost) = cost {
+        gauge!(JUDGEMENT_COST, "call" => "shadow").increment(cost.0 as f64 / 1e6);
+    }
+}
+
+/// The model that compares answers was asked, or was not to be.
+pub fn judge_call(outcome: &'static str, cost: Option<MicroUsd>) {
+    counter!(JUDGE_CALLS, "outcome" => outcome).increment(1);
+    if let Some(cost) = cost {
+        gauge!(JUDGEMENT_COST, "call" => "judge").increment(cost.0 as f64 / 1e6);
+    }
+}
+
+/// A caller said what it thinks of an answer.
+pub fn feedback(said: &'static str, result: &'static str) {
+    counter!(FEEDBACK, "said" => said, "result" => result).increment(1);
+}
+
+/// λ of an error budget.
+pub fn lambda(error_budget: f64, lambda: f32) {
+    gauge!("askonce_judgement_lambda", "error_budget" => error_budget.to_string()).set(f64::from(lambda));
 }
 
 /// The configuration was read again.

@@ -8,6 +8,11 @@ pub const MOST_TAGS: usize = 16;
 /// Bytes of one tag or scope.
 pub const TAG_BYTES: usize = 128;
 
+/// Earlier answers that one request may speak of.
+pub const MOST_FEEDBACK: usize = 8;
+/// Bytes of the id of an answer.
+pub const ID_BYTES: usize = 256;
+
 /// The caller's wishes, from `Cache-Control` and the `x-askonce-*` headers.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Directives {
@@ -31,4 +36,6 @@ pub struct Directives {
     pub scope: Option<String>,
     /// `x-askonce-tags`: labels for a later purge.
     pub tags: Vec<String>,
+    /// `x-askonce-feedback`: earlier answers by their ids, and whether they were right.
+    pub feedback: Vec<(String, bool)>,
 }

@@ -21,11 +21,14 @@ pub struct Entry {
     pub provider: String,
     /// Everything of the request but the question.
     pub scope: Digest,
+    /// What it is compared within by meaning; `scope`, but for condensed follow-ups.
+    pub meaning: Digest,
     /// Scope and question, exactly.
     pub exact: Digest,
     /// Scope and folded question, where folding applies.
     pub normalised: Option<Digest>,
-    /// The text of the last user turn; `None` when there is none to compare by meaning.
+    /// The text of the last user turn, of a condensed follow-up with short turns before it; `None` when there is none to
+    /// compare by meaning.
     pub question: Option<String>,
     /// May be served to another question of near meaning.
     pub semantic: bool,
@@ -53,6 +56,8 @@ pub enum Source {
     Fetched,
     /// The operator gave it, in a file of questions and answers.
     WarmUp,
+    /// It is the answer of another entry, whose question was proven to be another wording of this one.
+    Alias,
 }
 
 impl Source {
@@ -61,6 +66,7 @@ impl Source {
         match self {
             Source::Fetched => "fetched",
             Source::WarmUp => "warm_up",
+            Source::Alias => "alias",
         }
     }
 }
@@ -70,15 +76,15 @@ impl Entry {
     pub fn bytes(&self) -> usize {
         let strings = self.tenant.0.len() + self.model.len() + self.provider.len();
         let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
+        Entry::bytes_of(self.answer.body.len() + self.question.as_ref().map_or(0, String::len) + strings + tags)
+    }
+
+    /// Bytes of memory that an entry takes, about, whose texts have so many.
+    pub fn bytes_of(texts: usize) -> usize {
         // Two keys and an id in hash maps at their usual fill, places in the orders of leaving and of expiry, what counts
         // its uses, and its reference counts.
         let tables = 464;
-        size_of::<Entry>()
-            + self.answer.body.len()
-            + self.question.as_ref().map_or(0, String::len)
-            + strings
-            + tags
-            + tables
+        size_of::<Entry>() + tables + texts
     }
 
     /// Age in whole seconds at `now_ms`.

@@ -32,8 +32,14 @@ pub enum MissReason {
     Absent,
     /// There were candidates, none above the threshold.
     BelowThreshold,
-    /// A candidate above the threshold differed in a number, id, date or unit.
+    /// Every candidate near enough differs in a number, id, date or unit.
     Vetoed,
+    /// What would be probable enough looks like a trap: near in words, and another question.
+    Trap,
+    /// No candidate is probable enough for the error budget.
+    OverBudget,
+    /// The scope has erred more than its error budget lets it, and serves by words only for now.
+    Fallback,
     /// The stored answer was older than its TTL or the caller's `max-age`.
     Expired,
     /// The question is longer than the sentence model reads, so that it cannot be compared by meaning.
@@ -49,6 +55,9 @@ impl MissReason {
             MissReason::Absent => "absent",
             MissReason::BelowThreshold => "below_threshold",
             MissReason::Vetoed => "vetoed",
+            MissReason::Trap => "trap",
+            MissReason::OverBudget => "over_budget",
+            MissReason::Fallback => "fallback",
             MissReason::Expired => "expired",
             MissReason::TooLong => "too_long",
             MissReason::Unavailable => "unavailable",

@@ -11,6 +11,8 @@ mod doors;
 mod embeddings;
 mod fallback;
 mod flight;
+mod follow_ups;
+mod judgement;
 mod keeping;
 mod passthrough;
 mod persistence;

@@ -4,7 +4,7 @@ use crate::support::process::run;
 use askonce::app::cache_in_memory;
 use askonce::config::{self, Overrides, Resolved};
 use askonce::replay::import::{self, Imported};
-use askonce::replay::{self, Kind, Plan, Prices, Report, Request, Room, Stream, Strictness, Vector, Vectors};
+use askonce::replay::{self, Eviction, Kind, Plan, Prices, Report, Request, Room, Stream, Strictness, Vector, Vectors};
 use askonce::types::clock::Clock;
 use askonce_models::Embedder;
 use rand::rngs::StdRng;
@@ -52,7 +52,7 @@ fn settings(kind: Kind, ttl_s: Option<u64>) -> Resolved {
     cache.semantic.enabled = kind.is_semantic();
     cache.normalised = kind != Kind::Exact;
     if let Kind::Static { threshold, veto } = kind {
-        (cache.semantic.threshold, cache.semantic.veto) = (threshold, veto);
+        (cache.semantic.threshold, cache.semantic.veto) = (Some(threshold), veto);
     }
     settings
 }
@@ -74,14 +74,19 @@ fn plan(kind: Kind, ttl_s: Option<u64>) -> Plan {
 
 /// What has to agree.
 fn figures(report: &Report) -> String {
-    let Report { hits, errors, entries, by_tier, by_scope, by_decile, .. } = report;
+    let Report { hits, errors, undecided_hits, entries, by_tier, by_scope, by_class, by_decile, .. } = report;
     let recall = report.recall;
-    format!("{hits} {errors} {entries} {recall:.6} {by_tier:?} {by_scope:?} {by_decile:?}")
+    format!(
+        "{hits} {errors} {undecided_hits} {entries} {recall:.6} {by_tier:?} {by_scope:?} {by_class:?} {by_decile:?}"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass_on_numbers_agrees_with_the_real_cache() {
-    let trace = trace(900);
+    let mut trace = trace(900);
+    // Never the same twice: passed by, however often it is asked.
+    let now = r#"{"text":"What time is it?","group":"now","scope":"desk","t":99}"#;
+    trace.extend(read(&format!("{now}\n{now}\n")).requests);
     let embedder = Embedder::fake(64);
     let vectors = vectors(&embedder, &trace);
     let fixed = |threshold, veto| Kind::Static { threshold, veto };
@@ -106,8 +111,91 @@ async fn a_pass_on_numbers_agrees_with_the_real_cache() {
         let stream = Stream::prepare(&trace, &settings.cache, &vectors, &|_| ()).unwrap();
         let numbers = replay::single(&stream, &plan(kind, ttl_s), &prices, &|_| ());
         assert!(real.hits > 0 && real.real_cache && !numbers.real_cache);
+        assert_eq!((real.by_class["never"].requests, real.by_class["never"].hits), (2, 0));
+        assert!(real.by_class["hours"].requests > 100 && real.by_class["static"].hits > 0);
         assert_eq!(figures(&real), figures(&numbers), "{} for {ttl_s:?} s", kind.name());
         assert_eq!(real.repeat_ceiling, numbers.repeat_ceiling);
+    }
+}
+
+/// Without groups, both passes ask the same judges, and both say what none of them could decide.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlabelled_trace_is_scored_by_the_judges() {
+    let mut trace = trace(500);
+    for (at, request) in trace.iter_mut().enumerate() {
+        let group = request.group.take().unwrap();
+        let open = "open the page of your account, choose the order in question,";
+        request.answer = Some(match at % 4 {
+            0 => format!("Yes, {group}."),
+            1 => format!("{{\"about\": \"{group}\", \"done\": true}}"),
+            2 => format!("For {group} {open} and follow what is said there."),
+            _ => format!("Please {open} then write to us, wait one day, and ask again about {group}."),
+        });
+    }
+    let embedder = Embedder::fake(64);
+    let answers: Vec<Request> =
+        trace.iter().map(|of| Request { text: of.answer.clone().unwrap(), ..Request::default() }).collect();
+    let mut known = vectors(&embedder, &trace);
+    known.extend(vectors(&embedder, &answers));
+    let kind = Kind::Static { threshold: 0.6, veto: false };
+    let settings = settings(kind, None);
+    let clock = Clock::manual(1);
+    let cache = cache_in_memory(&settings, Some(embedder), clock.clone()).unwrap();
+    cache.preload(known.iter().map(|(text, of)| (text.clone(), Arc::clone(&of.values), of.truncated)));
+    let prices = Prices::default();
+    let real = replay::run(&cache, &clock, &trace, &known, &prices, &|_| ()).await.unwrap();
+    let stream = Stream::prepare(&trace, &settings.cache, &known, &|_| ()).unwrap();
+    let numbers = replay::single(&stream, &plan(kind, None), &prices, &|_| ());
+    assert_eq!(figures(&real), figures(&numbers));
+    assert!(real.estimated && (1..real.errors).contains(&real.undecided_hits), "{}", figures(&real));
+    assert!(numbers.to_string().contains("that no judge could decide"), "{numbers}");
+    let learned = Kind::Learned { error_budget: 0.05, strictness: Strictness::Off, threshold: Some(0.5) };
+    let learned = replay::single(&stream, &plan(learned, None), &prices, &|_| ());
+    assert!(learned.undecided_judgements > 0 && learned.threshold == Some(0.5));
+}
+
+/// The same entries leave, in the same order, by the table's rules and by the shelf's: else hits and bytes would part.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_shelf_keeps_what_the_small_table_keeps() {
+    let mut trace = trace(1500);
+    for (at, request) in trace.iter_mut().enumerate() {
+        // Answers of unlike price and size, the same for a question whenever it is asked.
+        let size = request.text.bytes().map(u64::from).sum::<u64>() * 7 % 900;
+        (request.in_tok, request.out_tok) = (20 + size % 50, 10 + size);
+        request.took_ms = None;
+        request.t = at as f64;
+    }
+    let embedder = Embedder::fake(64);
+    let vectors = vectors(&embedder, &trace);
+    let prices = Prices::default();
+    for kind in [Kind::Normalised, Kind::Static { threshold: 0.9, veto: true }] {
+        let whole = settings(kind, None);
+        let stream = Stream::prepare(&trace, &whole.cache, &vectors, &|_| ()).unwrap();
+        let unbounded = replay::single(&stream, &plan(kind, None), &prices, &|_| ());
+        for eviction in Eviction::ALL {
+            let bytes = unbounded.bytes as u64 / 4;
+            let mut settings = settings(kind, None);
+            settings.cache.memory_bytes = bytes;
+            settings.cache.eviction = eviction.into();
+            let clock = Clock::manual(1);
+            let model = kind.is_semantic().then(|| embedder.clone());
+            let cache = cache_in_memory(&settings, model, clock.clone()).unwrap();
+            let known = vectors.iter().map(|(text, of)| (text.clone(), Arc::clone(&of.values), of.truncated));
+            cache.preload(known);
+            let real = replay::run(&cache, &clock, &trace, &vectors, &prices, &|_| ()).await.unwrap();
+            let room = Room { bytes: Some(bytes), eviction, ttl_ms: None };
+            let shelf = replay::single(&stream, &Plan { room, ..plan(kind, None) }, &prices, &|_| ());
+            let name = format!("{} by {}", kind.name(), eviction.as_str());
+            assert!(shelf.evicted > 100 && shelf.hits < unbounded.hits, "{name}");
+            if !kind.is_semantic() {
+                assert_eq!(figures(&real), figures(&shelf), "{name}");
+                assert_eq!((real.evicted, real.bytes), (shelf.evicted, shelf.bytes), "{name}");
+            }
+            // The index takes entries out behind the table's back: for a moment the nearest may be another.
+            let differ = |one: usize, other: usize| one.abs_diff(other) as f64 / one.max(1) as f64;
+            assert!(differ(real.hits, shelf.hits) < 0.02 && differ(real.entries, shelf.entries) < 0.02, "{name}");
+            assert!((real.recall - shelf.recall).abs() < 0.02, "{name}: {} {}", real.recall, shelf.recall);
+        }
     }
 }
 
@@ -117,7 +205,7 @@ fn policies_that_learn_keep_the_books_and_repeat_themselves() {
     let vectors = vectors(&Embedder::fake(64), &trace);
     let settings = settings(Kind::Normalised, None);
     let stream = Stream::prepare(&trace, &settings.cache, &vectors, &|_| ()).unwrap();
-    let learned = Kind::Learned { error_budget: 0.02, strictness: Strictness::Balanced };
+    let learned = Kind::Learned { error_budget: 0.02, strictness: Strictness::Balanced, threshold: None };
     for kind in [learned, Kind::Vcache { delta: 0.05, tiers: false }, Kind::Vcache { delta: 0.05, tiers: true }] {
         let run = |plan: &Plan| replay::single(&stream, plan, &Prices::default(), &|_| ());
         let (once, again) = (run(&plan(kind, None)), run(&plan(kind, None)));
@@ -158,6 +246,12 @@ fn a_sweep_finds_the_front_and_a_page_without_scripts() {
     }
     assert!(page.matches("<svg").count() >= 5 && page.contains("&lt;b&gt;desk"));
     assert!(sweep.to_string().contains("best hit rate at"));
+    assert!(page.contains("What strictness costs") && sweep.to_string().contains("δ 0.01, strict"));
+    assert_eq!(sweep.knobs.len(), 12);
+    for knobs in sweep.knobs.chunks(3) {
+        assert_eq!([0, 1, 2].map(|at| knobs[at].strictness), ["off", "balanced", "strict"]);
+        assert!(knobs[0].costs == 0.0 && knobs[2].costs == knobs[0].hit_rate - knobs[2].hit_rate);
+    }
 }
 
 /// A folder with files in it, and a configuration without a sentence model.

@@ -17,6 +17,7 @@ fn made(id: u64, key: u8, expires_ms: u64, cost: u64, body: usize) -> Arc<Entry>
         model: "m".to_owned(),
         provider: "p".to_owned(),
         scope: Digest([key % 2; 32]),
+        meaning: Digest([key % 2; 32]),
         exact: Digest([key; 32]),
         normalised: Some(Digest([key / 2 + 128; 32])),
         question: None,
@@ -70,7 +71,7 @@ fn used_entries_outlive_unused_ones() {
 fn cost_keeps_what_saves_most_for_its_bytes_until_it_has_aged() {
     let size = made(0, 0, 9, 0, 1000).bytes();
     let entries = Entries::new(house(size * 3, Eviction::Cost));
-    let dear = made(1, 1, 9, 10_000, 1000);
+    let dear = made(1, 1, 9, 1_000_000, 1000);
     entries.insert(dear.clone());
     entries.insert(made(2, 2, 9, 10, 1000));
     entries.insert(made(3, 3, 9, 20, 1000));

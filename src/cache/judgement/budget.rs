@@ -4,7 +4,9 @@
 //! predicted, stay under a share of the budget (CACHE.md, "Serve iff 1 − p ≤ λ").
 
 use super::bytes::{In, Out, StateError};
+use super::usual::Usual;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Steps of λ. They are finer near 0, where it matters.
 const BINS: usize = 1024;
@@ -17,11 +19,15 @@ pub(super) struct Budget {
     /// For each of the last requests the bin of 1 − p of its best candidate; `NONE` where there is none.
     window: VecDeque<u16>,
     counts: Vec<u32>,
+    /// Believed of requests until they are seen.
+    usual: Arc<Usual>,
     /// Wrong answers observed and predicted where labels tell, both fading.
     pub(super) observed: f64,
     pub(super) predicted: f64,
     lambda: f32,
     since: u32,
+    /// The learner's clock when it was last asked for.
+    pub(super) used_at: u64,
 }
 
 const NONE: u16 = u16::MAX;
@@ -31,6 +37,8 @@ const NONE: u16 = u16::MAX;
 pub struct Control {
     /// Requests that are looked back on.
     pub window: usize,
+    /// Requests of usual traffic that the look back begins with; those that come push them out.
+    pub believed: usize,
     /// Share of the budget that is aimed at. The rest is for what calibrations cannot know.
     pub aim: f64,
     /// How many times its budget a single scope may err before it serves by words only: λ is one for all scopes.
@@ -53,7 +61,8 @@ impl Default for Control {
     fn default() -> Control {
         Control {
             window: 3000,
-            aim: 0.85,
+            believed: 1000,
+            aim: 0.9,
             tolerance: 3.0,
             belief: 4.0,
             fading: 0.9995,
@@ -66,15 +75,17 @@ impl Default for Control {
 }
 
 impl Budget {
-    pub(super) fn new(delta: f32, control: &Control) -> Budget {
+    pub(super) fn new(delta: f32, control: &Control, usual: &Arc<Usual>) -> Budget {
         let mut budget = Budget {
             delta: f64::from(delta),
             window: VecDeque::with_capacity(control.window),
             counts: vec![0; BINS],
+            usual: usual.clone(),
             observed: 0.0,
             predicted: 0.0,
             lambda: 0.0,
             since: 0,
+            used_at: 0,
         };
         budget.steer(control);
         budget
@@ -119,12 +130,13 @@ impl Budget {
 
     fn steer(&mut self, control: &Control) {
         self.since = 0;
-        let requests = self.window.len() as f64;
+        let believed = self.believed(control);
+        let requests = self.window.len() as f64 + believed;
         let allowed = control.aim * self.delta * requests / self.ratio(control);
         let mut expected = 0.0;
         self.lambda = 0.0;
         for (bin, &count) in self.counts.iter().enumerate() {
-            expected += f64::from(count) * middle(bin);
+            expected += (f64::from(count) + believed * self.usual.share(bin, BINS)) * middle(bin);
             let edge = edge(bin + 1);
             // There must be room for the next one, too: who has seen little serves only what is sure.
             if expected + middle(bin) > allowed || edge > control.most {
@@ -134,9 +146,16 @@ impl Budget {
         }
     }
 
+    /// Requests of usual traffic that are looked back on beside the seen ones.
+    fn believed(&self, control: &Control) -> f64 {
+        let room = control.window.saturating_sub(self.window.len());
+        if self.usual.is_known() { room.min(control.believed) as f64 } else { 0.0 }
+    }
+
     /// Writes what it has seen.
     pub(super) fn write(&self, out: &mut Out) {
         out.f64(self.delta);
+        out.u64(self.used_at);
         out.f64(self.observed);
         out.f64(self.predicted);
         out.u32(self.window.len() as u32);
@@ -144,8 +163,9 @@ impl Budget {
     }
 
     /// Reads what another one wrote.
-    pub(super) fn read(input: &mut In<'_>, control: &Control) -> Result<Budget, StateError> {
-        let mut budget = Budget::new(input.share()? as f32, control);
+    pub(super) fn read(input: &mut In<'_>, control: &Control, usual: &Arc<Usual>) -> Result<Budget, StateError> {
+        let mut budget = Budget::new(input.share()? as f32, control, usual);
+        budget.used_at = input.u64()?;
         (budget.observed, budget.predicted) = (input.positive()?, input.positive()?);
         for _ in 0..input.count(2)? {
             let bin = input.u16()?;
@@ -158,7 +178,12 @@ impl Budget {
 
 /// Bins are even in the square root of the risk.
 fn bin(risk: f32) -> u16 {
-    ((risk.clamp(0.0, 1.0).sqrt() * BINS as f32) as usize).min(BINS - 1) as u16
+    bin_of(risk, BINS) as u16
+}
+
+/// The bin of a risk, where there are `bins`.
+pub(super) fn bin_of(risk: f32, bins: usize) -> usize {
+    ((risk.clamp(0.0, 1.0).sqrt() * bins as f32) as usize).min(bins - 1)
 }
 
 fn edge(bin: usize) -> f32 {
@@ -176,7 +201,7 @@ mod tests {
     #[test]
     fn lambda_keeps_expected_errors_within_the_budget() {
         let control = Control { aim: 1.0, ..Control::default() };
-        let mut budget = Budget::new(0.01, &control);
+        let mut budget = Budget::new(0.01, &control, &Arc::default());
         // Every second request has a candidate; its risk is anything from 0 to 1.
         for i in 0..6000u32 {
             let risk = (i % 2 == 0).then(|| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32);
@@ -191,7 +216,28 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_served_before_anything_was_seen() {
-        assert_eq!(Budget::new(0.01, &Control::default()).lambda(), edge(0));
+    fn nothing_is_served_before_anything_was_seen_or_is_believed() {
+        assert_eq!(Budget::new(0.01, &Control::default(), &Arc::default()).lambda(), edge(0));
+    }
+
+    #[test]
+    fn what_is_believed_counts_until_real_requests_push_it_out() {
+        let control = Control { aim: 1.0, window: 1000, believed: 300, ..Control::default() };
+        // Believed: every second request has a candidate, its risk is anything from 0 to 1.
+        let risks: Vec<(u32, Option<f32>)> =
+            (0..20_000).map(|at| (0, (at % 2 == 0).then_some(at as f32 / 20_000.0))).collect();
+        let usual = Arc::new(Usual::fit(&risks));
+        let mut budget = Budget::new(0.01, &control, &usual);
+        assert!((budget.lambda() - 0.2).abs() < 0.02, "{}", budget.lambda());
+        let mut lambdas = Vec::new();
+        for _ in 0..10 {
+            // Half of the real ones are much of a muchness: risky.
+            (0..100).for_each(|at| budget.count((at % 2 == 0).then_some(0.1), &control));
+            lambdas.push(budget.lambda());
+        }
+        assert!(lambdas.is_sorted_by(|one, other| one >= other) && lambdas[9] < 0.1, "{lambdas:?}");
+        let mut alone = Budget::new(0.01, &control, &Arc::default());
+        (0..1000).for_each(|at| alone.count((at % 2 == 0).then_some(0.1), &control));
+        assert_eq!(budget.lambda(), alone.lambda());
     }
 }

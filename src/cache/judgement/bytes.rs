@@ -23,6 +23,11 @@ impl Out {
         out
     }
 
+    /// Makes room for so many bytes more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
     pub(super) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
@@ -49,6 +54,11 @@ impl Out {
 
     pub(super) fn f64(&mut self, value: f64) {
         self.0.extend(value.to_le_bytes());
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.u32(text.len() as u32);
+        self.0.extend(text.as_bytes());
     }
 
     /// The bytes, with their checksum.
@@ -148,6 +158,17 @@ impl<'a> In<'a> {
             return Err(StateError(format!("it announces {count} things, and only {rest} bytes follow")));
         }
         Ok(count)
+    }
+
+    /// A text of at most `most` bytes.
+    pub(super) fn text(&mut self, most: usize) -> Result<String, StateError> {
+        let count = self.count(1)?;
+        if count > most {
+            return Err(StateError(format!("it holds a name of {count} bytes, expected at most {most}")));
+        }
+        let (text, rest) = self.rest.split_at(count);
+        self.rest = rest;
+        String::from_utf8(text.to_vec()).map_err(|_| StateError("it holds a name that is no UTF-8".to_owned()))
     }
 
     /// Nothing may follow.

@@ -1,5 +1,10 @@
 //! What a decision says, and what of it a label is about.
 
+/// A miss is worth comparing with a candidate that is likelier to be right than this.
+pub const WORTH_COMPARING: f32 = 0.05;
+/// Candidates that a fresh answer is compared with, each of another cluster.
+pub const MOST_COMPARED: usize = 2;
+
 /// How many terms the calibrated probability has.
 pub(super) const TERMS: usize = 6;
 
@@ -29,6 +34,8 @@ pub struct Decision {
     pub(super) scope: u128,
     /// The error budget that it was decided by.
     pub(super) budget: f32,
+    /// 1 − p of the most probable candidate that neither the veto nor strictness forbids.
+    pub risk: Option<f32>,
 }
 
 /// Why a decision came out as it did.
@@ -40,12 +47,26 @@ pub enum Reason {
     Nothing,
     /// Every candidate near enough differs in a number, id, date or unit.
     Vetoed,
-    /// The only candidates near enough look like traps: near in words, and another question.
+    /// What would be probable enough looks like a trap: near in words, and another question.
     Trap,
     /// No candidate is probable enough for the error budget.
     Budget,
     /// The scope's estimated error is above its budget: it serves by words only, for now.
     Fallback,
+}
+
+impl Reason {
+    /// The word for metrics and the admin API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Served => "served",
+            Reason::Nothing => "nothing",
+            Reason::Vetoed => "vetoed",
+            Reason::Trap => "trap",
+            Reason::Budget => "over_budget",
+            Reason::Fallback => "fallback",
+        }
+    }
 }
 
 /// One candidate, as the learner sees it.
@@ -101,6 +122,17 @@ pub enum Source {
     Shadow,
     /// Somebody who has seen the answer says so.
     Feedback,
+}
+
+impl Source {
+    /// The word for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Miss => "miss",
+            Source::Shadow => "shadow",
+            Source::Feedback => "feedback",
+        }
+    }
 }
 
 /// What the caller has to do after a label.

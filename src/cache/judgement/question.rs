@@ -7,6 +7,11 @@ use crate::cache::verify::Facts;
 /// Words that are read of one question; what comes behind is not compared by words.
 const MAX_WORDS: usize = 192;
 
+/// What a byte of text takes in memory, in tenths of a byte: of its first part, of which words are read, and behind that,
+/// where only facts are. Means over the requests of a mixed stream (3.0 to 3.4, and 0.3 to 0.7).
+const FIRST_PART: usize = 2048;
+const TENTHS: [usize; 2] = [33, 5];
+
 /// A question, read for comparing. A few hundred bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
@@ -53,6 +58,16 @@ impl Question {
         question
     }
 
+    /// Its numbers, ids, dates and units, in words.
+    pub fn facts(&self) -> Vec<String> {
+        self.facts.words()
+    }
+
+    /// Do the two differ in a number, id, date or unit?
+    pub fn is_vetoed(&self, other: &Question) -> bool {
+        self.facts != other.facts
+    }
+
     /// Bytes it takes in memory, about.
     pub fn bytes(&self) -> usize {
         size_of::<Question>()
@@ -60,6 +75,12 @@ impl Question {
             + self.words.capacity() * 4
             + self.content.capacity() * size_of::<Word>()
             + (self.names.capacity() + self.opposites.capacity()) * 4
+    }
+
+    /// About what `bytes` will say of a text of so many bytes, before it is read.
+    pub fn expected_bytes(text_len: usize) -> usize {
+        let first = text_len.min(FIRST_PART);
+        size_of::<Question>() + (first * TENTHS[0] + (text_len - first) * TENTHS[1]) / 10
     }
 
     fn add(&mut self, raw: &str, begins: bool) {
@@ -97,6 +118,16 @@ mod tests {
         };
         assert_eq!(shared(&question, &other, |word| word.hash), 1, "file and files are one word");
         assert_eq!(shared(&question, &other, |word| word.stem), 2, "export and exporting begin alike");
+    }
+
+    #[test]
+    fn expected_bytes_are_about_right() {
+        let sentence = "How do I get my money back for the Tuesday class that was cancelled by Ms. Harper? ";
+        for times in [1, 4, 20] {
+            let text = sentence.repeat(times);
+            let (expected, is) = (Question::expected_bytes(text.len()), Question::read(&text).bytes());
+            assert!(is < expected * 2 && expected < is * 3, "{} bytes of text: {expected} expected, {is}", text.len());
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) struct Scope {
     pub(super) fallback: bool,
     /// The learner's clock when it was last asked.
     pub(super) used_at: u64,
+    /// The error budget that it was last asked with.
+    pub(super) budget: f32,
 }
 
 /// Running sums over checked hits, fading, from which the error of all hits is estimated.
@@ -44,6 +46,11 @@ impl Checks {
         }
         self.requests += 1.0;
         self.hits += f64::from(u8::from(hit));
+    }
+
+    /// A request that was counted before was served after all.
+    pub(super) fn hit(&mut self) {
+        self.hits += 1.0;
     }
 
     pub(super) fn check(&mut self, wrong: bool, weight: f64) {
@@ -78,7 +85,7 @@ impl Checks {
 }
 
 impl Scope {
-    pub(super) fn new(prior: &Prior, used_at: u64) -> Scope {
+    pub(super) fn new(prior: &Prior, used_at: u64, budget: f32) -> Scope {
         Scope {
             samples: VecDeque::new(),
             weights: prior.mean,
@@ -89,6 +96,7 @@ impl Scope {
             checks: Checks::default(),
             fallback: false,
             used_at,
+            budget,
         }
     }
 

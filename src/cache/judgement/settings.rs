@@ -1,7 +1,6 @@
 //! What a learner is told, and what it reports: settings, candidates, wishes of one request.
 
 use super::budget::Control;
-use super::case::TERMS;
 use super::question::Question;
 use super::shadow::Sampling;
 use super::weights::Weights;
@@ -91,27 +90,8 @@ pub struct Asked {
     pub strictness: Option<Strictness>,
     /// Another say on the veto.
     pub veto: Option<bool>,
-    /// Decide, but count nothing and choose no shadow call: for explaining.
+    /// Decide, but count nothing, remember nothing and choose no shadow call: for explaining.
     pub dry: bool,
-}
-
-/// What is known of one scope.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct ScopeReport {
-    /// Requests, and hits by meaning among them.
-    pub requests: u64,
-    /// Hits by meaning.
-    pub hits: u64,
-    /// Labels kept.
-    pub labels: usize,
-    /// Estimated wrong hits over requests; labels count as many times as they stand for.
-    pub error: f64,
-    /// Upper bound of it, 95 % one-sided.
-    pub error_upper: f64,
-    /// The λ in force.
-    pub lambda: f32,
-    /// It serves by words only, for now.
-    pub fallback: bool,
-    /// Weights of its calibration.
-    pub weights: [f64; TERMS],
+    /// The request was counted before; it waited, and looks again. Only a hit is counted, and may be checked.
+    pub again: bool,
 }

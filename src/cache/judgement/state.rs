@@ -3,51 +3,77 @@
 use super::budget::Budget;
 use super::bytes::{In, Out, StateError};
 use super::case::TERMS;
-use super::clusters::{Clusters, Row};
+use super::clusters::Clusters;
 use super::learner::Learner;
 use super::logistic::Sample;
+use super::rows::{Row, Rows};
 use super::scope::{Checks, Scope};
 use super::settings::Settings;
 use super::shadow::Shadow;
-use super::weights::Weights;
+use super::weights::{MODEL_MOST, Weights};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 const MARK: &[u8; 16] = b"askonce-learned ";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// What of a learner outlives the process, as it was at one moment. Made in a millisecond, so that a lock may be held for it:
+/// it shares labels and rows with the learner, which copies what it changes meanwhile. `to_bytes` takes long, and needs no lock.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    model: String,
+    requests: u64,
+    hits: u64,
+    shadow: Shadow,
+    budgets: Vec<Budget>,
+    scopes: Vec<(u128, Arc<Scope>)>,
+    rows: Rows,
+}
 
 impl Learner {
-    /// Everything it has learned.
-    pub fn save(&self) -> Vec<u8> {
-        let mut out = Out::new(MARK, VERSION);
-        out.u64(self.requests);
-        self.shadow.write(&mut out);
-        out.u32(self.budgets.len() as u32);
-        self.budgets.iter().for_each(|budget| budget.write(&mut out));
-        // In the order of their names, so that the same state gives the same bytes.
-        let mut scopes: Vec<(&u128, &Scope)> = self.scopes.iter().collect();
-        scopes.sort_unstable_by_key(|(name, _)| **name);
-        out.u32(scopes.len() as u32);
-        for (name, scope) in scopes {
-            out.u128(*name);
-            scope.write(&mut out);
+    /// Everything it has learned, to be written out elsewhere.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            model: self.weights.model().to_owned(),
+            requests: self.requests,
+            hits: self.hits,
+            shadow: self.shadow,
+            budgets: self.budgets.iter().cloned().collect(),
+            scopes: self.scopes.iter().map(|(name, scope)| (*name, scope.clone())).collect(),
+            rows: self.clusters.rows.clone(),
         }
-        self.clusters.write(&mut out);
-        out.end()
     }
 
-    /// A learner that goes on where another one was saved. Settings are those of today. Refuses damaged bytes.
+    /// Everything it has learned, as bytes. With a million entries this takes long: see `snapshot`.
+    pub fn save(&self) -> Vec<u8> {
+        self.snapshot().to_bytes()
+    }
+
+    /// A learner that goes on where another one was saved, with the weights that ship. Settings are those of today.
+    /// Refuses damaged bytes.
     pub fn load(bytes: &[u8], settings: Settings) -> Result<Learner, StateError> {
+        Learner::load_with_weights(bytes, settings, Weights::shipped())
+    }
+
+    /// One with other weights. Refuses what was learned with another sentence model: its cosines mean something else.
+    pub fn load_with_weights(bytes: &[u8], settings: Settings, weights: Arc<Weights>) -> Result<Learner, StateError> {
         let mut input = In::new(bytes, MARK, VERSION)?;
-        let mut learner = Learner::with_weights(settings, Weights::shipped(), 0);
-        learner.requests = input.u64()?;
-        learner.shadow = Shadow::read(&mut input)?;
-        learner.budgets.clear();
-        for _ in 0..input.count(28)? {
-            learner.budgets.push(Budget::read(&mut input, &settings.control)?);
+        let model = input.text(MODEL_MOST)?;
+        if model != weights.model() {
+            let now = weights.model();
+            return Err(StateError(format!(
+                "it was learned with the sentence model `{model}`, and the weights are for `{now}`"
+            )));
         }
+        let mut learner = Learner::with_weights(settings, weights, 0);
+        (learner.requests, learner.hits) = (input.u64()?, input.u64()?);
+        learner.shadow = Shadow::read(&mut input)?;
+        let count = input.count(36)?;
+        let budgets = (0..count).map(|_| Budget::read(&mut input, &settings.control, &learner.weights.usual));
+        learner.budgets.restore(budgets.collect::<Result<Vec<_>, StateError>>()?);
         let count = input.count(16)?;
         learner.scopes = (0..count)
-            .map(|_| Ok((input.u128()?, Scope::read(&mut input)?)))
+            .map(|_| Ok((input.u128()?, Arc::new(Scope::read(&mut input)?))))
             .collect::<Result<HashMap<_, _>, StateError>>()?;
         learner.labels = learner.scopes.values().map(|scope| scope.samples.len()).sum();
         learner.clusters = Clusters::read(&mut input)?;
@@ -55,6 +81,31 @@ impl Learner {
         learner.reconfigure(settings);
         learner.drop_scopes();
         Ok(learner)
+    }
+}
+
+impl Snapshot {
+    /// As bytes: the same state gives the same ones.
+    pub fn to_bytes(mut self) -> Vec<u8> {
+        self.scopes.sort_unstable_by_key(|(name, _)| *name);
+        let mut rows: Vec<(u64, Row)> = self.rows.iter().collect();
+        rows.sort_unstable_by_key(|(entry, _)| *entry);
+        let mut out = Out::new(MARK, VERSION);
+        out.text(&self.model);
+        out.u64(self.requests);
+        out.u64(self.hits);
+        self.shadow.write(&mut out);
+        out.u32(self.budgets.len() as u32);
+        self.budgets.iter().for_each(|budget| budget.write(&mut out));
+        out.u32(self.scopes.len() as u32);
+        for (name, scope) in &self.scopes {
+            out.u128(*name);
+            scope.write(&mut out);
+        }
+        out.reserve(rows.len() * ROW + 8);
+        out.u32(rows.len() as u32);
+        rows.iter().for_each(|(entry, row)| row.write(*entry, &mut out));
+        out.end()
     }
 }
 
@@ -74,6 +125,7 @@ impl Scope {
     fn write(&self, out: &mut Out) {
         [self.requests, self.hits, self.fitted_at, self.used_at].iter().for_each(|number| out.u64(*number));
         out.u8(u8::from(self.fallback));
+        out.f32(self.budget);
         let Checks { requests, hits, weight, squares, wrong } = self.checks;
         [requests, hits, weight, squares, wrong].iter().chain(&self.weights).for_each(|number| out.f64(*number));
         out.u32(self.samples.len() as u32);
@@ -86,7 +138,7 @@ impl Scope {
 
     fn read(input: &mut In<'_>) -> Result<Scope, StateError> {
         let (requests, hits, fitted_at, used_at) = (input.u64()?, input.u64()?, input.u64()?, input.u64()?);
-        let fallback = input.u8()? != 0;
+        let (fallback, budget) = (input.u8()? != 0, input.f32()?);
         let mut sums = [0.0; 5];
         for sum in &mut sums {
             *sum = input.positive()?;
@@ -106,27 +158,38 @@ impl Scope {
             let weight = input.f32()?.max(0.0);
             samples.push_back(Sample { terms, weight, right: input.u8()? != 0 });
         }
-        Ok(Scope { samples, weights, requests, hits, fitted_at, fresh_labels: false, checks, fallback, used_at })
+        Ok(Scope {
+            samples,
+            weights,
+            requests,
+            hits,
+            fitted_at,
+            fresh_labels: false,
+            checks,
+            fallback,
+            used_at,
+            budget,
+        })
+    }
+}
+
+/// Bytes of a row.
+const ROW: usize = 20;
+
+impl Row {
+    fn write(&self, entry: u64, out: &mut Out) {
+        out.u64(entry);
+        out.u32(self.cluster);
+        out.u16(self.right);
+        out.u16(self.wrong);
+        out.f32(self.worst);
     }
 }
 
 impl Clusters {
-    fn write(&self, out: &mut Out) {
-        let mut rows: Vec<(&u64, &Row)> = self.rows.iter().collect();
-        rows.sort_unstable_by_key(|(entry, _)| **entry);
-        out.u32(rows.len() as u32);
-        for (entry, row) in rows {
-            out.u64(*entry);
-            out.u32(row.cluster);
-            out.u16(row.right);
-            out.u16(row.wrong);
-            out.f32(row.worst);
-        }
-    }
-
     fn read(input: &mut In<'_>) -> Result<Clusters, StateError> {
         let mut clusters = Clusters::default();
-        for _ in 0..input.count(20)? {
+        for _ in 0..input.count(ROW)? {
             let entry = input.u64()?;
             let (cluster, right, wrong) = (input.u32()?, input.u16()?, input.u16()?);
             clusters.restore(entry, Row { cluster, right, wrong, worst: input.f32()? });
@@ -187,10 +250,53 @@ mod tests {
     }
 
     #[test]
+    fn what_another_sentence_model_taught_is_refused() {
+        let mut weights = (*Weights::shipped()).clone();
+        weights.set_model("another");
+        let error = Learner::load_with_weights(&taught().save(), Settings::default(), Arc::new(weights)).unwrap_err();
+        assert!(error.to_string().contains("`all-MiniLM-L6-v2`, and the weights are for `another`"), "{error}");
+    }
+
+    /// `cargo test --release --lib state::tests::a_full -- --ignored --nocapture`
+    #[test]
+    #[ignore = "measures; needs a release build and a quiet machine"]
+    fn a_full_learner_is_copied_in_little_time() {
+        let settings = Settings::default();
+        let mut learner = Learner::new(settings, 1);
+        let sample = Sample { terms: [0.5; TERMS], right: true, weight: 1.0 };
+        for name in 0..4096u128 {
+            let mut scope = Scope::new(&learner.weights.prior, 1, 0.01);
+            (0..64).for_each(|_| _ = scope.label(sample, settings.labels));
+            learner.scopes.insert(name.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835), Arc::new(scope));
+        }
+        (0..1u64 << 20).for_each(|at| _ = learner.clusters.cluster(at.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        let timed = |what: &str, run: &mut dyn FnMut()| {
+            let mut took: Vec<_> = (0..7)
+                .map(|_| {
+                    let start = std::time::Instant::now();
+                    run();
+                    start.elapsed()
+                })
+                .collect();
+            took.sort_unstable();
+            println!("{what}: median {:?}, longest {:?}", took[3], took[6]);
+            took[3]
+        };
+        let mut bytes = Vec::new();
+        let copied = timed("snapshot", &mut || _ = std::hint::black_box(learner.snapshot()));
+        timed("save", &mut || bytes = learner.save());
+        timed("load", &mut || _ = Learner::load(&bytes, settings).unwrap());
+        println!("{} bytes", bytes.len());
+        assert!(copied.as_millis() <= 5, "{copied:?}");
+    }
+
+    #[test]
     fn lengths_that_lie_are_refused() {
         // A checksum that fits, and a count that does not.
         let mut out = Out::new(MARK, VERSION);
+        out.text(Weights::shipped().model());
         out.u64(1);
+        out.u64(0);
         [0.2, 0.0, 0.0].iter().for_each(|number| out.f64(*number));
         out.u64(1);
         out.u32(u32::MAX);

@@ -1,60 +1,50 @@
-//! The static judgement: the nearest entry above a fixed similarity that the veto lets pass.
+//! The static judgement: the nearest entry above a fixed similarity that the veto lets pass. Nothing is learned.
 
-use crate::cache::policy::Policy;
-use crate::cache::verify;
-use crate::types::entry::Entry;
-use crate::types::outcome::MissReason;
-use std::sync::Arc;
+use super::question::Question;
+use super::settings::Seen;
 
-/// A stored entry near the question.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The entry.
-    pub entry: Arc<Entry>,
-    /// Cosine of the two questions' vectors, in [-1, 1].
-    pub similarity: f32,
-}
-
-/// What the judgement says.
+/// Why no candidate is served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Serve the candidate at this index.
-    Serve(usize),
-    /// Serve none.
-    Refuse(MissReason),
+pub enum Refused {
+    /// There is none of that similarity.
+    BelowThreshold,
+    /// All of that similarity differ in a number, id, date or unit.
+    Vetoed,
 }
 
-/// Chooses among candidates.
-pub trait Judgement: Send + Sync {
-    /// The least similarity worth fetching candidates for.
-    fn floor(&self, policy: &Policy) -> f32;
-
-    /// Chooses among `candidates`, which are fresh, of the question's own scope, and sorted by similarity, best first.
-    fn judge(&self, question: &str, candidates: &[Candidate], policy: &Policy) -> Verdict;
-}
-
-/// Serves the nearest entry above a fixed similarity that the veto lets pass.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StaticThreshold;
-
-impl Judgement for StaticThreshold {
-    fn floor(&self, policy: &Policy) -> f32 {
-        policy.threshold
-    }
-
-    fn judge(&self, question: &str, candidates: &[Candidate], policy: &Policy) -> Verdict {
-        let mut vetoed = false;
-        for (at, candidate) in candidates.iter().enumerate() {
-            if candidate.similarity < policy.threshold {
-                break;
-            }
-            let stored = candidate.entry.question.as_deref().unwrap_or_default();
-            if policy.veto && verify::differs(question, stored) {
-                vetoed = true;
-                continue;
-            }
-            return Verdict::Serve(at);
+/// The index of the first of `seen`, which are sorted by similarity, best first, that is at least `threshold` near and
+/// that the veto lets pass, if there is a veto.
+pub fn nearest(question: &Question, seen: &[Seen<'_>], threshold: f32, veto: bool) -> Result<usize, Refused> {
+    let mut refused = Refused::BelowThreshold;
+    for (at, one) in seen.iter().enumerate().take_while(|(_, one)| one.similarity >= threshold) {
+        if !veto || question.facts == one.question.facts {
+            return Ok(at);
         }
-        Verdict::Refuse(if vetoed { MissReason::Vetoed } else { MissReason::BelowThreshold })
+        refused = Refused::Vetoed;
+    }
+    Err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serves_the_nearest_that_may_be_served() {
+        let questions = ["pay 20 dollars", "pay 30 dollars", "pay twenty dollars", "pay"].map(Question::read);
+        let seen: Vec<Seen<'_>> = questions[1..]
+            .iter()
+            .zip([0.99, 0.95, 0.9])
+            .map(|(question, similarity)| Seen { entry: 0, question, similarity })
+            .collect();
+        let table = [
+            (0.92, true, Ok(1)),
+            (0.92, false, Ok(0)),
+            (0.97, true, Err(Refused::Vetoed)),
+            (1.0, true, Err(Refused::BelowThreshold)),
+        ];
+        for (threshold, veto, expected) in table {
+            assert_eq!(nearest(&questions[0], &seen, threshold, veto), expected, "{threshold} {veto}");
+        }
     }
 }

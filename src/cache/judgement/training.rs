@@ -5,6 +5,7 @@ use super::case::Terms;
 use super::logistic::{self, Prior, Sample};
 use super::pair;
 use super::question::Question;
+use super::usual::Usual;
 use super::weights::{Idf, Weights, stream_terms};
 use std::collections::HashMap;
 
@@ -104,6 +105,12 @@ impl Weights {
             let prior = Prior { mean: [-8.0, 4.0, 4.0, 0.0], variance: [50.0, 50.0, 50.0, 1e-9] };
             self.stream = logistic::fit(&samples, &prior, prior.mean);
         }
+    }
+
+    /// Learns what traffic is usually like: for each request of streams its scope, and 1 − p of its best candidate, if it
+    /// reached the judgement and had one.
+    pub fn train_usual(&mut self, risks: &[(u32, Option<f32>)]) {
+        self.usual = std::sync::Arc::new(Usual::fit(risks));
     }
 
     /// Learns the means of the calibration's prior: the mean of what scopes find for themselves from there. The

@@ -72,6 +72,43 @@ fn every_leaf_counts_in_its_place() {
 }
 
 #[test]
+fn all_but_the_words_of_condensed_turns_counts_in_the_condensed_scope() {
+    let of = |body: &Value, tenant: &str, sub_scope: Option<&str>, turns: &[usize]| {
+        let body = Bytes::from(body.to_string());
+        let json = parse(&body).unwrap();
+        let request = decode(Surface::ChatCompletions, &json, &body).unwrap();
+        let harmless = ["stream".to_owned(), "user".to_owned()];
+        let tenant = Tenant(tenant.to_owned());
+        let around = Circumstances { tenant: &tenant, sub_scope, targets: &[("p", "m")], headers: &[] };
+        meaning(&json, &request, &around, &harmless, turns).unwrap()
+    };
+    let original = of(&base(), "t", None, &[1]);
+    let mut pointers = Vec::new();
+    leaves(&base(), String::new(), &mut pointers);
+    for pointer in pointers {
+        // What decoding refuses, and another speaker, who asks nothing.
+        if pointer == "/stream" || pointer == "/messages/4/role" {
+            continue;
+        }
+        let mut changed = base();
+        *changed.pointer_mut(&pointer).unwrap() = json!("another");
+        let free = [QUESTION, "/messages/1/content", "/user"].contains(&pointer.as_str());
+        assert_eq!(of(&changed, "t", None, &[1]) == original, free, "{pointer}");
+    }
+    let scope = keys_of(&base().to_string(), "t", None).unwrap().scope;
+    let all = [
+        original,
+        scope,
+        of(&base(), "t", None, &[]),
+        of(&base(), "t", None, &[1, 2]),
+        of(&base(), "t", None, &[2]),
+        of(&base(), "u", None, &[1]),
+        of(&base(), "t", Some("a"), &[1]),
+    ];
+    assert!(all.iter().enumerate().all(|(at, one)| !all[..at].contains(one)));
+}
+
+#[test]
 fn tenants_and_sub_scopes_are_apart() {
     let body = base().to_string();
     let all = [("t", None), ("u", None), ("t", Some("")), ("t", Some("a")), ("tu", None)];

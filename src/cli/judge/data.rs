@@ -72,14 +72,14 @@ pub(super) fn read(folder: &Path) -> Result<Data, String> {
     Ok(data)
 }
 
-fn listed(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
+pub(super) fn listed(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)
 }
 
-fn rows(file: &Path) -> Result<Vec<Map<String, Value>>, String> {
+pub(super) fn rows(file: &Path) -> Result<Vec<Map<String, Value>>, String> {
     let at = |why: String| format!("{}: {why}", file.display());
     let bytes = fs::read(file).map_err(|error| at(error.to_string()))?;
     let text = replay::import::text(bytes).map_err(at)?;

@@ -1,6 +1,8 @@
 //! `askonce judge eval`: pairs on folds that were not trained on, and streams.
 
 use super::EvalArgs;
+use super::cold::{self, Cold};
+use super::conversations;
 use super::data;
 use super::fit::{Material, TRAP_CUTS, auc, questions};
 use super::stream::{Outcome, Pass, World, pass};
@@ -25,8 +27,12 @@ struct Tables {
     auc: BTreeMap<String, [f64; 2]>,
     /// Pairs served.
     pairs: Vec<Served>,
+    /// Pairs of conversations served.
+    conversations: Vec<conversations::Served>,
     /// Runs of the stream.
     stream: Vec<Runs>,
+    /// The first requests of new caches.
+    cold: Vec<Cold>,
     /// Time of a decision among 16 candidates, in microseconds: median, and what 99 of 100 stay under.
     decision_us: [f64; 2],
 }
@@ -59,12 +65,6 @@ struct Runs {
 }
 
 pub(super) fn run(args: &EvalArgs) -> Result<(), String> {
-    let data = data::read(&args.source.data)?;
-    let vectors = Vectors::of(&data, &args.source)?;
-    let questions = questions(&data);
-    let near = vectors.neighbours(&data);
-    let world = World { data: &data, questions: &questions, near: &near };
-    let material = Material { world: &world, vectors: &vectors };
     let weights = match &args.weights {
         None => Weights::shipped(),
         Some(file) => {
@@ -73,21 +73,45 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), String> {
             Arc::new(Weights::from_bytes(&bytes).map_err(|error| at(error.to_string()))?)
         }
     };
+    let talks = conversations::read(&args.source.data)?;
+    let talks = conversations::tables(&talks, &args.source, &weights)?;
+    if args.conversations {
+        return print_conversations(&talks, args.json);
+    }
+    let data = data::read(&args.source.data)?;
+    let vectors = Vectors::of(&data, &args.source)?;
+    let questions = questions(&data);
+    let near = vectors.neighbours(&data);
+    let world = World { data: &data, questions: &questions, near: &near };
+    let material = Material { world: &world, vectors: &vectors };
     let (auc, pairs) = pairs(&material);
-    let mut tables = Tables { auc, pairs, stream: Vec::new(), decision_us: [0.0; 2] };
+    let mut tables =
+        Tables { auc, pairs, conversations: talks, stream: Vec::new(), cold: Vec::new(), decision_us: [0.0; 2] };
     if !args.json {
         tables.print_pairs();
+        conversations::print(&tables.conversations);
     }
     if !data.stream.is_empty() {
         stream(&material, &weights, args, &mut tables.stream);
+        tables.cold = cold::cold(&world, &weights, &BUDGETS[..3], args.seeds.min(3));
         tables.decision_us = decision_us(&world, &weights);
         if !args.json {
+            cold::print(&tables.cold);
             let [median, most] = tables.decision_us;
             println!("\na decision among 16 candidates: median {median:.1} µs, 99 of 100 within {most:.1} µs");
         }
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&tables).map_err(|error| error.to_string())?);
+    }
+    Ok(())
+}
+
+fn print_conversations(tables: &[conversations::Served], as_json: bool) -> Result<(), String> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(tables).map_err(|error| error.to_string())?);
+    } else {
+        conversations::print(tables);
     }
     Ok(())
 }

@@ -2,8 +2,11 @@
 //!
 //! - `data`: labelled sets from disk; `vectors`: their embeddings
 //! - `stream`: a labelled stream through tiers 0, 1 and the learner
-//! - `fit`: data → weights; `train`: weights and the report on them; `eval`: the tables
+//! - `conversations`: pairs of whole conversations
+//! - `fit`: data → weights; `train`: weights and the report on them; `eval`: the tables; `cold`: how a cache begins
 
+mod cold;
+mod conversations;
 mod data;
 mod eval;
 mod fit;
@@ -67,6 +70,9 @@ pub(super) struct EvalArgs {
     /// Measure the stream with each of its scopes left out of training, too. Takes a minute for each.
     #[arg(long)]
     leave_out: bool,
+    /// Measure pairs of conversations only: lines of `a` and `b`, lists of messages, with `same` or `label`.
+    #[arg(long)]
+    conversations: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,

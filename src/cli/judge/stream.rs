@@ -3,15 +3,15 @@
 //! Like `askonce replay`, but on neighbours that are known beforehand: a pass takes a fraction of a second.
 
 use super::data::Data;
-use crate::cache::judgement::{Asked, Change, LabelledCase, Learner, Question, Seen, Settings, Source, Weights};
+use crate::cache::judgement::{
+    Asked, Change, LabelledCase, Learner, MOST_COMPARED, Question, Seen, Settings, Source, WORTH_COMPARING, Weights,
+};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Candidates that the learner is shown.
 const CANDIDATES: usize = 16;
-/// Candidates whose answers are compared with a fresh one, and how probable they have to be.
-const COMPARED: (f32, usize) = (0.05, 2);
 
 /// All that a pass needs and does not change.
 pub(super) struct World<'a> {
@@ -44,6 +44,9 @@ pub(super) struct Outcome {
     /// The best candidate of every request that had one.
     #[serde(skip)]
     pub(super) cases: Vec<LabelledCase>,
+    /// Scope of every request, and 1 − p of the candidate that might be served, where there was one to judge.
+    #[serde(skip)]
+    pub(super) risks: Vec<(u32, Option<f32>)>,
     /// Its probability, and whether it was right.
     #[serde(skip)]
     pub(super) calibration: Vec<(f32, bool)>,
@@ -77,6 +80,11 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
+    fn new(world: &'a World<'a>) -> Stored<'a> {
+        let count = world.data.stream.len();
+        Stored { world, alive: vec![false; count], answer: vec![0; count], keys: HashMap::new() }
+    }
+
     fn keys(&self, at: usize) -> impl Iterator<Item = (u32, bool, &'a str)> + use<'a> {
         let request = &self.world.data.stream[at];
         let exact = (request.scope, false, self.world.data.texts[request.text].as_str());
@@ -96,24 +104,46 @@ impl<'a> Stored<'a> {
         self.alive[found as usize].then_some(found as usize)
     }
 
+    /// Stored requests near one, best first.
+    fn near(&self, at: usize) -> impl Iterator<Item = &'a (f32, u32)> {
+        self.world.near[at].iter().filter(|(_, other)| self.alive[*other as usize])
+    }
+
     fn right(&self, entry: usize, at: usize) -> bool {
         let stream = &self.world.data.stream;
         stream[self.answer[entry] as usize].group == stream[at].group
     }
 }
 
+/// The requests of a stream in the order of a pass.
+pub(super) fn order(world: &World<'_>, pass: &Pass) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..world.data.stream.len()).collect();
+    if pass.shuffled {
+        let mut dice = Dice(pass.seed ^ 0x5EED);
+        (1..order.len()).rev().for_each(|at| order.swap(at, dice.next() as usize % (at + 1)));
+    }
+    order
+}
+
 /// One pass of the stream, from an empty cache.
 pub(super) fn pass(world: &World<'_>, weights: &Arc<Weights>, settings: Settings, pass: &Pass) -> Outcome {
-    let count = world.data.stream.len();
+    pass_over(world, weights, settings, pass, &order(world, pass))
+}
+
+/// A pass of these requests of the stream, in this order.
+pub(super) fn pass_over(
+    world: &World<'_>,
+    weights: &Arc<Weights>,
+    settings: Settings,
+    pass: &Pass,
+    order: &[usize],
+) -> Outcome {
     let mut learner = Learner::with_weights(settings, weights.clone(), pass.seed);
-    let mut stored = Stored { world, alive: vec![false; count], answer: vec![0; count], keys: HashMap::new() };
+    let mut stored = Stored::new(world);
     let mut dice = Dice(pass.seed ^ 0x5EED);
-    let mut outcome = Outcome { requests: count, scopes: vec![[0; 3]; world.data.scopes.len()], ..Outcome::default() };
-    let mut order: Vec<usize> = (0..count).collect();
-    if pass.shuffled {
-        (1..count).rev().for_each(|at| order.swap(at, dice.next() as usize % (at + 1)));
-    }
-    for at in order {
+    let scopes = vec![[0; 3]; world.data.scopes.len()];
+    let mut outcome = Outcome { requests: order.len(), scopes, ..Outcome::default() };
+    for &at in order {
         let scope = world.data.stream[at].scope;
         outcome.scopes[scope as usize][0] += 1;
         let served = step(world, &mut learner, &mut stored, &mut dice, at, pass.noise, &mut outcome);
@@ -140,11 +170,13 @@ fn step(
 ) -> Option<usize> {
     let scope = world.data.stream[at].scope;
     if let Some(entry) = stored.find(at) {
-        learner.pass(u128::from(scope), true);
+        learner.pass(u128::from(scope), true, &Asked::default());
+        outcome.risks.push((scope, None));
         return Some(entry);
     }
-    let near = world.near[at].iter().filter(|(_, other)| stored.alive[*other as usize]).take(CANDIDATES);
-    let seen: Vec<Seen<'_>> = near
+    let seen: Vec<Seen<'_>> = stored
+        .near(at)
+        .take(CANDIDATES)
         .map(|(similarity, other)| Seen {
             entry: u64::from(*other),
             question: &world.questions[world.data.stream[*other as usize].text],
@@ -153,6 +185,7 @@ fn step(
         .collect();
     let question = &world.questions[world.data.stream[at].text];
     let decision = learner.decide(u128::from(scope), question, &seen, &Asked::default());
+    outcome.risks.push((scope, decision.risk));
     if let Some(best) = decision.best.and_then(|best| decision.weighed.get(best)) {
         let right = stored.right(best.entry as usize, at);
         outcome.cases.push(LabelledCase { scope, similarity: best.similarity, terms: best.terms, right });
@@ -161,7 +194,7 @@ fn step(
     let mut said = |entry: u64, stored: &Stored<'_>| stored.right(entry as usize, at) ^ (dice.share() < noise);
     let Some(served) = decision.serve.and_then(|at| seen.get(at)).map(|one| one.entry as usize) else {
         stored.put(at, at as u32);
-        for case in decision.cases(COMPARED.0, COMPARED.1) {
+        for case in decision.cases(WORTH_COMPARING, MOST_COMPARED) {
             outcome.judge_calls += 1;
             let right = said(case.entry, stored);
             apply(learner.learn(&case, right, Source::Miss, Some(at as u64)), learner, stored, at);
@@ -187,6 +220,27 @@ fn apply(changes: Vec<Change>, learner: &mut Learner, stored: &mut Stored<'_>, a
             }
         }
     }
+}
+
+/// A pass with a fixed threshold and the veto behind tiers 0 and 1, for comparing.
+pub(super) fn fixed(world: &World<'_>, threshold: f32, order: &[usize]) -> Outcome {
+    let mut stored = Stored::new(world);
+    let mut outcome = Outcome { requests: order.len(), ..Outcome::default() };
+    let question = |at: usize| &world.questions[world.data.stream[at].text];
+    for &at in order {
+        let near = || {
+            let mut near = stored.near(at).take(CANDIDATES).take_while(|(similarity, _)| *similarity >= threshold);
+            near.find(|(_, other)| !question(at).is_vetoed(question(*other as usize))).map(|(_, other)| *other as usize)
+        };
+        match stored.find(at).or_else(near) {
+            Some(entry) => {
+                outcome.hits += 1;
+                outcome.errors += usize::from(!stored.right(entry, at));
+            }
+            None => stored.put(at, at as u32),
+        }
+    }
+    outcome
 }
 
 impl Outcome {

@@ -19,7 +19,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), String> {
     let near = vectors.neighbours(&data);
     let world = World { data: &data, questions: &questions, near: &near };
     let material = Material { world: &world, vectors: &vectors };
-    let weights = material.all(&|_| false);
+    let mut weights = material.all(&|_| false);
+    weights.set_model(&args.source.model);
     let bytes = weights.to_bytes();
     let report = report(&material, &data, &weights, bytes.len());
     let write = |path: &std::path::Path, bytes: &[u8]| {
@@ -35,6 +36,7 @@ fn report(material: &Material<'_>, data: &Data, weights: &Weights, bytes: usize)
     let mut text = String::new();
     // Writing to a text cannot fail.
     let _ = writeln!(text, "# What the weights were trained on\n\nMade by `askonce judge train`; {bytes} bytes.\n");
+    let _ = writeln!(text, "Fitted to the cosines of {}.\n", weights.model());
     let _ = writeln!(text, "| data | rows |\n|---|---|");
     for (file, rows) in &data.files {
         let _ = writeln!(text, "| {file} | {rows} |");
@@ -62,6 +64,9 @@ fn report(material: &Material<'_>, data: &Data, weights: &Weights, bytes: usize)
     let _ =
         writeln!(text, "Prior of a scope's calibration: means {:.3?}, variances {:?}\n", prior.mean, prior.variance);
     if !data.stream.is_empty() {
+        let shares =
+            [0.02, 0.05, 0.1, 0.2, 0.5].map(|risk| format!("{:.1} % up to {risk}", 100.0 * weights.usual_up_to(risk)));
+        let _ = writeln!(text, "Usual traffic, requests by 1 − p of their best candidate: {}\n", shares.join(", "));
         let outcome = pass(material.world, &Arc::new(weights.clone()), Settings::default(), &Pass::default());
         let _ = writeln!(text, "Calibration on the stream, error budget 1 %: best candidates of requests\n");
         let _ = writeln!(text, "| probability | cases | predicted right | right |\n|---|---|---|---|");

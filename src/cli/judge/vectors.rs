@@ -28,11 +28,7 @@ impl Vectors {
             let values = values.chunks_exact(4).map(|n| f32::from_le_bytes([n[0], n[1], n[2], n[3]])).collect();
             return Ok(Vectors { width: model.width, values });
         }
-        let dir = match &source.model_dir {
-            Some(dir) => dir.clone(),
-            None => installed(source, &source.model)?,
-        };
-        let embedder = Embedder::load(&dir, model, &EmbedderSettings::default()).map_err(|error| error.to_string())?;
+        let embedder = embedder(source)?;
         let texts: Vec<&str> = data.texts.iter().map(String::as_str).collect();
         let bar = ProgressBar::new(texts.len() as u64);
         let embedded = embedder.embed_batch(&texts, &|done| bar.set_position(done as u64));
@@ -82,6 +78,15 @@ impl Vectors {
         };
         (0..data.stream.len()).into_par_iter().map(near).collect()
     }
+}
+
+/// The sentence model that `source` names.
+pub(super) fn embedder(source: &Source) -> Result<Embedder, String> {
+    let dir = match &source.model_dir {
+        Some(dir) => dir.clone(),
+        None => installed(source, &source.model)?,
+    };
+    Embedder::load(&dir, named(&source.model)?, &EmbedderSettings::default()).map_err(|error| error.to_string())
 }
 
 fn installed(source: &Source, name: &str) -> Result<PathBuf, String> {

@@ -238,7 +238,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "cache: {overrides: [{model: m}]}\n",
-        "cache.overrides[0]: this override changes nothing at line 1, column 21; add `enabled`, `semantic`, `threshold` or `ttl_s`",
+        "cache.overrides[0]: this override changes nothing at line 1, column 21; add one of `enabled`, `semantic`, `judgement`, `error_budget`, `strictness`, `threshold`, `follow_ups`, `ttl_s`",
     ),
     (
         "cache: {overrides: [{model: m, ttl_s: 5}, {model: m, ttl_s: 6}]}\n",
@@ -268,6 +268,18 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "cache: {quota: {scope: {entries: -1}}}\n",
         "cache.quota.scope.entries: expected a whole number from 0 to 1099511627776, found `-1` at line 1, column 34",
+    ),
+    (
+        "cache: {error_budget: 0}",
+        "cache.error_budget: expected a number from 0.0001 to 0.2, found `0` at line 1, column 23",
+    ),
+    (
+        "cache: {semantic: {judgement: clever}}",
+        "cache.semantic.judgement: unknown word for `judgement` `clever`, expected one of `learned`, `static` at line 1, column 31",
+    ),
+    (
+        "cache: {judge: {calls_per_minute: 5}}",
+        "cache.judge: a judge wants `model`: the model that is asked whether two answers say the same at line 1, column 16; name a small one, or leave `judge` out",
     ),
     (
         "recording: {prompts: plain}\n",

@@ -24,6 +24,17 @@ pub(super) fn format(text: &str) -> Result<Format, String> {
     Ok(if head.len() > 1 && named { Format::Csv } else { Format::Lines })
 }
 
+/// The format of a table without a text of its own, by its first row. A column of questions is one, whatever else there
+/// is: columns of tables are named for what they hold.
+pub(super) fn table(row: &Map<String, Value>) -> Result<Format, String> {
+    let asked = questions::QUESTIONS.iter().any(|name| row.get(*name).is_some_and(Value::is_string));
+    let chat = ["conversation", "conversations", "messages", "request", "request_body"];
+    match (asked && !chat.iter().any(|name| row.contains_key(*name))) || questions::is_pair(row) {
+        true => Ok(Format::Csv),
+        false => by_fields(row),
+    }
+}
+
 fn by_fields(row: &Map<String, Value>) -> Result<Format, String> {
     let has = |name: &str| row.contains_key(name);
     let turns = |name: &str| row.get(name).and_then(Value::as_array);

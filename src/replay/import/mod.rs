@@ -1,7 +1,7 @@
 //! Importers: files of other tools → requests.
 //!
-//! - `open`: bytes as they lie on disk → text; gzip is unpacked
-//! - `rows`: text → rows, each with its place; `csv`: comma and tab separated rows
+//! - `open`: bytes as they lie on disk → text or Parquet; gzip is unpacked
+//! - `rows`: text → rows, each with its place; `csv`: comma and tab separated rows; `parquet`: rows of Parquet
 //! - `detect`: which format the rows are of
 //! - one file a format: `native`, `openai`, `chats` (ShareGPT, LMSYS, WildChat), `litellm`, `bifrost`, `helicone`,
 //!   `questions` (CSV of questions and groups, or of pairs)
@@ -21,6 +21,7 @@ mod litellm;
 mod native;
 mod open;
 mod openai;
+mod parquet;
 mod questions;
 mod reply;
 mod rows;
@@ -30,6 +31,7 @@ pub use open::text;
 
 use super::trace::Request;
 use draft::Draft;
+use open::Content;
 use rows::Row;
 
 /// Most bytes of one trace, unpacked.
@@ -118,39 +120,10 @@ pub fn read(name: &str, bytes: Vec<u8>, options: &Options) -> Result<Imported, S
 }
 
 fn read_within(bytes: Vec<u8>, options: &Options) -> Result<Imported, String> {
-    let text = open::text(bytes)?;
-    let format = match options.format {
-        Some(format) => format,
-        None => detect::format(&text)?,
+    let (format, mut drafts, skipped) = match open::content(bytes)? {
+        Content::Text(text) => of_text(&text, options)?,
+        Content::Parquet(bytes) => of_parquet(bytes, options)?,
     };
-    let mut drafts = Vec::new();
-    let mut skipped = 0;
-    let scope = options.scope_field.as_str();
-    match format {
-        Format::Csv if questions::has_pairs(&text) => drafts = questions::pairs(&text)?,
-        Format::Lines => drafts = lines(&text),
-        _ => {
-            for row in rows::all(&text, format)? {
-                if drafts.len() >= options.limit.min(MAX_REQUESTS) {
-                    break;
-                }
-                let Row { at, fields } = row?;
-                let read = match format {
-                    Format::Native => native::read(&fields, scope),
-                    Format::Openai => openai::read(&fields, scope),
-                    Format::Sharegpt => chats::sharegpt(&fields, scope),
-                    Format::Lmsys => chats::lmsys(&fields, scope),
-                    Format::Litellm => litellm::read(&fields, scope),
-                    Format::Bifrost => bifrost::read(&fields, scope),
-                    Format::Helicone => helicone::read(&fields, scope),
-                    Format::Csv | Format::Lines => questions::read(&fields, scope),
-                }
-                .map_err(|why| format!("{at}: {why}"))?;
-                skipped += usize::from(read.is_empty());
-                drafts.extend(read);
-            }
-        }
-    }
     drafts.truncate(options.limit.min(MAX_REQUESTS));
     let requests = draft::finish(drafts);
     if requests.is_empty() {
@@ -160,6 +133,60 @@ fn read_within(bytes: Vec<u8>, options: &Options) -> Result<Imported, String> {
         });
     }
     Ok(Imported { requests, format, skipped })
+}
+
+/// The format, what is asked, and how many rows ask nothing.
+type Read = (Format, Vec<Draft>, usize);
+
+fn of_text(text: &str, options: &Options) -> Result<Read, String> {
+    let format = match options.format {
+        Some(format) => format,
+        None => detect::format(text)?,
+    };
+    match format {
+        Format::Csv if questions::has_pairs(text) => Ok((format, questions::pairs(csv::rows(text)?)?, 0)),
+        Format::Lines => Ok((format, lines(text), 0)),
+        _ => of_rows(rows::all(text, format)?, format, options),
+    }
+}
+
+fn of_parquet(bytes: Vec<u8>, options: &Options) -> Result<Read, String> {
+    let mut rows = parquet::rows(bytes)?.peekable();
+    // What is wrong with the first row is said when it is read.
+    let Some(Ok(first)) = rows.peek() else { return of_rows(rows, Format::Csv, options) };
+    let format = match options.format {
+        Some(format) => format,
+        None => detect::table(&first.fields)?,
+    };
+    match format == Format::Csv && questions::is_pair(&first.fields) {
+        true => Ok((format, questions::pairs(rows)?, 0)),
+        false => of_rows(rows, format, options),
+    }
+}
+
+fn of_rows(rows: impl Iterator<Item = Result<Row, String>>, format: Format, options: &Options) -> Result<Read, String> {
+    let scope = options.scope_field.as_str();
+    let (mut drafts, mut skipped) = (Vec::new(), 0);
+    for row in rows {
+        if drafts.len() >= options.limit.min(MAX_REQUESTS) {
+            break;
+        }
+        let Row { at, fields } = row?;
+        let read = match format {
+            Format::Native => native::read(&fields, scope),
+            Format::Openai => openai::read(&fields, scope),
+            Format::Sharegpt => chats::sharegpt(&fields, scope),
+            Format::Lmsys => chats::lmsys(&fields, scope),
+            Format::Litellm => litellm::read(&fields, scope),
+            Format::Bifrost => bifrost::read(&fields, scope),
+            Format::Helicone => helicone::read(&fields, scope),
+            Format::Csv | Format::Lines => questions::read(&fields, scope),
+        }
+        .map_err(|why| format!("{at}: {why}"))?;
+        skipped += usize::from(read.is_empty());
+        drafts.extend(read);
+    }
+    Ok((format, drafts, skipped))
 }
 
 fn lines(text: &str) -> Vec<Draft> {

@@ -1,15 +1,34 @@
-//! Bytes as they lie on disk → text: gzip is unpacked, what is no text is refused.
+//! Bytes as they lie on disk → text or Parquet: gzip is unpacked, what is neither is refused.
 
-use super::MAX_BYTES;
+use super::{MAX_BYTES, parquet};
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
 
+/// What a file holds.
+pub(super) enum Content {
+    Text(String),
+    /// The file as it is.
+    Parquet(Vec<u8>),
+}
+
+/// What is in `bytes` of a file, packed by gzip or not. The error says what was found instead.
+pub(super) fn content(bytes: Vec<u8>) -> Result<Content, String> {
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) { unpack(&bytes)? } else { bytes };
+    if bytes.starts_with(parquet::MAGIC) {
+        return Ok(Content::Parquet(bytes));
+    }
+    text_of(bytes).map(Content::Text)
+}
+
 /// The text in `bytes` of a file, packed by gzip or not. The error says what was found instead.
 pub fn text(bytes: Vec<u8>) -> Result<String, String> {
-    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) { unpack(&bytes)? } else { bytes };
-    if bytes.starts_with(b"PAR1") {
-        return Err("is Parquet, which is not read here: write it out as JSON lines first".to_owned());
+    match content(bytes)? {
+        Content::Text(text) => Ok(text),
+        Content::Parquet(_) => Err("is Parquet, which is not read here: write it out as JSON lines first".to_owned()),
     }
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         return Err("is packed by zstd, which is not read here: unpack it, or pack it by gzip".to_owned());
     }

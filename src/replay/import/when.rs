@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Seconds since the epoch: from a number of seconds, milliseconds or microseconds, or from a date and time of ISO 8601.
+/// Seconds since the epoch: from a number of seconds, milliseconds, microseconds or nanoseconds, or from a date and time of ISO 8601.
 pub(super) fn seconds(value: &Value) -> Option<f64> {
     let seconds = match value {
         Value::Number(number) => by_size(number.as_f64()?),
@@ -17,7 +17,9 @@ pub(super) fn seconds(value: &Value) -> Option<f64> {
 
 /// A number this large cannot be seconds: the year would be past 5000.
 fn by_size(number: f64) -> f64 {
-    if number > 1e14 {
+    if number > 1e17 {
+        number / 1e9
+    } else if number > 1e14 {
         number / 1e6
     } else if number > 1e11 {
         number / 1e3
@@ -84,6 +86,7 @@ mod tests {
         let table = [
             (json!(1_700_000_000), Some(1_700_000_000.0)),
             (json!(1_700_000_000_500_u64), Some(1_700_000_000.5)),
+            (json!(1_700_000_000_500_000_000_u64), Some(1_700_000_000.5)),
             (json!("1700000000.25"), Some(1_700_000_000.25)),
             (json!("1970-01-01T00:00:00Z"), Some(0.0)),
             (json!("2023-11-14T22:13:20Z"), Some(1_700_000_000.0)),

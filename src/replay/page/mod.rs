@@ -64,6 +64,8 @@ pub fn page(about: &About<'_>, sweep: &Sweep, timed: &Report) -> String {
         timed.requests
     );
     figure(&mut body, "What a lookup takes", &caption, &plots::latency(&steps));
+    knobs(&mut body, sweep);
+    classes(&mut body, chosen);
     rooms(&mut body, sweep);
     false_hits(&mut body, chosen);
     runs(&mut body, sweep);
@@ -133,6 +135,40 @@ fn bests(body: &mut String, sweep: &Sweep) {
     body.push_str("</table></div>\n");
 }
 
+fn knobs(body: &mut String, sweep: &Sweep) {
+    if sweep.knobs.is_empty() {
+        return;
+    }
+    body.push_str(
+        "<h2>What strictness costs</h2>\n<p class=\"soft\">Hits that the trap score gives up on this trace, for fewer \
+         answers to questions that only look alike.</p>\n<div class=\"wide\"><table><tr><th>error budget</th>\
+         <th>strictness</th><th>hits</th><th>wrong</th><th>costs</th></tr>",
+    );
+    for knob in &sweep.knobs {
+        let (hits, wrong, costs) = (percent(knob.hit_rate), percent(knob.err_all), percent(knob.costs));
+        let (budget, word) = (percent(knob.error_budget), knob.strictness);
+        let _ = write!(
+            body,
+            "<tr><td>{budget} %</td><td>{word}</td><td>{hits:.2} %</td><td>{wrong:.3} %</td><td>{costs:.2} %</td></tr>"
+        );
+    }
+    body.push_str("</table></div>\n");
+}
+
+fn classes(body: &mut String, chosen: Option<&Report>) {
+    let Some(run) = chosen.filter(|run| run.by_class.len() > 1) else { return };
+    body.push_str(
+        "<h2>By how soon answers are out of date</h2>\n<p class=\"soft\">By the words of the question. What is never \
+         the same twice is neither looked up nor stored.</p>\n<div class=\"wide\"><table><tr><th>class</th>\
+         <th>requests</th><th>hits</th><th>wrong</th></tr>",
+    );
+    for (class, part) in &run.by_class {
+        let (requests, hits, errors) = (part.requests, part.hits, part.errors);
+        let _ = write!(body, "<tr><td>{class}</td><td>{requests}</td><td>{hits}</td><td>{errors}</td></tr>");
+    }
+    body.push_str("</table></div>\n");
+}
+
 fn rooms(body: &mut String, sweep: &Sweep) {
     let Some(plot) = plots::rooms(sweep) else { return };
     figure(body, "With less room", "The recommended policy, by which entries leave when there is no room.", &plot);
@@ -181,6 +217,9 @@ fn pair(body: &mut String, hit: &FalseHit) {
     chip(format!("lengths {:.2}", hit.length_ratio));
     if hit.facts_differ {
         chip("numbers differ".to_owned());
+    }
+    if hit.undecided {
+        chip("no judge could decide".to_owned());
     }
     if let Some(scope) = &hit.scope {
         chip(format!("scope {scope}"));

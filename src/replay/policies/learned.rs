@@ -2,28 +2,32 @@
 
 use super::super::stream::Stream;
 use super::{Candidate, Change, Choice, Policy};
-use crate::cache::judgement::{self, Asked, Case, Learner, Question, Seen, Settings, Source, Strictness};
-use std::sync::Arc;
-
-/// Misses are compared with candidates that are likelier than this.
-const COMPARE_FROM: f32 = 0.05;
-/// And with at most so many, each of another answer.
-const COMPARE_MOST: usize = 3;
+use crate::cache::judgement::{
+    self, Asked, Case, Learner, MOST_COMPARED, Question, Seen, Settings, Source, Strictness, WORTH_COMPARING,
+};
 
 pub(super) struct Learned<'s> {
     learner: Learner,
     questions: &'s [Question],
+    /// What is less alike is not looked at.
+    floor: f32,
     /// The cases of the last request, by candidate, and where a label on them comes from.
     cases: Vec<(usize, Case)>,
     source: Source,
 }
 
 impl<'s> Learned<'s> {
-    pub(super) fn new(stream: &'s Stream<'_>, error_budget: f64, strictness: Strictness, seed: u64) -> Learned<'s> {
+    pub(super) fn new(
+        stream: &'s Stream<'_>,
+        error_budget: f64,
+        strictness: Strictness,
+        threshold: Option<f64>,
+        seed: u64,
+    ) -> Learned<'s> {
         let settings = Settings { error_budget, strictness, ..Settings::default() };
-        let weights = Arc::new(judgement::Weights::default());
-        let learner = Learner::with_weights(settings, weights, seed);
-        Learned { learner, questions: &stream.questions, cases: Vec::new(), source: Source::Miss }
+        let learner = Learner::new(settings, seed);
+        let floor = threshold.map_or(-1.0, |threshold| threshold as f32);
+        Learned { learner, questions: &stream.questions, floor, cases: Vec::new(), source: Source::Miss }
     }
 }
 
@@ -33,12 +37,13 @@ impl Policy for Learned<'_> {
     }
 
     fn pass(&mut self, scope: u128, hit: bool) {
-        self.learner.pass(scope, hit);
+        self.learner.pass(scope, hit, &Asked::default());
     }
 
     fn choose(&mut self, _: &Stream<'_>, scope: u128, node: u32, near: &[Candidate]) -> Choice {
         let seen: Vec<Seen<'_>> = near
             .iter()
+            .take_while(|candidate| candidate.similarity >= self.floor)
             .map(|candidate| Seen {
                 entry: u64::from(candidate.entry),
                 question: &self.questions[candidate.node as usize],
@@ -53,7 +58,7 @@ impl Policy for Learned<'_> {
         };
         let (cases, source) = match decision.serve {
             Some(_) => (decision.shadow.into_iter().collect(), Source::Shadow),
-            None => (decision.cases(COMPARE_FROM, COMPARE_MOST), Source::Miss),
+            None => (decision.cases(WORTH_COMPARING, MOST_COMPARED), Source::Miss),
         };
         self.cases = cases.into_iter().filter_map(place).collect();
         self.source = source;

@@ -41,6 +41,8 @@ pub enum Kind {
         /// How traps are treated.
         #[serde(serialize_with = "word")]
         strictness: Strictness,
+        /// The least cosine that is looked at, whatever the judgement says; none by itself.
+        threshold: Option<f64>,
     },
 }
 
@@ -48,7 +50,8 @@ fn word<S: serde::Serializer>(strictness: &Strictness, to: S) -> Result<S::Ok, S
     to.serialize_str(strictness_word(*strictness))
 }
 
-fn strictness_word(strictness: Strictness) -> &'static str {
+/// Its word in the configuration and in reports.
+pub(super) fn strictness_word(strictness: Strictness) -> &'static str {
     match strictness {
         Strictness::Off => "off",
         Strictness::Balanced => "balanced",
@@ -64,9 +67,13 @@ impl Kind {
             Kind::Normalised => "exact and normalised".to_owned(),
             Kind::Static { threshold, veto } => format!("static {threshold:.2}{}", if veto { ", veto" } else { "" }),
             Kind::Vcache { delta, tiers } => format!("vCache δ {delta}{}", if tiers { ", with tiers" } else { "" }),
-            Kind::Learned { error_budget, strictness: Strictness::Balanced } => format!("learned δ {error_budget}"),
-            Kind::Learned { error_budget, strictness } => {
-                format!("learned δ {error_budget}, traps {}", strictness_word(strictness))
+            Kind::Learned { error_budget, strictness, threshold } => {
+                let traps = match strictness {
+                    Strictness::Balanced => String::new(),
+                    other => format!(", traps {}", strictness_word(other)),
+                };
+                let floor = threshold.map(|threshold| format!(", from {threshold:.2}")).unwrap_or_default();
+                format!("learned δ {error_budget}{traps}{floor}")
             }
         }
     }
@@ -90,7 +97,7 @@ impl Kind {
         match self {
             Kind::Static { threshold, veto } => (Some(threshold), None, veto),
             Kind::Vcache { delta, .. } => (None, Some(delta), false),
-            Kind::Learned { error_budget, .. } => (None, Some(error_budget), true),
+            Kind::Learned { error_budget, threshold, .. } => (threshold, Some(error_budget), true),
             Kind::Exact | Kind::Normalised => (None, None, false),
         }
     }
@@ -120,10 +127,17 @@ impl Kind {
             Kind::Exact => "cache:\n  normalised: false\n  semantic:\n    enabled: false\n".to_owned(),
             Kind::Normalised => "cache:\n  semantic:\n    enabled: false\n".to_owned(),
             Kind::Static { threshold, veto } => {
-                format!("cache:\n  semantic:\n    threshold: {threshold}\n    veto: {veto}\n")
+                format!("cache:\n  semantic:\n    judgement: static\n    threshold: {threshold}\n    veto: {veto}\n")
             }
-            // Replayed only, so far.
-            Kind::Learned { .. } | Kind::Vcache { .. } => return None,
+            Kind::Learned { error_budget, strictness, threshold } => {
+                let strictness = strictness_word(strictness);
+                let floor = threshold.map(|threshold| format!("    threshold: {threshold}\n")).unwrap_or_default();
+                format!(
+                    "cache:\n  error_budget: {error_budget}\n  semantic:\n    judgement: learned\n    \
+                     strictness: {strictness}\n{floor}"
+                )
+            }
+            Kind::Vcache { .. } => return None,
         })
     }
 
@@ -133,8 +147,8 @@ impl Kind {
             Kind::Exact | Kind::Normalised => Box::new(fixed::Fixed { threshold: f32::INFINITY, veto: false }),
             Kind::Static { threshold, veto } => Box::new(fixed::Fixed { threshold: threshold as f32, veto }),
             Kind::Vcache { delta, .. } => Box::new(vcache::Vcache::new(delta, seed)),
-            Kind::Learned { error_budget, strictness } => {
-                Box::new(learned::Learned::new(stream, error_budget, strictness, seed))
+            Kind::Learned { error_budget, strictness, threshold } => {
+                Box::new(learned::Learned::new(stream, error_budget, strictness, threshold, seed))
             }
         }
     }
@@ -198,4 +212,28 @@ pub(super) trait Policy {
 
     /// An entry left the cache.
     fn forget(&mut self, _entry: u32) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_to_write_name_what_was_replayed() {
+        let learned = |threshold| Kind::Learned { error_budget: 0.02, strictness: Strictness::Strict, threshold };
+        let head = "cache:\n  error_budget: 0.02\n  semantic:\n    judgement: learned\n    strictness: strict\n";
+        let table = [
+            (learned(None), Some(head.to_owned())),
+            (learned(Some(0.8)), Some(format!("{head}    threshold: 0.8\n"))),
+            (
+                Kind::Static { threshold: 0.95, veto: true },
+                Some("cache:\n  semantic:\n    judgement: static\n    threshold: 0.95\n    veto: true\n".to_owned()),
+            ),
+            (Kind::Vcache { delta: 0.01, tiers: true }, None),
+        ];
+        for (kind, expected) in table {
+            assert_eq!(kind.config(), expected, "{}", kind.name());
+        }
+        assert_eq!(learned(Some(0.8)).name(), "learned δ 0.02, traps strict, from 0.80");
+    }
 }

@@ -1,0 +1,168 @@
+//! `POST /admin/cache/explain`: a request as a caller would send it, with the caller's headers in `headers`, and in reply
+//! what would happen to it and why. Nothing is sent to a provider, counted or stored.
+
+use super::{authorise, reply};
+use crate::cache::{Ask, Explained, Foreseen, Near};
+use crate::edge::{Doors, caller};
+use crate::pipeline::{Explanation, Inbound};
+use crate::types::caller::Caller;
+use crate::types::entry::Entry;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::surface::Surface;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+const EXPECTED: &str = r#"expected {"request": {...}} with the body of a request, and beside it, where wanted, "surface" ("chat_completions", "completions"), "tenant" or "caller_key" (whose request it is), and "headers" (of the request)"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    request: Map<String, Value>,
+    surface: Option<String>,
+    tenant: Option<String>,
+    caller_key: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+pub(super) async fn explain(State(doors): State<Arc<Doors>>, headers: HeaderMap, body: Bytes) -> Response {
+    reply(explained(&doors, &headers, &body).await)
+}
+
+async fn explained(doors: &Arc<Doors>, headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
+    authorise(doors, headers)?;
+    let inbound = read(doors, body)?;
+    let Explanation { cache, targets } = doors.pipeline.explain(&inbound).await?;
+    let targets: Value =
+        targets.iter().map(|(provider, model)| json!({"provider": provider, "model": model})).collect();
+    let mut told = match &cache {
+        Ok((ask, explained)) => told(ask, explained),
+        Err(reason) => json!({"would": "bypass", "reason": reason.as_str()}),
+    };
+    told["targets"] = targets;
+    Ok(told)
+}
+
+fn read(doors: &Doors, body: &[u8]) -> Result<Inbound, Error> {
+    let unclear = |why: String| Error::new(ErrorKind::InvalidRequest, format!("{why}: {EXPECTED}."));
+    let body: Body =
+        serde_json::from_slice(body).map_err(|error| unclear(format!("What to explain cannot be read: {error}")))?;
+    let surface = match body.surface.as_deref() {
+        None | Some("chat_completions") => Surface::ChatCompletions,
+        Some("completions") => Surface::Completions,
+        Some(other) => return Err(unclear(format!("`{other}` is no surface that is cached"))),
+    };
+    let keys = doors.keys.load();
+    let caller = match (&body.tenant, &body.caller_key) {
+        (Some(_), Some(_)) => {
+            return Err(unclear("`tenant` and `caller_key` are two answers to one question".to_owned()));
+        }
+        (None, Some(key)) => keys.caller(Some(key))?,
+        (name, None) => {
+            let tenant = keys.tenant(name.as_deref())?;
+            Caller { name: "explain".to_owned(), tenant, bearer: None }
+        }
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in &body.headers {
+        let name = HeaderName::try_from(name).map_err(|_| unclear(format!("`{name}` is no name of a header")))?;
+        let value =
+            HeaderValue::try_from(value).map_err(|_| unclear(format!("the value of `{name}` is no header's")))?;
+        headers.insert(name, value);
+    }
+    Ok(Inbound {
+        surface,
+        caller,
+        directives: caller::directives(&headers)?,
+        headers: caller::passed_on(&headers),
+        request_id: String::new(),
+        arrived: Instant::now(),
+        body: Value::Object(body.request).to_string().into(),
+    })
+}
+
+fn told(ask: &Ask, explained: &Explained) -> Value {
+    let policy = &ask.policy;
+    let (would, tier, reason, entry) = match &explained.foreseen {
+        Foreseen::Hit(entry, tier) => ("hit", Some(tier.as_str()), None, Some(entry)),
+        Foreseen::Stale(entry) => ("stale", None, Some("stale_while_revalidate"), Some(entry)),
+        Foreseen::Miss(reason) => ("miss", None, Some(reason.as_str()), None),
+    };
+    json!({
+        "would": would,
+        "tier": tier,
+        "reason": reason,
+        "entry": entry.map(|entry| entry.id.to_string()),
+        "answer": entry.map(|entry| answer(entry)),
+        "scope": ask.keys.scope.to_string(),
+        "tenant": ask.tenant.name(),
+        "question": ask.question,
+        "facts": explained.facts,
+        "policy": {
+            "read": policy.read,
+            "write": policy.write,
+            "semantic": policy.semantic,
+            "judgement": policy.judgement.as_str(),
+            "error_budget": policy.error_budget,
+            "strictness": policy.strictness.as_str(),
+            "threshold": policy.threshold,
+            "veto": policy.veto,
+            "ttl_s": policy.ttl.as_secs(),
+        },
+        "judgement": explained.judgement,
+        "lambda": explained.lambda,
+        "candidates": explained.near.iter().map(near).collect::<Value>(),
+        "scope_state": explained.scope.map(|report| json!({
+            "requests": report.requests,
+            "hits": report.hits,
+            "labels": report.labels,
+            "error": report.error,
+            "error_upper": report.error_upper,
+            "fallback": report.fallback,
+            "weights": report.weights,
+        })),
+    })
+}
+
+fn answer(entry: &Entry) -> Value {
+    serde_json::from_slice(&entry.answer.body).unwrap_or_default()
+}
+
+fn near(near: &Near) -> Value {
+    let weighed = near.weighed.as_ref().map(|weighed| {
+        json!({
+            "stream_score": weighed.stream,
+            "trap": weighed.trap,
+            "cluster": weighed.cluster,
+            "terms": weighed.terms,
+            "probability": weighed.p,
+        })
+    });
+    let features: Map<String, Value> =
+        near.features.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    json!({
+        "entry": near.entry.id.to_string(),
+        "question": near.entry.question,
+        "similarity": near.similarity,
+        "served": near.served,
+        "left_out": near.left_out,
+        "vetoed": near.facts_differ,
+        "facts": near.facts,
+        "weighed": weighed,
+        "features": features,
+        "memory": near.memory.as_ref().map(|memory| json!({
+            "cluster": memory.cluster,
+            "fellows": memory.fellows,
+            "right": memory.right,
+            "wrong": memory.wrong,
+            "worst_similarity": memory.worst_similarity,
+        })),
+    })
+}
