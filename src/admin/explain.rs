@@ -3,17 +3,17 @@
 
 use super::{authorise, reply};
 use crate::cache::{Ask, Explained, Foreseen, Near};
-use crate::edge::{Doors, caller};
+use crate::edge::{Doors, body, caller};
 use crate::pipeline::{Explanation, Inbound};
 use crate::types::caller::Caller;
 use crate::types::entry::Entry;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ const EXPECTED: &str = r#"expected {"request": {...}} with the body of a request
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    request: Map<String, Value>,
+    /// As it came: a number written otherwise may be another request.
+    request: Box<RawValue>,
     surface: Option<String>,
     tenant: Option<String>,
     caller_key: Option<String>,
@@ -32,13 +33,14 @@ struct Body {
     headers: BTreeMap<String, String>,
 }
 
-pub(super) async fn explain(State(doors): State<Arc<Doors>>, headers: HeaderMap, body: Bytes) -> Response {
-    reply(explained(&doors, &headers, &body).await)
+pub(super) async fn explain(State(doors): State<Arc<Doors>>, request: Request) -> Response {
+    reply(explained(&doors, request).await)
 }
 
-async fn explained(doors: &Arc<Doors>, headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
-    authorise(doors, headers)?;
-    let inbound = read(doors, body)?;
+async fn explained(doors: &Arc<Doors>, request: Request) -> Result<Value, Error> {
+    authorise(doors, request.headers())?;
+    let body = body::read(&doors.edge, request).await?;
+    let inbound = read(doors, &body)?;
     let Explanation { cache, targets } = doors.pipeline.explain(&inbound).await?;
     let targets: Value =
         targets.iter().map(|(provider, model)| json!({"provider": provider, "model": model})).collect();
@@ -84,7 +86,7 @@ fn read(doors: &Doors, body: &[u8]) -> Result<Inbound, Error> {
         headers: caller::passed_on(&headers),
         request_id: String::new(),
         arrived: Instant::now(),
-        body: Value::Object(body.request).to_string().into(),
+        body: Box::<str>::from(body.request).into_string().into(),
     })
 }
 
