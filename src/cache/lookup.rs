@@ -222,7 +222,9 @@ impl Cache {
             MissReason::Absent | MissReason::BelowThreshold if stale.is_some() => MissReason::Expired,
             reason => reason,
         };
-        let Meaning { similarity, nearest, p, compare, timing, .. } = meaning;
+        let Meaning { similarity, nearest, p, timing, .. } = meaning;
+        // Of who wants nothing kept nothing is learned either.
+        let compare = if policy.write { meaning.compare } else { Vec::new() };
         let ticket = Ticket {
             vector: meaning.vector,
             truncated: meaning.truncated,
