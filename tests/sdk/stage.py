@@ -43,6 +43,8 @@ models:
     targets: [{provider: down, model: down}, {provider: scripted, model: scripted}]
 retry: {attempts: 2, backoff_ms: 20, budget_percent: 100}
 embedding: {deadline_ms: 10000}
+# A model this small answers a rewording otherwise each time: what is learned from that, and when, must not decide a story.
+cache: {error_budget: 0.1, semantic: {shadow_calls: 0}}
 """
 
 

@@ -48,7 +48,7 @@ def test_a_paraphrase_is_a_semantic_hit(llm):
 def test_another_question_is_a_miss(llm):
     llm.ask(QUESTION)
     other = llm.ask("How do I bake a chocolate cake?")
-    assert (other.outcome, other.headers["x-askonce-reason"]) == ("miss", "below_threshold")
+    assert (other.outcome, other.headers["x-askonce-reason"]) == ("miss", "over_budget")
     assert float(other.headers["x-askonce-similarity"]) < 0.5
 
 
@@ -189,7 +189,22 @@ def test_a_caller_can_raise_the_bar_and_not_lower_it(scripted):
     assert ask(near, "0.5").tier == "semantic"
     assert ask(near, "0.99").headers["x-askonce-reason"] == "below_threshold"
     scripted.ask("What are the opening hours of the library?")
-    assert ask("When is the library open?", "0.5").outcome == "miss"
+    assert ask("When was the library founded?", "0.5").outcome == "miss"
+
+
+def test_a_wrong_answer_leaves_at_the_word_of_its_tenant(scripted, colleague, stranger):
+    say = lambda client, answer, right: client.post("/feedback", cast_to=object, body={"id": answer, "right": right})
+    first = scripted.ask(QUESTION)
+    hit = scripted.ask(REWORDED)
+    assert (hit.outcome, hit.tier) == ("hit", "semantic") and 0 < float(hit.headers["x-askonce-probability"]) < 1
+    with pytest.raises(openai.NotFoundError, match="No answer of this id"):
+        say(stranger, hit.answer.id, False)
+    told = say(colleague, hit.answer.id, False)
+    assert (told["tier"], told["evicted"], told["entry"]) == ("semantic", True, hit.headers["x-askonce-entry"])
+    fresh = scripted.ask(QUESTION)
+    assert fresh.outcome == "miss" and fresh.answer.id != first.answer.id
+    again = scripted.ask(QUESTION, headers={"x-askonce-feedback": f"{fresh.headers['x-request-id']}=wrong"})
+    assert again.outcome == "miss", "the word came before the question"
 
 
 def test_purge_by_tag_entry_and_everything(scripted):
