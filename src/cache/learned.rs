@@ -24,6 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Larger than any state.
 const MOST_STATE_BYTES: u64 = 1 << 30;
+/// Scopes whose owners are remembered; more than the learner knows at a time, so that it is rarely looked up which those are.
+const MOST_OWNERS: usize = 16_384;
 /// Stands at the beginning of the file, before the vectors that the state is about.
 const MARK: &str = "askonce judgement of ";
 
@@ -140,7 +142,14 @@ impl Learned {
         again: bool,
     ) -> Decision {
         let key = name(scope);
-        self.owners.lock().entry(key).or_insert_with(owner);
+        let known = {
+            let mut owners = self.owners.lock();
+            owners.entry(key).or_insert_with(owner);
+            owners.len()
+        };
+        if known > MOST_OWNERS {
+            self.forget_owners();
+        }
         self.changed.store(true, Ordering::Relaxed);
         self.learner.lock().decide(key, question, seen, &Asked { again, ..asked(policy) })
     }
@@ -215,18 +224,19 @@ impl Learned {
         reports.into_iter().map(|(key, report)| ScopeState { owner: owners.get(&key).cloned(), key, report }).collect()
     }
 
+    /// Forgets whose the scopes are that the learner has dropped.
+    fn forget_owners(&self) {
+        let known: HashSet<u128> = self.learner.lock().reports().into_iter().map(|(key, _)| key).collect();
+        self.owners.lock().retain(|key, _| known.contains(key));
+    }
+
     /// Writes the state, if it has changed since it was last written.
     pub(super) fn save(&self) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         if !self.changed.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        let (state, known) = {
-            let learner = self.learner.lock();
-            let known: HashSet<u128> = learner.reports().into_iter().map(|(key, _)| key).collect();
-            (learner.snapshot(), known)
-        };
-        self.owners.lock().retain(|key, _| known.contains(key));
+        let state = self.learner.lock().snapshot();
         let mut bytes = format!("{MARK}{}\n", file.variant).into_bytes();
         bytes.extend(state.to_bytes());
         state_file::write(&file.path, &bytes).inspect_err(|_| self.changed.store(true, Ordering::Relaxed))
