@@ -46,6 +46,11 @@ impl Ticket {
         self.policy.read
     }
 
+    /// The question, as it is stored.
+    pub fn question(&self) -> Option<&str> {
+        self.question.as_deref()
+    }
+
     /// Is the answer to be stored, if it can be?
     pub fn is_stored(&self) -> bool {
         self.policy.write
@@ -149,14 +154,6 @@ impl Cache {
             self.index_later(entry.clone());
         }
         Ok(entry)
-    }
-
-    /// Stores the ticket's question with the answer of `entry`, which was proven to do for it.
-    pub async fn admit_alias(&self, ticket: &Ticket, entry: &Entry) -> Result<Arc<Entry>, NotStored> {
-        // A hit on it saves as much as one on the other.
-        let asked_ms = self.clock.now_ms().saturating_sub(entry.latency_ms);
-        let ticket = Ticket { source: Source::Alias, asked_ms, ..ticket.clone() };
-        self.admit(&ticket, &entry.answer, &entry.provider, entry.cost).await
     }
 
     /// Embeds and indexes an entry whose vector is not known yet, without making anyone wait.

@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Questions of one scope that are compared; further ones are not on the list.
 const MOST_IN_SCOPE: usize = 64;
 
+/// Of those, the nearest that are judged: the list is locked meanwhile.
+const MOST_JUDGED: usize = 4;
+
 /// The questions of one cache that are being fetched.
 #[derive(Debug, Default)]
 pub(super) struct Aloft {
@@ -81,7 +84,8 @@ impl Aloft {
         let others = asked.iter().filter(|asked| asked.flight != boarder.flight);
         let mut near: Vec<(f32, &Asked)> = others.map(|asked| (cosine(&asked.vector, boarder.vector), asked)).collect();
         near.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        let found = near.into_iter().find(|(similarity, asked)| would_do(&asked.question, *similarity));
+        let found =
+            near.into_iter().take(MOST_JUDGED).find(|(similarity, asked)| would_do(&asked.question, *similarity));
         // A flight that cannot be joined any more is as good as over.
         if let Some(reader) = found.and_then(|(_, asked)| flights.follow(asked.flight)) {
             return Boarding::Wait(reader);

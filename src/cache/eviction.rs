@@ -170,7 +170,7 @@ pub(super) fn worth(entry: &Entry, bytes: usize, wait_usd_per_hour: f64) -> f64 
         .usage
         .unwrap_or_else(|| Spent::estimate(entry.question.as_ref().map_or(0, String::len), entry.answer.body.len()));
     let waited_ms = match entry.source {
-        Source::Fetched | Source::Alias => entry.latency_ms,
+        Source::Fetched => entry.latency_ms,
         Source::WarmUp => usage.output_tokens.saturating_mul(TOKEN_MS),
     };
     Spent { usage, cost: entry.cost, waited_ms }.worth(bytes, wait_usd_per_hour)

@@ -19,21 +19,23 @@ use std::sync::{Arc, LazyLock};
 pub struct About {
     /// The entry that was served.
     entry: Option<EntryId>,
-    /// The key by which an answer to this very request is stored.
-    exact: Digest,
+    /// The keys by which an answer to this request is stored; none where nothing was to be kept.
+    keys: [Option<Digest>; 2],
     tier: Option<Tier>,
     case: Option<Case>,
 }
 
 impl About {
     /// A stored answer was given.
-    pub fn hit(ask: &Ask, hit: &Hit) -> About {
-        About { entry: Some(hit.entry.id), exact: ask.keys.exact, tier: Some(hit.tier), case: hit.case }
+    pub fn hit(hit: &Hit) -> About {
+        About { entry: Some(hit.entry.id), keys: [None; 2], tier: Some(hit.tier), case: hit.case }
     }
 
     /// A fresh answer was given.
     pub fn fresh(ask: &Ask) -> About {
-        About { entry: None, exact: ask.keys.exact, tier: None, case: None }
+        // Who waited for another's answer finds it by the folded words.
+        let keys = [Some(ask.keys.exact), ask.keys.normalised.filter(|_| ask.policy.normalised)];
+        About { entry: None, keys: keys.map(|key| key.filter(|_| ask.policy.write)), tier: None, case: None }
     }
 }
 
@@ -140,7 +142,7 @@ impl Cache {
     /// A caller of `tenant` says that the answer of `id` was right or wrong. A wrong one leaves the cache at once.
     pub fn feedback(&self, tenant: &Tenant, id: &str, right: bool) -> Result<Feedback, Unknown> {
         let (about, repeated) = self.answered.take(tenant, id).ok_or(Unknown)?;
-        let by_key = || self.entries.by_key(&about.exact).map(|entry| entry.id);
+        let by_key = || about.keys.iter().flatten().find_map(|key| self.entries.by_key(key)).map(|entry| entry.id);
         let entry = about.entry.or_else(by_key).filter(|entry| self.entries.holds(*entry));
         if repeated {
             return Ok(Feedback { tier: about.tier, entry, evicted: false, repeated });
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     fn about(exact: u8) -> About {
-        About { entry: None, exact: Digest([exact; 32]), tier: None, case: None }
+        About { entry: None, keys: [Some(Digest([exact; 32])), None], tier: None, case: None }
     }
 
     #[test]
@@ -171,7 +173,9 @@ mod tests {
         let answered = Answered::new(2);
         answered.add(&one, ["r1", "c1"], about(1));
         answered.add(&one, ["r2", ""], about(2));
-        let exact = |tenant: &Tenant, id: &str| answered.take(tenant, id).map(|(about, told)| (about.exact.0[0], told));
+        let exact = |tenant: &Tenant, id: &str| {
+            answered.take(tenant, id).map(|(about, told)| (about.keys[0].map_or(0, |key| key.0[0]), told))
+        };
         assert_eq!(exact(&other, "r1"), None);
         assert_eq!((exact(&one, "r1"), exact(&one, "c1")), (Some((1, false)), Some((1, true))));
         assert_eq!((exact(&one, ""), exact(&one, "r2")), (None, Some((2, false))));

@@ -11,7 +11,7 @@ use super::lookup::Ask;
 use super::policy::Policy;
 use crate::config::Judgement;
 use crate::telemetry::metrics;
-use crate::types::entry::Entry;
+use crate::types::entry::{self, Entry};
 use crate::types::ids::EntryId;
 use crate::types::outcome::MissReason;
 use std::sync::Arc;
@@ -68,7 +68,9 @@ impl Cache {
         match self.learned_for(policy) {
             Some(learned) => {
                 let decision = learned.decide(|| ask.owner(), ask.keys.meaning, &question, &seen, policy, again);
-                metrics::judged(decision.reason.as_str());
+                if !again {
+                    metrics::judged(decision.reason.as_str());
+                }
                 judged(&decision, candidates)
             }
             None => match nearest(&question, &seen, policy.threshold, policy.veto) {
@@ -92,10 +94,11 @@ impl Cache {
         }
     }
 
-    /// Counts a request that is not judged by meaning: an earlier tier answered it (`hit`), or none can.
-    pub(super) fn pass_by_judgement(&self, ask: &Ask, hit: bool) {
+    /// Counts a request that an earlier tier answered. Those that no tier can answer by meaning are not counted: they would
+    /// let the others err more.
+    pub(super) fn hit_before_judgement(&self, ask: &Ask, again: bool) {
         if let Some(learned) = self.learned_for(&ask.policy) {
-            learned.pass(ask.keys.meaning, hit, &ask.policy);
+            learned.pass(ask.keys.meaning, &ask.policy, again);
         }
     }
 
@@ -118,7 +121,10 @@ impl Cache {
 
     /// Takes out what the judgement wants out. Gives how many entries went.
     pub(super) fn make(&self, changes: &[Change]) -> usize {
+        // What the operator has brought stays until the operator, or somebody who was given it, says otherwise.
+        let own = |id: EntryId| self.entries.by_id(id).is_some_and(|entry| entry.source == entry::Source::WarmUp);
         let wrong = changes.iter().filter_map(|change| match change {
+            Change::Evict(entry) if own(EntryId(*entry)) => None,
             Change::Evict(entry) => self.entries.remove(EntryId(*entry)),
             Change::Alias(_) => None,
         });
@@ -165,7 +171,12 @@ fn judged(decision: &Decision, candidates: &[Candidate]) -> Judged {
         reason: decision.serve.is_none().then(|| reason(decision.reason)),
         p: decision.best.map(|_| decision.p),
         served: decision.served(),
-        check: decision.shadow.as_ref().and_then(|case| comparison(case, Source::Shadow)),
+        // What the operator has brought is not for a provider to prove wrong.
+        check: decision
+            .shadow
+            .as_ref()
+            .and_then(|case| comparison(case, Source::Shadow))
+            .filter(|one| one.entry.source != entry::Source::WarmUp),
         compare,
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Learned {
     file: Option<StateFile>,
     /// Something was learned since the state was written.
     changed: AtomicBool,
+    /// Held while the state is written: the sweep and the end of the process may come together.
+    writing: Mutex<()>,
 }
 
 /// Whose a scope is.
@@ -124,6 +126,7 @@ impl Learned {
             owners: Mutex::default(),
             file,
             changed: AtomicBool::new(false),
+            writing: Mutex::default(),
         }))
     }
 
@@ -165,9 +168,9 @@ impl Learned {
         self.learner.lock().decide(name(scope), question, seen, &Asked { dry: true, ..asked(policy) })
     }
 
-    /// Counts a request that was not decided about: an earlier tier answered it, or none can.
-    pub(super) fn pass(&self, scope: Digest, hit: bool, policy: &Policy) {
-        self.learner.lock().pass(name(scope), hit, &asked(policy));
+    /// Counts a request that an earlier tier answered; `again` for one that was counted before.
+    pub(super) fn pass(&self, scope: Digest, policy: &Policy, again: bool) {
+        self.learner.lock().pass(name(scope), true, &Asked { again, ..asked(policy) });
     }
 
     /// Learns a label; gives what is to be done.
@@ -233,6 +236,7 @@ impl Learned {
     /// Writes the state, if it has changed since it was last written.
     pub(super) fn save(&self) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
+        let _writing = self.writing.lock();
         if !self.changed.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
@@ -256,7 +260,11 @@ impl StateFile {
         match self.learner(&bytes, settings, weights) {
             Ok(Some(learner)) => Ok(Some(learner)),
             Ok(None) => {
-                notes.push("the judgement begins anew: what it had learned is about another sentence model".to_owned());
+                let aside = state_file::set_aside(&self.path).map_err(failed)?;
+                let aside = aside.display();
+                notes.push(format!(
+                    "the judgement begins anew: what it had learned is about other vectors, and now at {aside}"
+                ));
                 Ok(None)
             }
             Err(why) => {
@@ -313,6 +321,7 @@ fn asked(policy: &Policy) -> Asked {
         error_budget: Some(policy.error_budget),
         strictness: Some(strictness(policy.strictness)),
         veto: Some(policy.veto),
+        unchecked: !policy.write || policy.only_if_cached,
         ..Asked::default()
     }
 }

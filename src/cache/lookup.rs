@@ -176,23 +176,24 @@ impl Meaning {
 }
 
 impl Cache {
-    /// Looks `ask` up in all tiers that its policy allows. With `join`, a miss joins or opens a flight.
-    pub async fn lookup(&self, ask: &Ask, join: bool) -> Lookup {
+    /// Looks `ask` up in all tiers that its policy allows. With `join`, a miss joins or opens a flight. `again` says that
+    /// this request was looked up before, and is counted.
+    pub async fn lookup(&self, ask: &Ask, join: bool, again: bool) -> Lookup {
         let mut stale = None;
         let before = self.purges.load(Ordering::Relaxed);
         if let Some(hit) = self.exact(ask, &mut stale) {
-            self.pass_by_judgement(ask, true);
+            self.hit_before_judgement(ask, again);
             return Lookup::Hit(self.counted(hit));
         }
         let policy = &ask.policy;
         if let Some(stale) = self.while_revalidate(ask, stale.as_ref(), before) {
-            self.pass_by_judgement(ask, true);
+            self.hit_before_judgement(ask, again);
             return Lookup::Stale(Box::new(stale));
         }
         let mut lead = if join && policy.read && policy.write && !policy.only_if_cached {
             match self.flights.join(ask.flight_key()) {
                 Joined::Follow(reader) => {
-                    self.pass_by_judgement(ask, true);
+                    self.hit_before_judgement(ask, again);
                     return Lookup::Follow(reader);
                 }
                 Joined::Lead(lead) => lead,
@@ -202,11 +203,11 @@ impl Cache {
         };
         // A flight may have ended between the first look and taking the lead.
         if let Some(hit) = self.exact(ask, &mut stale) {
-            self.pass_by_judgement(ask, true);
+            self.hit_before_judgement(ask, again);
             lead.end(End::Found(hit.clone()));
             return Lookup::Hit(self.counted(hit));
         }
-        let mut meaning = self.by_meaning(ask, false).await;
+        let mut meaning = self.by_meaning(ask, again).await;
         if self.waited_for_near(ask, &meaning, &mut lead).await {
             meaning = self.by_meaning(ask, true).await;
         }
@@ -351,11 +352,9 @@ impl Cache {
         let policy = &ask.policy;
         let question = ask.compared.as_deref().or(ask.question.as_deref()).filter(|text| !text.trim().is_empty());
         let (Some(semantic), Some(question), true) = (&self.semantic, question, policy.semantic && policy.read) else {
-            self.pass_by_judgement(ask, false);
             return Meaning::none(MissReason::Absent);
         };
         let Some(vector) = semantic.embed(question, &ask.tenant).await else {
-            self.pass_by_judgement(ask, false);
             return Meaning::none(MissReason::Unavailable);
         };
         let mut meaning = Meaning::none(MissReason::Absent);
@@ -363,14 +362,12 @@ impl Cache {
         // Two long questions can have the same beginning; what the model did not read it cannot compare.
         meaning.truncated = vector.truncated;
         if vector.truncated {
-            self.pass_by_judgement(ask, false);
             return Meaning { reason: MissReason::TooLong, ..meaning };
         }
         let started = Instant::now();
         // Neighbours below the threshold are looked at too, so that a near miss can be seen in headers and metrics.
         let near = semantic.nearest(ask.keys.meaning, &vector.values, policy.candidates, -1.0);
         let Some(near) = near else {
-            self.pass_by_judgement(ask, false);
             return Meaning { reason: MissReason::Unavailable, ..meaning };
         };
         meaning.similarity = near.first().map(|best| best.similarity);

@@ -334,7 +334,7 @@ impl Fetch {
         self.pipeline.label_later(Fresh {
             compare: self.compare.clone(),
             tenant: self.outbound.tenant.clone(),
-            question: self.outbound.request.question.clone().unwrap_or_default(),
+            question: self.ticket.as_ref().and_then(Ticket::question).unwrap_or_default().to_owned(),
             answer: answer.clone(),
             provider: provider.to_owned(),
             cost,

@@ -14,9 +14,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Characters of each text that the judge is shown.
 const SHOWN_CHARS: usize = 6_000;
+/// Calls of the judge at a time; fewer than answers that are compared at a time.
+const AT_A_TIME: usize = 2;
 const DAY_MS: u64 = 86_400_000;
 
 const TASK: &str = "You compare two answers to questions that may mean the same. The message is a JSON object: \
@@ -26,9 +29,16 @@ const TASK: &str = "You compare two answers to questions that may mean the same.
     with one word: yes or no.";
 
 /// What the judge has been asked and has cost.
-#[derive(Default)]
 pub(super) struct Meter {
     state: Mutex<Spent>,
+    /// Calls at a time.
+    places: Arc<Semaphore>,
+}
+
+impl Default for Meter {
+    fn default() -> Meter {
+        Meter { state: Mutex::default(), places: Arc::new(Semaphore::new(AT_A_TIME)) }
+    }
 }
 
 #[derive(Default)]
@@ -72,37 +82,43 @@ impl Pipeline {
     pub(super) async fn ask_judge(self: &Arc<Self>, questions: [&str; 2], answers: [&str; 2]) -> Option<bool> {
         let settings = self.cache.settings();
         let judge = settings.judge.as_ref()?;
-        if !self.meter.take(judge, self.cache.now_ms()) {
-            metrics::judge_call("limited", None);
+        // Labels that a cheaper judge can give do not wait behind a slow model.
+        let place = self.meter.places.clone().try_acquire_owned().ok();
+        let Some(place) = place.filter(|_| self.meter.take(judge, self.cache.now_ms())) else {
+            metrics::judge_call("limited");
             return None;
-        }
-        let asked = tokio::time::timeout(judge.timeout, self.call_judge(judge, questions, answers)).await;
-        match asked {
-            Ok(Ok((Some(same), cost))) => {
-                metrics::judge_call(if same { "same" } else { "different" }, cost);
-                Some(same)
+        };
+        let (pipeline, judge) = (self.clone(), judge.clone());
+        let timeout = judge.timeout;
+        let [questions, answers] = [questions, answers].map(|both| both.map(str::to_owned));
+        // Goes on when nobody waits any more: what a provider charges for is paid for here too.
+        let call = tokio::spawn(async move {
+            let _place = place;
+            let called = pipeline.call_judge(&judge, &questions, &answers).await;
+            if let Ok((_, cost)) = &called {
+                pipeline.meter.pay(cost.unwrap_or_default());
+                metrics::judge_paid(*cost);
             }
-            Ok(Ok((None, cost))) => {
-                metrics::judge_call("unclear", cost);
-                None
-            }
-            Ok(Err(why)) => {
-                metrics::judge_call("failed", None);
-                tracing::warn!(model = judge.model, why, "the judge (`cache.judge`) could not be asked");
-                None
-            }
-            Err(_) => {
-                metrics::judge_call("timeout", None);
-                None
-            }
-        }
+            called.inspect_err(|why| {
+                tracing::warn!(model = judge.model, why, "the judge (`cache.judge`) could not be asked")
+            })
+        });
+        let (word, same) = match tokio::time::timeout(timeout, call).await {
+            Ok(Ok(Ok((Some(true), _)))) => ("same", Some(true)),
+            Ok(Ok(Ok((Some(false), _)))) => ("different", Some(false)),
+            Ok(Ok(Ok((None, _)))) => ("unclear", None),
+            Ok(Ok(Err(_)) | Err(_)) => ("failed", None),
+            Err(_) => ("timeout", None),
+        };
+        metrics::judge_call(word);
+        same
     }
 
     async fn call_judge(
         &self,
         judge: &config::Judge,
-        questions: [&str; 2],
-        answers: [&str; 2],
+        questions: &[String; 2],
+        answers: &[String; 2],
     ) -> Result<(Option<bool>, Option<MicroUsd>), String> {
         let setup = self.setup();
         let plan =
@@ -123,27 +139,26 @@ impl Pipeline {
             return Err("it answered with a stream, which was not asked for".to_owned());
         };
         let cost = plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
-        self.meter.pay(cost.unwrap_or_default());
         Ok((answer::texts(&answer.body).first().and_then(|text| verdict(text)), cost))
     }
 }
 
-fn body(model: &str, questions: [&str; 2], answers: [&str; 2]) -> Bytes {
+fn body(model: &str, questions: &[String; 2], answers: &[String; 2]) -> Bytes {
     let shown = |text: &str| text.chars().take(SHOWN_CHARS).collect::<String>();
     let case = json!({
-        "question_1": shown(questions[0]),
-        "answer_1": shown(answers[0]),
-        "question_2": shown(questions[1]),
-        "answer_2": shown(answers[1]),
+        "question_1": shown(&questions[0]),
+        "answer_1": shown(&answers[0]),
+        "question_2": shown(&questions[1]),
+        "answer_2": shown(&answers[1]),
     });
     let messages = json!([{"role": "system", "content": TASK}, {"role": "user", "content": case.to_string()}]);
     json!({"model": model, "messages": messages}).to_string().into()
 }
 
-/// The verdict in what a model said: its last plain yes or no, since some think aloud first.
+/// The verdict in what a model said: its first plain yes or no, behind what some think aloud.
 fn verdict(text: &str) -> Option<bool> {
-    let words = text.split(|c: char| !c.is_alphabetic()).rev();
-    words.into_iter().find_map(|word| match word.to_lowercase().as_str() {
+    let said = text.rsplit("</think>").next().unwrap_or(text);
+    said.split(|c: char| !c.is_alphabetic()).find_map(|word| match word.to_lowercase().as_str() {
         "yes" => Some(true),
         "no" => Some(false),
         _ => None,
@@ -162,6 +177,7 @@ mod tests {
             ("No.", Some(false)),
             ("**Yes**", Some(true)),
             ("<think>no, wait</think>\nYes", Some(true)),
+            ("Yes, there is no difference.", Some(true)),
             ("Perhaps", None),
             ("", None),
             ("nobody knows", None),
@@ -192,7 +208,8 @@ mod tests {
 
     #[test]
     fn what_is_compared_is_shown_as_data() {
-        let body = body("m", ["a \"quoted\" question", "q"], ["x", &"y".repeat(10_000)]);
+        let questions = ["a \"quoted\" question", "q"].map(str::to_owned);
+        let body = body("m", &questions, &["x".to_owned(), "y".repeat(10_000)]);
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let shown: serde_json::Value = serde_json::from_str(body["messages"][1]["content"].as_str().unwrap()).unwrap();
         assert_eq!(shown["question_1"], "a \"quoted\" question");

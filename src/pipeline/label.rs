@@ -47,7 +47,8 @@ pub(super) enum Kept {
     As(EntryId),
     /// It could not be stored.
     Nowhere,
-    /// It was fetched to check a hit, and is stored by this ticket if that was wrong; if it was right, the served answer is.
+    /// It was fetched to check a hit, and is stored by this ticket: as another wording of the entry that was served, if
+    /// that was right.
     By(Box<Ticket>),
 }
 
@@ -131,23 +132,13 @@ impl Pipeline {
             }
         }
         if let Kept::By(ticket) = fresh.kept {
-            match proven {
-                Some(entry) => self.keep_alias(&ticket, &entry).await,
-                None => {
-                    let stored = self.cache.admit(&ticket, &fresh.answer, &fresh.provider, fresh.cost).await;
-                    metrics::stored(stored.map(drop));
-                }
+            // Its own answer, with its own tags and its own time to live: a purge of the other is none of this one.
+            let stored = self.cache.admit(&ticket, &fresh.answer, &fresh.provider, fresh.cost).await;
+            if let (Ok(stored), Some(proven)) = (&stored, &proven) {
+                self.cache.joined(stored.id, proven.id);
             }
+            metrics::stored(stored.map(drop));
         }
-    }
-
-    /// Stores the question as another wording of the entry's.
-    async fn keep_alias(&self, ticket: &Ticket, entry: &Arc<Entry>) {
-        let stored = self.cache.admit_alias(ticket, entry).await;
-        if let Ok(alias) = &stored {
-            self.cache.joined(alias.id, entry.id);
-        }
-        metrics::stored(stored.map(drop));
     }
 
     /// Does the fresh answer say what the entry's does? `None` where nobody can tell.

@@ -172,9 +172,9 @@ impl Pipeline {
     ) -> Result<Reply, Error> {
         let deadline = Instant::now() + self.cache.settings().flight_wait;
         let mut takeovers = 0;
-        let mut join = true;
+        let (mut join, mut again) = (true, false);
         loop {
-            match self.cache.lookup(ask, join).await {
+            match self.cache.lookup(ask, join, std::mem::replace(&mut again, true)).await {
                 Lookup::Hit(hit) => return Ok(self.hit(hit, ask, decoded, settlement)),
                 Lookup::Checked(hit, check) => {
                     self.check(*check, inbound, setup, decoded);
@@ -185,7 +185,7 @@ impl Pipeline {
                         self.revalidate(refresh, inbound, setup, decoded);
                     }
                     metrics::stale(stale.hit.tier, StaleReason::WhileRevalidate);
-                    let about = About::hit(ask, &stale.hit);
+                    let about = About::hit(&stale.hit);
                     let found = Found::stale(stale.hit, StaleReason::WhileRevalidate);
                     return Ok(self.found(found, about, ask, decoded, settlement));
                 }
@@ -214,7 +214,7 @@ impl Pipeline {
     fn hit(&self, hit: Hit, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
         count_steps(hit.timing.embed, hit.timing.search);
         metrics::hit(hit.tier, hit.similarity);
-        let about = About::hit(ask, &hit);
+        let about = About::hit(&hit);
         self.found(Found::entry(hit), about, ask, decoded, settlement)
     }
 
@@ -331,7 +331,7 @@ impl Pipeline {
         let entry = self.cache.stand_in(ask)?;
         metrics::stale(Tier::Exact, StaleReason::IfError);
         let hit = Hit::by_words(entry, Tier::Exact);
-        let about = About::hit(ask, &hit);
+        let about = About::hit(&hit);
         Some(self.found(Found::stale(hit, StaleReason::IfError), about, ask, decoded, settlement))
     }
 

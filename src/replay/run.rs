@@ -104,7 +104,7 @@ impl Run<'_> {
             self.out.verdicts.push(Verdict::TrueNegative);
             return Ok(());
         };
-        let looked_up = match self.cache.lookup(&ask, false).await {
+        let looked_up = match self.cache.lookup(&ask, false, false).await {
             Lookup::Stale(stale) => Lookup::Hit(stale.hit),
             other => other,
         };

@@ -337,7 +337,7 @@ mod tests {
             },
             cost: Some(MicroUsd(5)),
             latency_ms: id % 2,
-            source: [Source::Fetched, Source::WarmUp, Source::Alias][(id % 3) as usize],
+            source: if id == 4 { Source::WarmUp } else { Source::Fetched },
             created_ms: 7,
             expires_ms: 8,
             tags: vec!["a".to_owned()],

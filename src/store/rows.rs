@@ -38,8 +38,6 @@ struct Row {
     latency_ms: u64,
     #[serde(default, skip_serializing_if = "is_not")]
     warm_up: bool,
-    #[serde(default, skip_serializing_if = "is_not")]
-    alias: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id_span: Option<(usize, usize)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +79,6 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         cost_micro_usd: entry.cost.map(|cost| cost.0),
         latency_ms: entry.latency_ms,
         warm_up: entry.source == Source::WarmUp,
-        alias: entry.source == Source::Alias,
         id_span: entry.answer.id_span.as_ref().map(|span| (span.start, span.end)),
         created_span: entry.answer.created_span.as_ref().map(|span| (span.start, span.end)),
         usage: entry.answer.usage.map(|usage| (usage.input_tokens, usage.output_tokens)),
@@ -132,11 +129,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
         },
         cost: row.cost_micro_usd.map(MicroUsd),
         latency_ms: row.latency_ms,
-        source: match (row.warm_up, row.alias) {
-            (true, _) => Source::WarmUp,
-            (false, true) => Source::Alias,
-            (false, false) => Source::Fetched,
-        },
+        source: if row.warm_up { Source::WarmUp } else { Source::Fetched },
         created_ms: row.created_ms,
         expires_ms: row.expires_ms,
         tags: row.tags,

@@ -336,8 +336,12 @@ pub fn checked(cost: Option<MicroUsd>) {
 }
 
 /// The model that compares answers was asked, or was not to be.
-pub fn judge_call(outcome: &'static str, cost: Option<MicroUsd>) {
+pub fn judge_call(outcome: &'static str) {
     counter!(JUDGE_CALLS, "outcome" => outcome).increment(1);
+}
+
+/// The model that compares answers was paid.
+pub fn judge_paid(cost: Option<MicroUsd>) {
     if let Some(cost) = cost {
         gauge!(JUDGEMENT_COST, "call" => "judge").increment(cost.0 as f64 / 1e6);
     }

@@ -56,8 +56,6 @@ pub enum Source {
     Fetched,
     /// The operator gave it, in a file of questions and answers.
     WarmUp,
-    /// It is the answer of another entry, whose question was proven to be another wording of this one.
-    Alias,
 }
 
 impl Source {
@@ -66,7 +64,6 @@ impl Source {
         match self {
             Source::Fetched => "fetched",
             Source::WarmUp => "warm_up",
-            Source::Alias => "alias",
         }
     }
 }

@@ -96,7 +96,10 @@ impl Learner {
         }
         if let Some(one) = served {
             let hits = self.count_hit(scope, asked);
-            let chance = self.shadow.choose(one.p, hits, &self.settings.sampling);
+            let chance = match asked.unchecked {
+                true => None,
+                false => self.shadow.choose(one.p, hits, &self.settings.sampling),
+            };
             decision.shadow = chance.map(|chance| decision.case(&one, 1.0 / chance));
         }
         decision
@@ -241,16 +244,19 @@ impl Learner {
         known.hits - 1
     }
 
-    /// Forgets the scopes that were used longest ago, when there are too many, or too many labels in them.
+    /// Forgets scopes when there are too many, or too many labels in them: those of which nothing was learned first, then
+    /// those that were used longest ago. So nobody who makes up scopes can have others forgotten.
     pub(super) fn drop_scopes(&mut self) {
         let crowded = self.scopes.len() > self.settings.scopes.max(1);
         if !crowded && (self.labels <= self.settings.labels_of_all || self.scopes.len() < 2) {
             return;
         }
         // A sixteenth at once, so that the search is rare.
-        let mut ages: Vec<(u64, u128)> = self.scopes.iter().map(|(name, scope)| (scope.used_at, *name)).collect();
+        let taught = |scope: &Scope| crowded && (!scope.samples.is_empty() || scope.fallback);
+        let mut ages: Vec<(bool, u64, u128)> =
+            self.scopes.iter().map(|(name, scope)| (taught(scope), scope.used_at, *name)).collect();
         ages.sort_unstable();
-        for (_, name) in ages.iter().take(self.scopes.len() / 16 + 1) {
+        for (_, _, name) in ages.iter().take(self.scopes.len() / 16 + 1) {
             let gone = self.scopes.remove(name).map_or(0, |scope| scope.samples.len());
             self.labels = self.labels.saturating_sub(gone);
         }

@@ -90,6 +90,8 @@ pub struct Asked {
     pub strictness: Option<Strictness>,
     /// Another say on the veto.
     pub veto: Option<bool>,
+    /// A hit may not be checked: no shadow call is chosen, nor counted.
+    pub unchecked: bool,
     /// Decide, but count nothing, remember nothing and choose no shadow call: for explaining.
     pub dry: bool,
     /// The request was counted before; it waited, and looks again. Only a hit is counted, and may be checked.
