@@ -24,7 +24,7 @@ pub struct Growth {
 
 impl Default for Growth {
     fn default() -> Growth {
-        Growth { trees: 150, depth: 5, rate: 0.1, ridge: 20.0, least: 10.0 }
+        Growth { trees: 150, depth: 5, rate: 0.1, ridge: 8.0, least: 4.0 }
     }
 }
 

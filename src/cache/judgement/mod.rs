@@ -2,7 +2,7 @@
 //!
 //! - `threshold`: a fixed similarity and the veto, for those who want nothing learned
 //! - `learner`: the learned judgement of one cache: decides, learns from labels, keeps to an error budget; `settings`: its own
-//! - `question`, `words`: what is read out of a question, once; `pair`: features of two
+//! - `question`, `words`: what is read out of a question, once; `pair`, `places`: features of two
 //! - `case`: what a decision says, and what of it a label is about
 //! - `judges`: whether two answers say the same
 //! - `weighing`: the probability of each candidate
@@ -21,6 +21,7 @@ pub mod judges;
 mod learner;
 mod logistic;
 mod pair;
+mod places;
 mod question;
 mod report;
 mod rows;

@@ -1,10 +1,11 @@
 //! Features of two questions: what the trap score looks at. All of them are read off two `Question`s; no text is touched.
 
+use super::places::Places;
 use super::question::{Question, Word};
 use super::weights::Idf;
 
 /// How many features a pair has.
-pub(super) const FEATURES: usize = 30;
+pub(super) const FEATURES: usize = 40;
 
 /// Names of the features, for whoever explains a decision.
 pub const FEATURE_NAMES: [&str; FEATURES] = [
@@ -38,6 +39,16 @@ pub const FEATURE_NAMES: [&str; FEATURES] = [
     "shorter",
     "shared_idf",
     "order_kept",
+    "fewer_other_names",
+    "more_other_names",
+    "rarest_name_on_both_sides",
+    "replaced_beside",
+    "replaced_between",
+    "value_replaced",
+    "value_moved",
+    "values_swapped",
+    "rarest_stem_on_both_sides",
+    "less_idf_extra_stems",
 ];
 
 /// The features of two questions whose vectors have this cosine. Symmetric.
@@ -54,6 +65,7 @@ pub(super) fn features(one: &Question, other: &Question, similarity: f32, idf: &
     let lengths = [one.words.len() as f32, other.words.len() as f32];
     let same = words.extra[0] + words.extra[1] == 0.0;
     let order = order_kept(one, other);
+    let places = Places::of(one, other, idf);
     let flag = |yes: bool| f32::from(u8::from(yes));
     [
         similarity,
@@ -86,6 +98,16 @@ pub(super) fn features(one: &Question, other: &Question, similarity: f32, idf: &
         lengths[0].min(lengths[1]),
         words.idf_shared,
         order,
+        places.names[0].min(places.names[1]),
+        places.names[0].max(places.names[1]),
+        places.rarest_name[0].min(places.rarest_name[1]),
+        places.beside,
+        places.between,
+        places.valued,
+        flag(places.moved),
+        flag(places.swapped),
+        places.rarest[0].min(places.rarest[1]),
+        places.loose[0].min(places.loose[1]),
     ]
 }
 
@@ -164,13 +186,25 @@ fn stems(one: &Question, other: &Question) -> (f32, [f32; 2]) {
     (shared.min(back), [one.content.len() as f32 - shared, other.content.len() as f32 - back])
 }
 
+/// Has `one` a name that the other lacks, and no word that begins alike?
+pub(super) fn renames(one: &Question, other: &Question) -> bool {
+    let begins_alike = |name: u32| one.content.iter().any(|word| word.hash == name && has_stem(other, word.stem));
+    one.names.iter().any(|name| !holds(&other.content, *name) && !begins_alike(*name))
+}
+
 /// Is one of `names` no word of `content`?
 fn missing(names: &[u32], content: &[Word]) -> bool {
     names.iter().any(|name| !holds(content, *name))
 }
 
-fn holds(content: &[Word], hash: u32) -> bool {
+/// Is this a word of `content`?
+pub(super) fn holds(content: &[Word], hash: u32) -> bool {
     content.binary_search_by_key(&hash, |word| word.hash).is_ok()
+}
+
+/// Is there a word with this beginning?
+pub(super) fn has_stem(question: &Question, stem: u32) -> bool {
+    question.content.iter().any(|word| word.stem == stem)
 }
 
 /// Does `other` say, in place of a word of `one`, its opposite?

@@ -21,7 +21,7 @@ pub struct Question {
     pub(super) words: Vec<u32>,
     /// The words that carry meaning, sorted, each once: hash and beginning.
     pub(super) content: Vec<Word>,
-    /// Capitalised words behind the first one, sorted, hashed.
+    /// Words with a capital that no beginning of a sentence explains, sorted, hashed.
     pub(super) names: Vec<u32>,
     /// Hashes of words that would say the opposite of a word of this question, sorted.
     pub(super) opposites: Vec<u32>,
@@ -45,9 +45,11 @@ impl Question {
     pub fn read(text: &str) -> Question {
         let mut question = Question { facts: Facts::read(text), ..Question::default() };
         let mut begins = true;
+        // Where all is in capitals they tell nothing.
+        let capitals_tell = text.chars().any(char::is_lowercase);
         for (raw, ends) in words::split(text).take(MAX_WORDS) {
-            question.add(raw, begins);
-            begins = ends;
+            question.add(raw, begins, capitals_tell);
+            begins = ends && !words::abbreviates(raw);
         }
         question.content.sort_unstable();
         question.content.dedup();
@@ -83,7 +85,7 @@ impl Question {
         size_of::<Question>() + (first * TENTHS[0] + (text_len - first) * TENTHS[1]) / 10
     }
 
-    fn add(&mut self, raw: &str, begins: bool) {
+    fn add(&mut self, raw: &str, begins: bool, capitals_tell: bool) {
         let lower = raw.to_lowercase();
         let word = lower.strip_suffix("'s").or_else(|| lower.strip_suffix("’s")).unwrap_or(&lower);
         if words::negates(word) {
@@ -92,12 +94,14 @@ impl Question {
         let hash = words::hash(words::singular(word));
         self.words.push(hash);
         self.asks |= words::asks(word);
+        let capitals = if capitals_tell { raw.chars().filter(|c| c.is_uppercase()).count() } else { 0 };
         if words::is_filler(word) {
             return;
         }
         self.content.push(Word { hash, stem: words::hash(words::beginning(words::singular(word))) });
         self.opposites.extend(words::opposites(word));
-        if !begins && raw.starts_with(char::is_uppercase) {
+        // A capital is expected where a sentence begins; a second one, in an acronym or inside a word, is not.
+        if capitals > usize::from(begins) {
             self.names.push(hash);
         }
     }

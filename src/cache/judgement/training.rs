@@ -45,6 +45,11 @@ impl LabelledPair {
     pub fn is_vetoed(&self) -> bool {
         self.one.facts != self.other.facts
     }
+
+    /// Has each a name that the other lacks?
+    pub fn is_renamed(&self) -> bool {
+        pair::renames(&self.one, &self.other) && pair::renames(&self.other, &self.one)
+    }
 }
 
 impl Weights {

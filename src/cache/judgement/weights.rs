@@ -61,7 +61,7 @@ pub(super) fn stream_terms(similarity: f32) -> [f32; 4] {
 
 /// Mark and version of the weights file.
 const MARK: &[u8; 16] = b"askonce-weights ";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Bytes of a model's name at most.
 pub(super) const MODEL_MOST: usize = 256;

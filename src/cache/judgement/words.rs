@@ -51,6 +51,37 @@ pub(super) fn beginning(word: &str) -> &str {
     word.char_indices().nth(5).map_or(word, |(at, _)| &word[..at])
 }
 
+/// Is a dot behind it no end of a sentence? An initial, or a title.
+pub(super) fn abbreviates(word: &str) -> bool {
+    const TITLES: [&str; 16] =
+        ["prof", "dr", "mr", "mrs", "ms", "st", "mt", "ft", "jr", "sr", "vs", "no", "dept", "gen", "sen", "capt"];
+    word.chars().count() == 1 || TITLES.iter().any(|title| title.eq_ignore_ascii_case(word))
+}
+
+/// So many of the roles have a direction: with another value they say something else.
+pub(super) const DIRECTIONS: usize = 8;
+
+/// Hashes of the words that stand before a value and say its role. Not "between" and "and": their values have no order.
+pub(super) fn roles() -> &'static [u32; 24] {
+    static ROLES: OnceLock<[u32; 24]> = OnceLock::new();
+    ROLES.get_or_init(|| {
+        [
+            "from", "to", "into", "after", "before", "than", "over", "under", "in", "on", "at", "by", "for", "with",
+            "about", "of", "via", "through", "until", "since", "during", "near", "using", "without",
+        ]
+        .map(|word| hash(singular(word)))
+    })
+}
+
+/// Hashes of the words that may stand between a word and what it belongs to.
+pub(super) fn articles() -> &'static [u32; 12] {
+    static ARTICLES: OnceLock<[u32; 12]> = OnceLock::new();
+    ARTICLES.get_or_init(|| {
+        ["a", "an", "the", "my", "your", "our", "their", "this", "that", "these", "any", "some"]
+            .map(|word| hash(singular(word)))
+    })
+}
+
 pub(super) fn negates(word: &str) -> bool {
     word.ends_with("n't")
         || word.ends_with("n’t")
