@@ -10,6 +10,7 @@ mod judge;
 mod model;
 mod model_bench;
 mod progress;
+mod providers;
 mod replay;
 mod replay_args;
 mod replay_vectors;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Providers(providers::ProvidersArgs),
     #[command(subcommand)]
     Model(model::ModelCommand),
     #[command(subcommand)]
@@ -53,6 +55,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Providers(args) => providers::run(&args),
         Command::Model(command) => model::run(command),
         Command::Index(command) => index::run(&command),
         Command::Judge(command) => judge::run(&command),

@@ -37,8 +37,9 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// What is wrong with a text that holds variables.
 #[derive(Debug, PartialEq, Eq)]
-struct Problem {
-    message: String,
+pub(super) struct Problem {
+    /// What was expected, and what came.
+    pub message: String,
     suggestion: String,
 }
 
@@ -53,7 +54,7 @@ impl Problem {
 }
 
 /// Replaces the variables in `text`; `$$` becomes `$`. What a variable holds is not looked at again.
-fn expand(text: &str, env: &Env<'_>) -> Result<String, Problem> {
+pub(super) fn expand(text: &str, env: &Env<'_>) -> Result<String, Problem> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

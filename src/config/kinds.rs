@@ -138,6 +138,66 @@ words! {
 }
 
 words! {
+    /// How a provider's key is sent.
+    KeyPlace, "word for `auth`" {
+        /// As a bearer token.
+        Bearer = "bearer",
+        /// In a header of its own.
+        Header = "header",
+        /// No key is wanted. One that is given all the same is a bearer token.
+        None = "none",
+    }
+}
+
+words! {
+    /// The request field for the longest answer.
+    LimitField, "word for `limit_field`" {
+        /// The older one.
+        MaxTokens = "max_tokens",
+        /// The newer one.
+        MaxCompletionTokens = "max_completion_tokens",
+    }
+}
+
+words! {
+    /// When a provider tells the usage of a stream.
+    StreamUsage, "word for `stream_usage`" {
+        /// Where `stream_options.include_usage` asks for it.
+        Asked = "asked",
+        /// Unasked.
+        Always = "always",
+        /// Never.
+        None = "none",
+    }
+}
+
+words! {
+    /// What a provider has, by the names of OpenAI's endpoints.
+    KnownSurface, "surface" {
+        /// Chat completions.
+        Chat = "chat",
+        /// Completions of a prompt.
+        Completions = "completions",
+        /// Responses.
+        Responses = "responses",
+        /// Embeddings.
+        Embeddings = "embeddings",
+        /// Reranking.
+        Rerank = "rerank",
+        /// Images out of words.
+        Images = "images",
+        /// Speech out of words.
+        Speech = "speech",
+        /// Words out of speech.
+        Transcriptions = "transcriptions",
+        /// English words out of speech.
+        Translations = "translations",
+        /// Moderations.
+        Moderations = "moderations",
+    }
+}
+
+words! {
     /// What becomes of an answer whose caller hung up while it was being fetched.
     OnHangUp, "word for `on_hang_up`" {
         /// Fetch the rest, for the cache.

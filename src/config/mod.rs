@@ -9,6 +9,7 @@
 //! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `embedding`, `index`, `cache` | one concern each |
 //! | `keeping`, `recording` | staleness, eviction and quotas; the recorded trace |
 //! | `harmless` | request fields that may be ignored, and those that never may |
+//! | `known`, `prices` | providers and prices as data |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
 //! | `error` | what is wrong, where, and what to do |
 //! | `show` | the settings as YAML again, secrets masked |
@@ -27,6 +28,7 @@ mod index;
 mod judgement;
 mod keeping;
 mod kinds;
+mod known;
 mod limits;
 mod listen;
 mod log;
@@ -34,6 +36,7 @@ mod model;
 mod name;
 mod nearest;
 mod paths;
+mod prices;
 mod provider;
 mod recording;
 mod reload;
@@ -74,6 +77,7 @@ const KEYS: &[&str] = &[
     "index",
     "cache",
     "recording",
+    "catalogue",
 ];
 
 /// What errors call the command line.
@@ -110,7 +114,8 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
     let listen = listen(&root, overrides)?;
     let listen_at = root.get("listen").filter(|_| overrides.listen.is_none()).and_then(|item| item.at());
     let auth = auth::auth(&root, &listen, listen_at)?;
-    let providers = provider::providers(&root)?;
+    let catalogue = known::catalogue(&root)?;
+    let providers = provider::providers(&root, &catalogue, env)?;
     Ok(Resolved {
         data_dir: data_dir(&root, overrides, env)?,
         log: log::log(&root, overrides)?,
@@ -126,6 +131,7 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
         listen,
         auth,
         providers,
+        catalogue,
     })
 }
 

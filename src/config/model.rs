@@ -82,8 +82,13 @@ fn price(fields: &Fields<'_>) -> Result<Option<Price>, ConfigError> {
         return Ok(None);
     };
     let fields = item.fields(&keys)?;
-    let [input, output] = keys.map(|key| fields.require(key)?.float(0.0..=MAX_USD).map(micro_usd));
+    let [input, output] = keys.map(|key| micro_usd_per_million(&fields.require(key)?));
     Ok(Some(Price { input_micro_usd_per_million: input?, output_micro_usd_per_million: output? }))
+}
+
+/// US dollars per million tokens at `item`, in micro-dollars.
+pub(super) fn micro_usd_per_million(item: &Item<'_>) -> Result<u64, ConfigError> {
+    item.float(0.0..=MAX_USD).map(micro_usd)
 }
 
 /// Micro-dollars nearest to `usd`, which is from zero to [`MAX_USD`].

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::secret::Secret;
@@ -10,9 +11,11 @@ use crate::types::secret::Secret;
 pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, LogFormat, LogLevel, LongText, OnHangUp, Pin,
-    Precision, ProviderKind, RecordedPrompts, Strictness,
+    Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, KnownSurface, LimitField, LogFormat,
+    LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind, RecordedPrompts, StreamUsage, Strictness,
 };
+pub use super::known::{KnownProvider, known_providers};
+pub use super::prices::{ListPrice, list_price, list_prices};
 pub use super::recording::Recording;
 pub use crate::types::money::Price;
 
@@ -33,6 +36,8 @@ pub struct Resolved {
     pub limits: Limits,
     /// Where requests can be sent, in the order written.
     pub providers: Vec<Provider>,
+    /// Providers that the operator added to the catalogue, in the order written.
+    pub catalogue: Vec<Arc<KnownProvider>>,
     /// The provider of a model that no entry of `models` names and no provider lists. Always one of `providers`.
     pub default_provider: Option<String>,
     /// Models with a route or a price of their own, in the order written.
@@ -110,13 +115,21 @@ pub struct Provider {
     pub name: String,
     /// How it is spoken to.
     pub kind: ProviderKind,
+    /// What the catalogue calls it, where its kind is a name of the catalogue or one that stands there too.
+    pub catalogue: Option<String>,
+    /// Whether it answers where the catalogue says, so that its list prices hold.
+    pub list_prices: bool,
     /// Where it answers: `http` or `https`, without a slash at the end, user information, query or fragment. Empty only
     /// for [`ProviderKind::Demo`], which answers inside the process.
     ///
     /// This is the part before `/chat/completions`, so that it usually ends in `/v1`.
     pub base_url: String,
-    /// The key that it wants as a bearer token.
+    /// The key that it wants.
     pub api_key: Option<Secret>,
+    /// The header that holds the key, in lower case. `None`: it is a bearer token.
+    pub key_header: Option<String>,
+    /// The path of the list of its models below `base_url`. `None`: it has none.
+    pub models_path: Option<String>,
     /// Headers to send along, by lower-case name. Their values are secrets, because they often hold keys.
     pub headers: BTreeMap<String, Secret>,
     /// How long connecting may take, TLS included.

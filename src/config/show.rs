@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::resolved::{
-    Auth, Cache, Embedding, Index, Limits, Log, Model, Pin, Provider, ProviderKind, Recording, Resolved, Retry, Share,
-    Staleness,
+    Auth, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Provider, ProviderKind, Recording, Resolved,
+    Retry, Share, Staleness,
 };
 use super::size;
 
@@ -25,6 +25,7 @@ impl Resolved {
             yaml.map("admin", |yaml| yaml.line("key", MASK));
         }
         yaml.map("limits", |yaml| limits(yaml, &self.limits));
+        yaml.list("catalogue", &self.catalogue, |yaml, entry| known(yaml, entry));
         yaml.list("providers", &self.providers, provider);
         if let Some(name) = &self.default_provider {
             yaml.line("default_provider", &text(name));
@@ -64,9 +65,35 @@ fn limits(yaml: &mut Yaml, limits: &Limits) {
     yaml.millis("shutdown_timeout_ms", limits.shutdown_timeout);
 }
 
+fn known(yaml: &mut Yaml, known: &KnownProvider) {
+    yaml.line("name", &text(&known.name));
+    yaml.line("title", &text(&known.title));
+    // A variable in it was meant to be looked up later, and still is when this is read again.
+    yaml.line("base_url", &text(&known.base_url));
+    yaml.line("auth", &text(known.auth.as_str()));
+    yaml.maybe("header", known.header.as_deref().map(text));
+    yaml.maybe("env", known.env.as_deref().map(text));
+    yaml.line("models", &text(known.models.as_deref().unwrap_or("none")));
+    let surfaces: Vec<String> = known.surfaces.iter().map(ToString::to_string).collect();
+    yaml.line("surfaces", &texts(&surfaces));
+    yaml.maybe("limit_field", known.limit_field.map(|field| text(field.as_str())));
+    yaml.maybe("stream_usage", known.stream_usage.map(|when| text(when.as_str())));
+    yaml.line("refuses", &texts(&known.refuses));
+    yaml.line("ignores", &texts(&known.ignores));
+    for (key, value) in [("note", &known.note), ("docs", &known.docs), ("source", &known.source), ("read", &known.read)]
+    {
+        yaml.maybe(key, value.as_deref().map(text));
+    }
+    for (key, on) in
+        [("discover", known.discover), ("second_hand", known.second_hand), ("unconfirmed", known.unconfirmed)]
+    {
+        yaml.line(key, &on.to_string());
+    }
+}
+
 fn provider(yaml: &mut Yaml, provider: &Provider) {
     yaml.line("name", &text(&provider.name));
-    yaml.line("kind", provider.kind.as_str());
+    yaml.line("kind", &text(provider.catalogue.as_deref().unwrap_or(provider.kind.as_str())));
     if provider.kind != ProviderKind::Demo {
         yaml.line("base_url", &text(&provider.base_url));
     }

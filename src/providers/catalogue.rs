@@ -1,80 +1,42 @@
-//! Where providers are found without a configuration: environment variables, and local servers on their usual ports.
+//! Where providers are found without a configuration: the entries of the catalogue that are looked for, by their key in
+//! the environment or by their usual port.
 
-use crate::config::{self, ProviderKind};
+use crate::config::{self, KeyPlace, KnownProvider, Provider, ProviderKind, known_providers};
 use crate::types::secret::Secret;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A hosted provider that speaks the OpenAI wire and is found by its key.
-#[derive(Clone, Copy, Debug)]
-pub struct Hosted {
-    /// Its name here.
-    pub name: &'static str,
-    /// The variable that its own documentation names.
-    pub env: &'static str,
-    /// Its OpenAI-style base URL, by its own documentation.
-    pub base_url: &'static str,
+/// Entries of the catalogue that are looked for, in its order, which is that in which an unnamed model is looked for:
+/// the hosted ones, or those of one's own.
+fn looked_for(hosted: bool) -> impl Iterator<Item = &'static KnownProvider> {
+    let known = known_providers().iter().map(AsRef::as_ref);
+    known.filter(move |known: &&KnownProvider| known.discover && (known.auth != KeyPlace::None) == hosted)
 }
 
-/// Hosted providers, in the order in which an unnamed model is looked for.
-pub const HOSTED: [Hosted; 11] = [
-    Hosted { name: "openai", env: "OPENAI_API_KEY", base_url: "https://api.openai.com/v1" },
-    Hosted { name: "openrouter", env: "OPENROUTER_API_KEY", base_url: "https://openrouter.ai/api/v1" },
-    Hosted { name: "groq", env: "GROQ_API_KEY", base_url: "https://api.groq.com/openai/v1" },
-    Hosted { name: "mistral", env: "MISTRAL_API_KEY", base_url: "https://api.mistral.ai/v1" },
-    Hosted { name: "deepseek", env: "DEEPSEEK_API_KEY", base_url: "https://api.deepseek.com/v1" },
-    Hosted { name: "together", env: "TOGETHER_API_KEY", base_url: "https://api.together.xyz/v1" },
-    Hosted { name: "fireworks", env: "FIREWORKS_API_KEY", base_url: "https://api.fireworks.ai/inference/v1" },
-    Hosted { name: "xai", env: "XAI_API_KEY", base_url: "https://api.x.ai/v1" },
-    Hosted { name: "cerebras", env: "CEREBRAS_API_KEY", base_url: "https://api.cerebras.ai/v1" },
-    Hosted {
-        name: "gemini",
-        env: "GEMINI_API_KEY",
-        base_url: "https://generativelanguage.googleapis.com/v1beta/openai",
-    },
-    Hosted { name: "perplexity", env: "PERPLEXITY_API_KEY", base_url: "https://api.perplexity.ai" },
-];
-
-/// A local server that is found by its usual port.
-#[derive(Clone, Copy, Debug)]
-pub struct Local {
-    /// Its name here.
-    pub name: &'static str,
-    /// Its usual loopback address.
-    pub address: &'static str,
+/// The key of a provider in the environment, as far as it is set to anything.
+pub fn key(known: &KnownProvider, env: impl Fn(&str) -> Option<String>) -> Option<Secret> {
+    let key = env(known.env.as_deref()?)?.trim().to_owned();
+    (!key.is_empty()).then(|| Secret::new(key))
 }
-
-/// Local servers.
-pub const LOCAL: [Local; 5] = [
-    Local { name: "ollama", address: "127.0.0.1:11434" },
-    Local { name: "vllm", address: "127.0.0.1:8000" },
-    Local { name: "llama-cpp", address: "127.0.0.1:8080" },
-    Local { name: "lm-studio", address: "127.0.0.1:1234" },
-    Local { name: "sglang", address: "127.0.0.1:30000" },
-];
 
 /// The hosted providers whose key `env` has.
-pub fn hosted(env: impl Fn(&str) -> Option<String>) -> Vec<config::Provider> {
-    let key = |hosted: &Hosted| env(hosted.env).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-    HOSTED
-        .iter()
-        .filter_map(|hosted| {
-            let key = key(hosted)?;
-            let kind = if hosted.name == "openai" { ProviderKind::OpenAi } else { ProviderKind::OpenAiCompatible };
-            // OpenAI's own SDKs read the base URL from the environment too.
-            let base_url = (hosted.name == "openai").then(|| env("OPENAI_BASE_URL")).flatten();
-            let base_url = base_url.and_then(|url| {
-                let checked = config::check_base_url(&url);
-                checked.inspect_err(|why| tracing::warn!("OPENAI_BASE_URL is not used: {why}")).ok()
-            });
-            let base_url = base_url.unwrap_or_else(|| hosted.base_url.to_owned());
-            Some(provider(hosted.name, kind, base_url, Some(Secret::new(key))))
-        })
-        .collect()
+pub fn hosted(env: impl Fn(&str) -> Option<String>) -> Vec<Provider> {
+    let found = |known: &KnownProvider| {
+        let api_key = key(known, &env)?;
+        let own = known.address(&env).ok();
+        // OpenAI's own SDKs read the base URL from the environment too.
+        let other = (known.name == "openai").then(|| env("OPENAI_BASE_URL")).flatten().and_then(|url| {
+            let checked = config::check_base_url(&url);
+            checked.inspect_err(|why| tracing::warn!("OPENAI_BASE_URL is not used: {why}")).ok()
+        });
+        let base_url = other.or_else(|| own.clone())?;
+        let at_home = own.as_ref() == Some(&base_url);
+        Some(Provider { api_key: Some(api_key), ..Provider::known(known, base_url, at_home) })
+    };
+    looked_for(true).filter_map(found).collect()
 }
 
-/// The local servers that answer `GET /v1/models` now. `own` is our own address, never asked.
-pub async fn local(own: &str) -> Vec<config::Provider> {
+/// The local servers that list their models now. `listen` is our own address, never asked.
+pub async fn local(listen: &str) -> Vec<Provider> {
     let Ok(client) = reqwest::Client::builder()
         .connect_timeout(Duration::from_millis(300))
         .timeout(Duration::from_millis(1000))
@@ -84,25 +46,31 @@ pub async fn local(own: &str) -> Vec<config::Provider> {
     else {
         return Vec::new();
     };
-    let asked = LOCAL.iter().filter(|local| port(local.address) != port(own)).map(|local| {
+    let asked = looked_for(false).filter(|known| port(address(&known.base_url)) != port(listen)).map(|known| {
         let client = client.clone();
         async move {
-            let reply = client.get(format!("http://{}/v1/models", local.address)).send().await.ok()?;
+            let list = format!("{}{}", known.base_url, known.models.as_deref()?);
+            let reply = client.get(list).send().await.ok()?;
             let list: serde_json::Value = reply.error_for_status().ok()?.json().await.ok()?;
             list.get("data")?.as_array()?;
-            let base_url = format!("http://{}/v1", local.address);
-            Some(provider(local.name, ProviderKind::OpenAiCompatible, base_url, None))
+            Some(Provider::known(known, known.base_url.clone(), true))
         }
     });
     futures_util::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// The built-in demo.
-pub fn demo() -> config::Provider {
-    config::Provider {
+pub fn demo() -> Provider {
+    Provider {
         models: vec![super::demo::MODEL.to_owned()],
-        ..provider("demo", ProviderKind::Demo, String::new(), None)
+        ..Provider::plain("demo", ProviderKind::Demo, String::new())
     }
+}
+
+/// `host:port` of a URL.
+fn address(base_url: &str) -> &str {
+    let rest = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    rest.split_once('/').map_or(rest, |(address, _)| address)
 }
 
 /// The port of `host:port`. Whoever listens on a port of a local server is not asked on it, under whatever host name: it
@@ -111,17 +79,47 @@ fn port(address: &str) -> Option<&str> {
     address.rsplit_once(':').map(|(_, port)| port)
 }
 
-fn provider(name: &str, kind: ProviderKind, base_url: String, api_key: Option<Secret>) -> config::Provider {
-    config::Provider {
-        name: name.to_owned(),
-        kind,
-        base_url,
-        api_key,
-        headers: BTreeMap::new(),
-        connect_timeout: Duration::from_secs(5),
-        first_byte_timeout: Duration::from_secs(120),
-        idle_timeout: Duration::from_secs(60),
-        models: Vec::new(),
-        stream_usage: false,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::Registry;
+
+    #[test]
+    fn every_entry_builds_a_provider() {
+        crate::install_tls();
+        for known in known_providers() {
+            let base_url = known.address(&|_| Some("filled-in".to_owned())).unwrap();
+            let provider = Provider { api_key: Some(Secret::new("k")), ..Provider::known(known, base_url, true) };
+            let registry = Registry::build(std::slice::from_ref(&provider), None).unwrap();
+            assert!(registry.get(&known.name).is_some(), "{}", known.name);
+        }
+    }
+
+    #[test]
+    fn finds_those_with_a_key_in_order() {
+        let env = |name: &str| match name {
+            "GROQ_API_KEY" => Some(" gsk \n".to_owned()),
+            "OPENAI_API_KEY" => Some("sk".to_owned()),
+            "OPENAI_BASE_URL" => Some("http://127.0.0.1:1/v1/".to_owned()),
+            // Set for something else as a rule, so that nobody is asked for it without being told to.
+            "HF_TOKEN" | "GITHUB_TOKEN" => Some("t".to_owned()),
+            "MISTRAL_API_KEY" => Some("  ".to_owned()),
+            _ => None,
+        };
+        let found = hosted(env);
+        let about = |one: &Provider| (one.name.clone(), one.base_url.clone(), one.list_prices);
+        let expected = [("openai", "http://127.0.0.1:1/v1", false), ("groq", "https://api.groq.com/openai/v1", true)];
+        let expected = expected.map(|(name, url, own)| (name.to_owned(), url.to_owned(), own));
+        assert_eq!(found.iter().map(about).collect::<Vec<_>>(), expected);
+        assert_eq!((found[0].kind, found[1].kind), (ProviderKind::OpenAi, ProviderKind::OpenAiCompatible));
+        assert_eq!(found[1].api_key.as_ref().map(Secret::expose), Some("gsk"));
+    }
+
+    #[test]
+    fn knows_the_ports_of_local_servers() {
+        let local: Vec<_> = looked_for(false).map(|known| (known.name.as_str(), address(&known.base_url))).collect();
+        assert_eq!(local[0], ("ollama", "127.0.0.1:11434"));
+        assert_eq!(local.len(), 5);
+        assert_eq!((port("127.0.0.1:80"), port("[::1]:80"), port("localhost")), (Some("80"), Some("80"), None));
     }
 }

@@ -3,7 +3,8 @@
 //! - `http`: one client per provider; every failure classified
 //! - `openai`: OpenAI, and whoever speaks its wire at another address
 //! - `demo`: answers from the bundled questions, without any network
-//! - `catalogue`: environment variables and local servers that providers are found by
+//! - `catalogue`: the entries of `catalogue.yaml` that are found by their key or port; `prices.yaml` lies beside them, and
+//!   `config` reads both
 //! - `local`: the sentence model of this host, for embeddings
 //! - `registry`: the providers of one configuration
 

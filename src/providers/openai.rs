@@ -20,6 +20,10 @@ const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct OpenAi {
     http: Http,
     api_key: Option<Secret>,
+    /// Where the key goes, if not into a bearer token.
+    key_header: Option<HeaderName>,
+    /// Where the models are listed, below the base URL.
+    models_path: Option<String>,
     headers: HeaderMap,
     stream_usage: bool,
 }
@@ -34,22 +38,31 @@ impl OpenAi {
             value.set_sensitive(true);
             headers.insert(key, value);
         }
+        let key_header = settings.key_header.as_deref().map(HeaderName::try_from).transpose();
         Ok(OpenAi {
             http: Http::new(settings)?,
             api_key: settings.api_key.clone(),
+            key_header: key_header
+                .map_err(|_| format!("provider `{}`: the header of its key has no valid name", settings.name))?,
+            models_path: settings.models_path.clone(),
             headers,
             stream_usage: settings.stream_usage,
         })
     }
 
-    fn authorization(&self, caller: Option<&Secret>) -> Result<Option<HeaderValue>, Error> {
+    /// The header that holds the key.
+    fn authorization(&self, caller: Option<&Secret>) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
         let Some(key) = self.api_key.as_ref().or(caller) else {
             return Ok(None);
         };
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-            .map_err(|_| Error::new(ErrorKind::Unauthenticated, "The key holds characters that HTTP forbids."))?;
+        let (name, value) = match &self.key_header {
+            Some(name) => (name.clone(), HeaderValue::from_str(key.expose())),
+            None => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", key.expose()))),
+        };
+        let mut value =
+            value.map_err(|_| Error::new(ErrorKind::Unauthenticated, "The key holds characters that HTTP forbids."))?;
         value.set_sensitive(true);
-        Ok(Some(value))
+        Ok(Some((name, value)))
     }
 
     async fn post(&self, call: Call) -> Result<Reply, Error> {
@@ -63,8 +76,8 @@ impl OpenAi {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let accept = if call.stream { "text/event-stream" } else { "application/json" };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if let Some(value) = self.authorization(call.bearer.as_ref())? {
-            headers.insert(AUTHORIZATION, value);
+        if let Some((name, value)) = self.authorization(call.bearer.as_ref())? {
+            headers.insert(name, value);
         }
         // What the operator set wins over what the caller sent.
         headers.extend(self.headers.clone());
@@ -92,23 +105,37 @@ impl OpenAi {
         error
     }
 
+    /// The models it lists; none where it has no list.
     async fn list(&self) -> Result<Vec<String>, Error> {
-        let mut request = self.http.client.get(format!("{}/models", self.http.base_url)).timeout(MODELS_TIMEOUT);
-        if let Some(value) = self.authorization(None)? {
-            request = request.header(AUTHORIZATION, value);
+        let Some(path) = &self.models_path else { return Ok(Vec::new()) };
+        let mut request = self.http.client.get(format!("{}{path}", self.http.base_url)).timeout(MODELS_TIMEOUT);
+        if let Some((name, value)) = self.authorization(None)? {
+            request = request.header(name, value);
         }
         let response = self.http.send(request.headers(self.headers.clone())).await?;
         let list: ModelList = response.json().await.map_err(|_| {
             let message = format!("Provider `{}` gave no model list in OpenAI's form.", self.http.name);
             Error::new(ErrorKind::UpstreamBroken, message)
         })?;
-        Ok(list.data.into_iter().map(|model| model.id).collect())
+        Ok(list.models().into_iter().map(|model| model.id).collect())
     }
 }
 
+/// A list of models: in OpenAI's form, or bare, as a few send it.
 #[derive(Deserialize)]
-struct ModelList {
-    data: Vec<Model>,
+#[serde(untagged)]
+enum ModelList {
+    OpenAi { data: Vec<Model> },
+    Bare(Vec<Model>),
+}
+
+impl ModelList {
+    fn models(self) -> Vec<Model> {
+        match self {
+            ModelList::OpenAi { data } => data,
+            ModelList::Bare(models) => models,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -127,5 +154,19 @@ impl Provider for OpenAi {
 
     fn models(&self) -> BoxFuture<'_, Result<Vec<String>, Error>> {
         Box::pin(self.list())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_a_model_list() {
+        for text in [r#"{"object":"list","data":[{"id":"a","x":1}]}"#, r#"[{"id":"a","object":"model"}]"#] {
+            let list: ModelList = serde_json::from_str(text).unwrap();
+            assert_eq!(list.models()[0].id, "a");
+        }
+        assert!(serde_json::from_str::<ModelList>(r#"{"models":[]}"#).is_err());
     }
 }

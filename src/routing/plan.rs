@@ -28,19 +28,24 @@ pub struct Plan {
 pub struct Router {
     models: HashMap<String, Plan>,
     providers: Vec<String>,
+    /// What the price list calls the providers whose list prices hold.
+    listed: HashMap<String, String>,
     default_provider: Option<String>,
 }
 
 impl Router {
     /// A router over the configured models and providers.
     pub fn new(models: &[config::Model], providers: &[config::Provider], default_provider: Option<&str>) -> Router {
-        let plan = |model: &config::Model| Plan {
-            targets: model
+        let listed = providers.iter().filter(|one| one.list_prices);
+        let listed: HashMap<String, String> =
+            listed.filter_map(|one| Some((one.name.clone(), one.catalogue.clone()?))).collect();
+        let plan = |model: &config::Model| {
+            let targets: Vec<Target> = model
                 .targets
                 .iter()
                 .map(|target| Target { provider: target.provider.clone(), model: target.model.clone() })
-                .collect(),
-            price: model.price,
+                .collect();
+            Plan { price: model.price.or_else(|| list_price(&listed, &targets)), targets }
         };
         let default_provider = match (default_provider, providers) {
             (Some(name), _) => Some(name.to_owned()),
@@ -51,6 +56,7 @@ impl Router {
         Router {
             models: models.iter().map(|model| (model.name.clone(), plan(model))).collect(),
             providers: providers.iter().map(|provider| provider.name.clone()).collect(),
+            listed,
             default_provider,
         }
     }
@@ -69,7 +75,8 @@ impl Router {
             return Ok(plan.clone());
         }
         let to = |provider: &str, model: &str| {
-            Ok(Plan { targets: vec![Target { provider: provider.to_owned(), model: model.to_owned() }], price: None })
+            let targets = vec![Target { provider: provider.to_owned(), model: model.to_owned() }];
+            Ok(Plan { price: list_price(&self.listed, &targets), targets })
         };
         if let Some(provider) = having(model) {
             return to(provider, model);
@@ -79,8 +86,8 @@ impl Router {
             && self.providers.iter().any(|name| name == provider)
         {
             return match self.models.get(rest) {
-                Some(plan) => Ok(Plan { price: plan.price, ..to(provider, rest)? }),
-                None => to(provider, rest),
+                Some(Plan { price: Some(price), .. }) => Ok(Plan { price: Some(*price), ..to(provider, rest)? }),
+                _ => to(provider, rest),
             };
         }
         match &self.default_provider {
@@ -88,6 +95,13 @@ impl Router {
             None => Err(unknown(model)),
         }
     }
+}
+
+/// What `targets` cost by the price list, where that is the same for all: nobody knows yet which of them will answer.
+fn list_price(listed: &HashMap<String, String>, targets: &[Target]) -> Option<Price> {
+    let of = |target: &Target| config::list_price(listed.get(&target.provider)?, &target.model);
+    let first = of(targets.first()?)?;
+    targets.iter().all(|target| of(target) == Some(first)).then_some(first)
 }
 
 fn unknown(model: &str) -> Error {
@@ -109,6 +123,7 @@ mod tests {
         Router {
             models: HashMap::from([("fast".to_owned(), fast)]),
             providers: vec!["a".to_owned(), "b".to_owned()],
+            listed: HashMap::new(),
             default_provider: default_provider.map(str::to_owned),
         }
     }
@@ -134,6 +149,48 @@ mod tests {
             if let Err(error) = &plan {
                 assert_eq!((error.status(), error.code), (404, Some("model_not_found")));
             }
+        }
+    }
+
+    #[test]
+    fn a_price_of_ones_own_comes_before_the_list() {
+        let provider = |name: &str, at: &str| {
+            let known = config::known_providers().iter().find(|known| known.name == "openai").unwrap();
+            let provider = config::Provider::known(known, at.to_owned(), at == known.base_url);
+            config::Provider { name: name.to_owned(), ..provider }
+        };
+        let vendor = "https://api.openai.com/v1";
+        let providers = [provider("a", vendor), provider("b", vendor), provider("elsewhere", "http://127.0.0.1:1/v1")];
+        let model = |name: &str, targets: &[(&str, &str)], price: Option<Price>| config::Model {
+            name: name.to_owned(),
+            targets: targets
+                .iter()
+                .map(|(provider, model)| config::Target { provider: (*provider).into(), model: (*model).into() })
+                .collect(),
+            price,
+        };
+        let own = Price { input_micro_usd_per_million: 1, output_micro_usd_per_million: 2 };
+        let listed = config::list_price("openai", "gpt-4o-mini");
+        assert!(listed.is_some());
+        let models = [
+            model("own", &[("a", "gpt-4o-mini")], Some(own)),
+            model("list", &[("a", "gpt-4o-mini"), ("b", "gpt-4o-mini")], None),
+            model("differs", &[("a", "gpt-4o-mini"), ("b", "gpt-4o")], None),
+            model("abroad", &[("a", "gpt-4o-mini"), ("elsewhere", "gpt-4o-mini")], None),
+        ];
+        let router = Router::new(&models, &providers, None);
+        let table = [
+            ("own", Some(own)),
+            ("a/own", Some(own)),
+            ("list", listed),
+            ("differs", None),
+            ("abroad", None),
+            ("a/gpt-4o-mini", listed),
+            ("a/unheard-of", None),
+            ("elsewhere/gpt-4o-mini", None),
+        ];
+        for (model, expected) in table {
+            assert_eq!(router.plan(model, |_| None).unwrap().price, expected, "{model}");
         }
     }
 }

@@ -16,6 +16,7 @@ mod judgement;
 mod keeping;
 mod passthrough;
 mod persistence;
+mod providers;
 mod recording;
 mod replay;
 mod streaming;

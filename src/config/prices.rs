@@ -1,0 +1,153 @@
+//! `ListPrice`: what models cost by the vendors' lists, as data that is compiled in (`src/providers/prices.yaml`).
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::error::ConfigError;
+use super::fields::{Fields, Item};
+use super::file;
+use super::model::micro_usd_per_million;
+use crate::types::money::Price;
+
+/// The price table that is compiled in.
+const PRICES: &str = include_str!("../providers/prices.yaml");
+
+const KEYS: &[&str] = &["provider", "source", "vendor", "as_of", "read", "second_hand", "models"];
+
+const PRICE_KEYS: &[&str] = &["input", "output", "cached_input", "reasoning"];
+
+/// The list price of one model at one provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPrice {
+    /// The provider, as the catalogue calls it.
+    pub provider: String,
+    /// The model, as the provider calls it.
+    pub model: String,
+    /// For input and output.
+    pub price: Price,
+    /// For input that the provider had in its own cache, in micro-dollars per million tokens, where it differs.
+    pub cached_input_micro_usd_per_million: Option<u64>,
+    /// For output that is not shown, in micro-dollars per million tokens, where it differs.
+    pub reasoning_micro_usd_per_million: Option<u64>,
+    /// The page that it was read from.
+    pub source: String,
+    /// The vendor's page that the source names, where it is not the vendor's own.
+    pub vendor: Option<String>,
+    /// The day that the page gives for it, as in `2026-11-22`.
+    pub as_of: Option<String>,
+    /// The day that the page was read on.
+    pub read: String,
+    /// Whether the source is not the vendor's own page.
+    pub second_hand: bool,
+}
+
+/// All list prices, in the order of the table.
+pub fn list_prices() -> &'static [ListPrice] {
+    &table().rows
+}
+
+/// What `model` costs at `provider` of the catalogue, by its list.
+pub fn list_price(provider: &str, model: &str) -> Option<Price> {
+    let table = table();
+    let row = *table.by_name.get(provider)?.get(model)?;
+    table.rows.get(row).map(|row| row.price)
+}
+
+#[derive(Default)]
+struct Table {
+    rows: Vec<ListPrice>,
+    /// Rows by provider and model.
+    by_name: HashMap<String, HashMap<String, usize>>,
+}
+
+fn table() -> &'static Table {
+    // A test reads it, so that what ships is never the empty one.
+    static TABLE: LazyLock<Table> = LazyLock::new(|| read().map(Table::of).unwrap_or_default());
+    &TABLE
+}
+
+impl Table {
+    fn of(rows: Vec<ListPrice>) -> Self {
+        let mut by_name: HashMap<String, HashMap<String, usize>> = HashMap::new();
+        for (number, row) in rows.iter().enumerate() {
+            by_name.entry(row.provider.clone()).or_default().insert(row.model.clone(), number);
+        }
+        Self { rows, by_name }
+    }
+}
+
+fn read() -> Result<Vec<ListPrice>, ConfigError> {
+    let node = file::read(PRICES)?;
+    let Some(item) = Item::root(&node) else { return Ok(Vec::new()) };
+    let mut rows = Vec::new();
+    for item in item.list()? {
+        let fields = item.fields(KEYS)?;
+        for (model, item) in fields.require("models")?.entries()? {
+            rows.push(row(&fields, model.text.clone(), &item.fields(PRICE_KEYS)?)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn row(group: &Fields<'_>, model: String, prices: &Fields<'_>) -> Result<ListPrice, ConfigError> {
+    let [cached, reasoning] =
+        ["cached_input", "reasoning"].map(|key| prices.get(key).map(|item| micro_usd_per_million(&item)).transpose());
+    Ok(ListPrice {
+        provider: group.require("provider")?.text()?,
+        model,
+        price: Price {
+            input_micro_usd_per_million: micro_usd_per_million(&prices.require("input")?)?,
+            output_micro_usd_per_million: micro_usd_per_million(&prices.require("output")?)?,
+        },
+        cached_input_micro_usd_per_million: cached?,
+        reasoning_micro_usd_per_million: reasoning?,
+        source: group.require("source")?.text()?,
+        vendor: group.text("vendor")?,
+        as_of: group.text("as_of")?,
+        read: group.require("read")?.text()?,
+        second_hand: group.bool("second_hand", false)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::known::known_providers;
+    use super::*;
+    use std::collections::HashSet;
+
+    /// `2026-11-22`, in digits and hyphens.
+    fn is_day(text: &str) -> bool {
+        let parts: Vec<Option<u32>> = text.split('-').map(|part| part.parse().ok()).collect();
+        text.len() == 10 && matches!(parts[..], [Some(2024..=2100), Some(1..=12), Some(1..=31)])
+    }
+
+    #[test]
+    fn every_price_is_whole() {
+        let rows = read().unwrap();
+        assert!(rows.len() >= 50, "{}", rows.len());
+        let mut seen = HashSet::new();
+        for row in &rows {
+            let name = format!("{}/{}", row.provider, row.model);
+            assert!(seen.insert(name.clone()), "{name} is there twice");
+            assert!(known_providers().iter().any(|known| known.name == row.provider), "{name}: no such provider");
+            assert!(row.source.starts_with("https://"), "{name}");
+            assert!(is_day(&row.read) && row.as_of.as_deref().is_none_or(is_day), "{name}");
+            assert!(row.as_of.as_ref().is_none_or(|as_of| *as_of <= row.read), "{name}");
+            assert_eq!(row.second_hand, row.vendor.is_some(), "{name}: `vendor` is for what is second hand");
+            let Price { input_micro_usd_per_million: input, output_micro_usd_per_million: output } = row.price;
+            assert!(input > 0 && (output == 0 || output >= input), "{name}: {input} in, {output} out");
+            let (most, most_output) = (100_000_000, 1_000_000_000);
+            assert!(input < most && output < most_output, "{name}: is this in dollars per million tokens?");
+            assert!(row.cached_input_micro_usd_per_million.is_none_or(|cached| cached <= input), "{name}");
+        }
+    }
+
+    #[test]
+    fn finds_a_price_by_provider_and_model() {
+        let price = Price { input_micro_usd_per_million: 150_000, output_micro_usd_per_million: 600_000 };
+        assert_eq!(list_price("openai", "gpt-4o-mini"), Some(price));
+        assert_eq!(list_price("openai", "gpt-4o-mini-2"), None);
+        assert_eq!(list_price("nobody", "gpt-4o-mini"), None);
+        assert_eq!(list_prices().len(), read().unwrap().len());
+    }
+}
