@@ -5,6 +5,7 @@
 //! Only who fetches is on the list, so that no two can wait for each other.
 
 use super::flight::{Flights, Reader};
+use super::semantic::cosine;
 use crate::types::ids::Digest;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -107,11 +108,6 @@ impl Aloft {
     pub(super) fn len(&self) -> usize {
         self.scopes.lock().values().map(Vec::len).sum()
     }
-}
-
-/// Cosine of two unit vectors.
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

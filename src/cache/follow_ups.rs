@@ -4,7 +4,7 @@
 use super::judged::Candidate;
 use super::judgement::Question;
 use super::lookup::Ask;
-use super::semantic::Semantic;
+use super::semantic::{Semantic, cosine};
 use super::{Cache, context};
 use crate::config::{DEFAULT_THRESHOLD, Judgement};
 
@@ -63,5 +63,5 @@ async fn of_questions(semantic: &Semantic, ask: &Ask, asked: &str, stored: &str)
     }
     let one = semantic.embed(context::question(asked), &ask.tenant).await?;
     let other = semantic.embed(context::question(stored), &ask.tenant).await?;
-    Some(one.values.iter().zip(&*other.values).map(|(a, b)| a * b).sum())
+    Some(cosine(&one.values, &other.values))
 }

@@ -102,7 +102,7 @@ impl Hit {
 pub struct Check {
     /// What to compare it with.
     pub comparison: Comparison,
-    /// For storing the question: with the served answer if that was right, else with the fresh one.
+    /// For storing the question with the fresh answer.
     pub ticket: Ticket,
 }
 

@@ -69,7 +69,7 @@ use flight::Flights;
 use judgement::Overview;
 use learned::Learned;
 use quota::Buckets;
-use semantic::Semantic;
+use semantic::{Semantic, cosine};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -264,7 +264,7 @@ impl Cache {
         let semantic = self.semantic.as_ref()?;
         let one = semantic.embed_patiently(one, tenant).await?;
         let other = semantic.embed_patiently(other, tenant).await?;
-        Some(one.iter().zip(other.iter()).map(|(a, b)| a * b).sum())
+        Some(cosine(&one, &other))
     }
 
     /// Takes entries that left the table out of the index, the log and the judgement's memory.

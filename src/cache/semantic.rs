@@ -100,6 +100,11 @@ pub(super) fn asker(tenant: &Tenant) -> Asker {
     Asker::new(tenant.tag())
 }
 
+/// Cosine of two unit vectors.
+pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
