@@ -367,9 +367,11 @@ impl Cache {
         let started = Instant::now();
         // Neighbours below the threshold are looked at too, so that a near miss can be seen in headers and metrics.
         let near = semantic.nearest(ask.keys.meaning, &vector.values, policy.candidates, -1.0);
-        let Some(near) = near else {
+        let Some(mut near) = near else {
             return Meaning { reason: MissReason::Unavailable, ..meaning };
         };
+        // A row leaves the index a moment after its entry left the table.
+        near.retain(|neighbour| self.entries.holds(EntryId(neighbour.id)));
         meaning.similarity = near.first().map(|best| best.similarity);
         meaning.nearest = near.first().map(|best| EntryId(best.id));
         let (question, candidates) = self.of_one_conversation(ask, self.candidates(&near, ask)).await;
