@@ -133,7 +133,7 @@ fn module_of(file: &str) -> Vec<String> {
 
 /// Files that hold tests alone: their parents declare them under `#[cfg(test)]`.
 fn is_test_file(file: &str) -> bool {
-    file.ends_with("/tests.rs") || file.contains("/tests/")
+    ["/tests.rs", "/stub.rs"].iter().any(|name| file.ends_with(name)) || file.contains("/tests/")
 }
 
 /// `text` with comments and the contents of literals blanked, every line in its place.

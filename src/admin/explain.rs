@@ -9,6 +9,7 @@ use crate::types::caller::Caller;
 use crate::types::entry::Entry;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
+use crate::wire::request::InPath;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-const EXPECTED: &str = r#"expected {"request": {...}} with the body of a request, and beside it, where wanted, "surface" ("chat_completions", "completions"), "tenant" or "caller_key" (whose request it is), and "headers" (of the request)"#;
+const EXPECTED: &str = r#"expected {"request": {...}} with the body of a request, and beside it, where wanted, "surface" ("chat_completions", "messages", …), "model" (where its path tells it), "tenant" or "caller_key" (whose request it is), and "headers" (of the request)"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +28,8 @@ struct Body {
     /// As it came: a number written otherwise may be another request.
     request: Box<RawValue>,
     surface: Option<String>,
+    /// For a surface that tells the model in its path.
+    model: Option<String>,
     tenant: Option<String>,
     caller_key: Option<String>,
     #[serde(default)]
@@ -57,9 +60,10 @@ fn read(doors: &Doors, body: &[u8]) -> Result<Inbound, Error> {
     let body: Body =
         serde_json::from_slice(body).map_err(|error| unclear(format!("What to explain cannot be read: {error}")))?;
     let surface = match body.surface.as_deref() {
-        None | Some("chat_completions") => Surface::ChatCompletions,
-        Some("completions") => Surface::Completions,
-        Some(other) => return Err(unclear(format!("`{other}` is no surface that is cached"))),
+        None => Surface::ChatCompletions,
+        Some(word) => Surface::from_word(word)
+            .filter(|surface| surface.is_chat() || *surface == Surface::Completions)
+            .ok_or_else(|| unclear(format!("`{word}` is no surface whose answers are explained")))?,
     };
     let keys = doors.keys.load();
     let caller = match (&body.tenant, &body.caller_key) {
@@ -80,6 +84,7 @@ fn read(doors: &Doors, body: &[u8]) -> Result<Inbound, Error> {
         headers.insert(name, value);
     }
     Ok(Inbound {
+        path: InPath { model: body.model, stream: false },
         surface,
         caller,
         directives: caller::directives(&headers)?,

@@ -46,6 +46,12 @@ struct Line {
     fields: Map<String, Value>,
     in_tok: Option<u64>,
     out_tok: Option<u64>,
+    #[serde(default)]
+    cached_tok: u64,
+    #[serde(default)]
+    cache_write_tok: u64,
+    #[serde(default)]
+    reasoning_tok: u64,
 }
 
 pub(super) async fn warm_up(
@@ -127,8 +133,12 @@ fn read(
         return Err(format!("`fields` may not hold `{name}`"));
     }
     let tenant = tenant_of(line.tenant.as_deref().or(defaults.tenant.as_deref())).map_err(|error| error.message)?;
-    let usage = (line.in_tok.is_some() || line.out_tok.is_some())
-        .then(|| Usage { input_tokens: line.in_tok.unwrap_or(0), output_tokens: line.out_tok.unwrap_or(0) });
+    let usage = (line.in_tok.is_some() || line.out_tok.is_some()).then(|| Usage {
+        cached_tokens: line.cached_tok,
+        cache_write_tokens: line.cache_write_tok,
+        reasoning_tokens: line.reasoning_tok,
+        ..Usage::new(line.in_tok.unwrap_or(0), line.out_tok.unwrap_or(0))
+    });
     Ok(Known {
         tenant,
         model,

@@ -1,6 +1,6 @@
 //! `POST /v1/feedback`: a caller says whether an answer it was given was right. A wrong one leaves the cache at once.
 
-use super::openai::{axum_json, is_json};
+use super::answer::{is_json, json as reply};
 use crate::edge::{Doors, body, caller, reject};
 use crate::types::directives::ID_BYTES;
 use crate::types::error::{Error, ErrorKind};
@@ -21,15 +21,16 @@ struct Body {
 
 pub(super) async fn feedback(State(doors): State<Arc<Doors>>, request: Request) -> Response {
     match take(&doors, request).await {
-        Ok(told) => axum_json(&told),
+        Ok(told) => reply(&told),
         Err(error) => reject::reply(&error),
     }
 }
 
 async fn take(doors: &Arc<Doors>, request: Request) -> Result<Value, Error> {
-    let caller = doors.keys.load().caller(caller::bearer(request.headers()))?;
-    is_json(request.headers())?;
-    let body = body::read(&doors.edge, request).await?;
+    let (parts, body) = request.into_parts();
+    let caller = doors.keys.load().caller(caller::credential(&parts).as_deref())?;
+    is_json(&parts.headers)?;
+    let body = body::read(&doors.edge, Request::from_parts(parts, body)).await?;
     let Body { id, right } = serde_json::from_slice(&body).map_err(|error| {
         Error::new(ErrorKind::InvalidRequest, format!("The feedback cannot be read: {error}; {EXPECTED}."))
     })?;

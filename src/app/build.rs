@@ -3,9 +3,9 @@
 use super::embedder::OnHost;
 use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
-use crate::edge::{self, Doors, Edge};
+use crate::edge::{self, Doors, Edge, UPLOADS};
 use crate::governance::Keys;
-use crate::pipeline::{Pipeline, Recorder, Setup};
+use crate::pipeline::{Pipeline, Recorder, Setup, responses};
 use crate::providers::Registry;
 use crate::routing::{RetryBudget, Router};
 use crate::telemetry::metrics;
@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How often expired entries are swept out.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -118,12 +119,14 @@ impl App {
             prometheus,
             edge: Edge {
                 body_bytes: settings.limits.body_bytes,
+                upload_bytes: settings.limits.upload_bytes,
                 in_flight: settings.limits.in_flight,
                 body_timeout: settings.limits.header_timeout,
                 body_total_timeout: settings.limits.request_timeout,
             },
             loopback_only: AtomicBool::new(is_open(&settings.auth) && is_loopback(&settings.listen)),
             in_flight: AtomicUsize::new(0),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             ready: AtomicBool::new(true),
         });
         tokio::spawn(sweep(Arc::downgrade(&cache)));
@@ -183,6 +186,12 @@ fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>) -> Result<Setup, St
         budget: RetryBudget::new(settings.retry.budget_percent),
         request_timeout: settings.limits.request_timeout,
         shutdown_timeout: settings.limits.shutdown_timeout,
+        responses: responses::Limits {
+            responses: settings.responses.most,
+            bytes: settings.responses.memory_bytes,
+            ttl: settings.responses.ttl,
+            request_bytes: settings.limits.body_bytes,
+        },
         most_deserted: settings.limits.in_flight,
         log_prompts: settings.log.prompts,
     })

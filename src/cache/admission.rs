@@ -11,7 +11,7 @@ use crate::types::entry::{Entry, Source};
 use crate::types::money::MicroUsd;
 use crate::types::outcome::NotStored;
 use crate::types::surface::Surface;
-use crate::wire::openai::answer;
+use crate::wire::answer;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -80,7 +80,7 @@ fn may_store(policy: &Policy, answer: &Answer, max_bytes: u64, refusals: &[Strin
 /// Do the words of any choice begin with one of these phrases? Only where the operator has named some: words alone do
 /// not tell a refusal from an answer that speaks of one.
 fn begins_with_refusal(answer: &Answer, refusals: &[String]) -> bool {
-    let texts = answer::texts(&answer.body);
+    let texts = answer::texts(answer.surface, &answer.body);
     texts.iter().any(|text| {
         let words: Vec<String> = text.split_whitespace().take(REFUSAL_WORDS).map(str::to_lowercase).collect();
         let beginning = words.join(" ").replace('’', "'");
@@ -186,6 +186,7 @@ mod tests {
         let policy = Policy::decide(&settings, "t", "m", &Directives::default()).unwrap();
         let no_store = Policy { write: false, ..policy.clone() };
         let answer = |ending| Answer {
+            surface: Surface::ChatCompletions,
             body: vec![b'x'; 10].into(),
             id_span: None,
             created_span: None,

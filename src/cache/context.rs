@@ -32,18 +32,20 @@ const SEPARATOR: char = '\u{1e}';
 pub struct Condensed {
     /// The question, then the short turns before it, newest first.
     pub text: String,
-    /// Places of those turns in `messages`, ascending. Of them only the role belongs to the scope.
+    /// Places of those turns in the conversation, ascending. Of them only the role belongs to the scope.
     pub turns: Vec<usize>,
 }
 
 /// Condenses a request whose body is `json`. `None` where no turn before the question is short enough, or none is there.
 pub fn condense(json: &Json<'_>, request: &Request) -> Option<Condensed> {
     let question = request.question.as_deref().filter(|text| is_plain(text) && text.len() <= QUESTION_BYTES)?;
-    let messages = json.get("messages")?.as_array()?;
-    let earlier = messages.get(..request.question_at?.message)?;
+    let at = request.question_at?;
+    let earlier = json.get(at.list)?.as_array()?.get(..at.message?)?;
     let mut text = question.to_owned();
     let (mut turns, mut room) = (Vec::new(), TURNS_BYTES);
-    for (place, turn) in earlier.iter().enumerate().rev().filter_map(|(place, turn)| Some((place, words(turn)?))) {
+    for (place, turn) in
+        earlier.iter().enumerate().rev().filter_map(|(place, turn)| Some((place, words(turn, at.content)?)))
+    {
         if turn.len() <= TURN_BYTES.min(room) && is_plain(turn) {
             room -= turn.len();
             text.extend(['\n', SEPARATOR, '\n']);
@@ -60,13 +62,27 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// The words of a turn of the user or the assistant that is nothing but words.
-fn words<'j>(message: &'j Json<'_>) -> Option<&'j str> {
+fn words<'j>(message: &'j Json<'_>, content: &str) -> Option<&'j str> {
     let Json::Object(fields) = message else { return None };
     // Libraries send back what they were sent: `"refusal": null, "annotations": []`.
     let says_nothing = |value: &Json<'_>| *value == Json::Null || value.as_array().is_some_and(<[_]>::is_empty);
-    let plain = fields.iter().all(|(key, value)| key == "role" || key == "content" || says_nothing(value));
-    let spoken = matches!(message.get("role")?.as_str()?, "user" | "assistant");
-    message.get("content")?.as_str().filter(|_| plain && spoken)
+    let plain = fields.iter().all(|(key, value)| key == "role" || key == content || says_nothing(value));
+    let spoken = matches!(message.get("role")?.as_str()?, "user" | "assistant" | "model");
+    let said = match message.get(content)? {
+        Json::String(text) => Some(text.as_ref()),
+        Json::Array(parts) => only_text(parts),
+        _ => None,
+    };
+    said.filter(|_| plain && spoken)
+}
+
+/// The words of a list of one part that is nothing but words.
+fn only_text<'j>(parts: &'j [Json<'_>]) -> Option<&'j str> {
+    let [part @ Json::Object(fields)] = parts else { return None };
+    let kind = part.get("type").and_then(Json::as_str);
+    let plain = fields.iter().all(|(key, _)| key == "type" || key == "text");
+    let text = matches!(kind, None | Some("text" | "input_text" | "output_text"));
+    part.get("text")?.as_str().filter(|_| plain && text)
 }
 
 /// The question of a condensed text.
@@ -130,14 +146,14 @@ mod tests {
     use super::*;
     use crate::types::surface::Surface;
     use crate::wire::json::parse;
-    use crate::wire::openai::decode::decode;
+    use crate::wire::request::{InPath, read};
     use bytes::Bytes;
     use serde_json::{Value, json};
 
     fn condensed(messages: Value) -> Option<Condensed> {
         let body = Bytes::from(json!({"model": "m", "messages": messages}).to_string());
         let json = parse(&body).unwrap();
-        condense(&json, &decode(Surface::ChatCompletions, &json, &body).unwrap())
+        condense(&json, &read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap())
     }
 
     fn said(role: &str, text: &str) -> Value {
@@ -163,7 +179,14 @@ mod tests {
             (json!([said("user", "a\u{1e}b"), said("user", "c?")]), None),
             (json!([said("user", "a"), said("user", "c\u{1e}?")]), None),
             (json!([said("user", "a"), said("assistant", "b")]), None),
-            (json!([{"role": "user", "content": [{"type": "text", "text": "a"}]}, said("user", "c?")]), None),
+            (
+                json!([{"role": "user", "content": [{"type": "text", "text": "a"}]}, said("user", "c?")]),
+                Some(("c?\n\u{1e}\na", vec![0])),
+            ),
+            (
+                json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}, said("user", "c?")]),
+                None,
+            ),
             (json!([{"role": "assistant", "content": "b", "tool_calls": [{"id": "c"}]}, said("user", "c?")]), None),
             (json!([{"role": "user", "name": "bob", "content": "a"}, said("user", "c?")]), None),
             (

@@ -126,7 +126,7 @@ impl Standing {
 }
 
 /// What tokens count where no price is known.
-const NOMINAL: Price = Price { input_micro_usd_per_million: 1_000_000, output_micro_usd_per_million: 4_000_000 };
+const NOMINAL: Price = Price::new(1_000_000, 4_000_000);
 /// Bytes of a token, about, where nobody has counted.
 const TOKEN_BYTES: usize = 4;
 /// Milliseconds that a token of an answer takes, about, where nobody has waited for it.
@@ -147,7 +147,7 @@ impl Spent {
     /// Tokens of texts of so many bytes, where nobody has counted.
     pub fn estimate(question_bytes: usize, answer_bytes: usize) -> Usage {
         let tokens = |bytes: usize| (bytes / TOKEN_BYTES) as u64;
-        Usage { input_tokens: tokens(question_bytes), output_tokens: tokens(answer_bytes) }
+        Usage::new(tokens(question_bytes), tokens(answer_bytes))
     }
 
     /// What it is worth to keep the answer for each of its `bytes`: the square root of micro-dollars, of its price and of

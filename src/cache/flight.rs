@@ -9,6 +9,8 @@ use super::lookup::Hit;
 use crate::types::answer::Answer;
 use crate::types::error::Error;
 use crate::types::ids::Digest;
+use crate::types::money::MicroUsd;
+use crate::types::surface::Surface;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -36,6 +38,10 @@ pub enum Joined {
 /// What is known when the upstream's head has come.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Head {
+    /// The surface in whose wire the bytes are.
+    pub surface: Surface,
+    /// What the answer cost, where that is known before its first byte.
+    pub cost: Option<MicroUsd>,
     /// `content-type` of the reply.
     pub content_type: String,
     /// The reply is a stream of events.
@@ -342,6 +348,8 @@ mod tests {
 
     fn head() -> Head {
         Head {
+            surface: Surface::ChatCompletions,
+            cost: None,
             content_type: "text/event-stream".to_owned(),
             stream: true,
             include_usage: false,

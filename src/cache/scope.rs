@@ -49,7 +49,7 @@ pub fn keys(json: &Json<'_>, request: &Request, around: &Circumstances<'_>, harm
     })
 }
 
-/// The scope of a condensed follow-up: everything but the question and the words of `turns`, places in `messages`. No
+/// The scope of a condensed follow-up: everything but the question and the words of `turns`, places in the conversation. No
 /// scope of [`keys`] is the same. `None` when a number has no exact canonical form.
 pub fn meaning(
     json: &Json<'_>,
@@ -84,6 +84,10 @@ fn scope(
         canonical.hasher.update(value);
     }
     canonical.text(request.surface.as_str());
+    if request.model_span.is_none() {
+        // The path told it; in a body it counts like every other field.
+        canonical.text(&request.model);
+    }
     canonical.request(json, request.question_at, harmless);
     canonical.exact.then(|| Digest(*canonical.hasher.finalize().as_bytes()))
 }
@@ -114,22 +118,23 @@ impl Canonical<'_> {
         for (key, value) in counting {
             self.text(key);
             match (question_at, value) {
-                (Some(at), Json::Array(messages)) if key == "messages" => self.messages(messages, at),
+                (Some(at), Json::Array(turns)) if key == at.list => self.turns(turns, at),
+                (Some(QuestionAt { list, message: None, .. }), Json::String(_)) if key == list => self.question(),
                 _ => self.value(value),
             }
         }
     }
 
-    fn messages(&mut self, messages: &[Json<'_>], at: QuestionAt) {
-        self.tag(b'[', messages.len());
-        for (index, message) in messages.iter().enumerate() {
+    fn turns(&mut self, turns: &[Json<'_>], at: QuestionAt) {
+        self.tag(b'[', turns.len());
+        for (index, message) in turns.iter().enumerate() {
             match message {
-                Json::Object(fields) if index == at.message => {
+                Json::Object(fields) if Some(index) == at.message => {
                     let fields = sorted(fields.iter());
                     self.tag(b'{', fields.len());
                     for (key, value) in fields {
                         self.text(key);
-                        if key == "content" { self.content(value, at.part) } else { self.value(value) }
+                        if key == at.content { self.content(value, at.part) } else { self.value(value) }
                     }
                 }
                 _ if self.condensed.contains(&index) => {

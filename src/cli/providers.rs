@@ -45,7 +45,7 @@ pub(super) fn run(args: &ProvidersArgs) -> Result<ExitCode, String> {
 /// One provider, and what this machine has of it.
 struct Listed<'a> {
     known: &'a KnownProvider,
-    /// Its key is in the environment.
+    /// Its key, or what else it is signed in to with, is in the environment.
     key: bool,
     /// The operator's own entry.
     own: bool,
@@ -54,7 +54,7 @@ struct Listed<'a> {
 impl<'a> Listed<'a> {
     fn of(known: &'a KnownProvider, own: &[Arc<KnownProvider>], env: impl Fn(&str) -> Option<String>) -> Self {
         let own = own.iter().any(|other| other.name == known.name);
-        Self { known, key: catalogue::key(known, env).is_some(), own }
+        Self { known, key: catalogue::has_key(known, env), own }
     }
 
     /// Where what is known of it comes from.
@@ -81,9 +81,10 @@ impl<'a> Listed<'a> {
 
     fn json(&self) -> Value {
         let known = self.known;
-        let words = |words: &[config::KnownSurface]| words.iter().map(|word| word.as_str()).collect::<Vec<_>>();
+        let surfaces: Vec<&str> = known.surfaces.iter().map(|surface| surface.as_str()).collect();
         json!({
             "name": known.name,
+            "kind": known.name.parse().unwrap_or(config::ProviderKind::OpenAiCompatible).as_str(),
             "title": known.title,
             "base_url": known.base_url,
             "auth": known.auth.as_str(),
@@ -91,7 +92,7 @@ impl<'a> Listed<'a> {
             "env": known.env,
             "key": self.key,
             "models": known.models,
-            "surfaces": words(&known.surfaces),
+            "surfaces": surfaces,
             "limit_field": known.limit_field.map(config::LimitField::as_str),
             "stream_usage": known.stream_usage.map(config::StreamUsage::as_str),
             "refuses": known.refuses,
@@ -115,8 +116,10 @@ fn price(price: &ListPrice) -> Value {
         "model": price.model,
         "input_usd_per_million_tokens": usd(price.price.input_micro_usd_per_million),
         "output_usd_per_million_tokens": usd(price.price.output_micro_usd_per_million),
-        "cached_input_usd_per_million_tokens": price.cached_input_micro_usd_per_million.map(usd),
-        "reasoning_usd_per_million_tokens": price.reasoning_micro_usd_per_million.map(usd),
+        "cached_input_usd_per_million_tokens": price.price.cached_input_micro_usd_per_million.map(usd),
+        "cache_write_usd_per_million_tokens": price.price.cache_write_micro_usd_per_million.map(usd),
+        "reasoning_usd_per_million_tokens": price.price.reasoning_micro_usd_per_million.map(usd),
+        "request_usd": (price.price.request_micro_usd > 0).then(|| usd(price.price.request_micro_usd)),
         "source": price.source,
         "vendor": price.vendor,
         "as_of": price.as_of,

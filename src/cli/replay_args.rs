@@ -67,10 +67,10 @@ pub(super) struct ReplayArgs {
     /// Seconds that an entry is served at most [default: as configured].
     #[arg(long, value_name = "SECONDS")]
     ttl_s: Option<u64>,
-    /// US dollars per million prompt tokens, of models without a price in the configuration.
+    /// US dollars per million prompt tokens, of models without a price in the configuration [default: the list price].
     #[arg(long, value_name = "USD", requires = "output_price")]
     input_price: Option<f64>,
-    /// US dollars per million completion tokens, of models without a price in the configuration.
+    /// US dollars per million completion tokens, of models without a price in the configuration [default: the list price].
     #[arg(long, value_name = "USD", requires = "input_price")]
     output_price: Option<f64>,
     /// US dollars per million prompt tokens of the model that compares answers [default: none is asked].
@@ -231,11 +231,12 @@ impl ReplayArgs {
             models: models.collect(),
             other: price(self.input_price, self.output_price),
             judge: price(self.judge_input_price, self.judge_output_price),
+            listed: true,
         }
     }
 }
 
 fn price(input: Option<f64>, output: Option<f64>) -> Option<Price> {
     let micro = |usd: f64| (usd * 1e6).round() as u64;
-    Some(Price { input_micro_usd_per_million: micro(input?), output_micro_usd_per_million: micro(output?) })
+    Some(Price::new(micro(input?), micro(output?)))
 }

@@ -33,9 +33,31 @@ pub fn check(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// As [`check`], of a host whose API stands below paths of its own: a version at the end was meant for another wire.
+pub fn check_root(text: &str) -> Result<String, String> {
+    let text = check(text)?;
+    let version =
+        |part: &str| part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let (_, path) = text.split_once("://").unwrap_or_default();
+    match path.split('/').skip(1).find(|part| version(part)) {
+        Some(part) => Err(format!("this address goes on to a version of the API (`/{part}`), which is added to it")),
+        None => Ok(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, check_root};
+
+    #[test]
+    fn a_root_ends_before_the_version() {
+        for text in ["https://api.anthropic.com", "http://127.0.0.1:1/proxy/anthropic", "https://v8.example/vast"] {
+            assert_eq!(check_root(text).as_deref(), Ok(text));
+        }
+        for text in ["https://api.anthropic.com/v1", "https://h/v1beta/openai", "https://h/v2/"] {
+            assert!(check_root(text).is_err_and(|why| why.contains("version of the API")), "{text}");
+        }
+    }
 
     #[test]
     fn accepts_base_urls() {

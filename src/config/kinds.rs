@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::nearest::nearest;
+use crate::types::surface::Surface;
 
 /// A word that is none of the known ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +133,18 @@ words! {
         OpenAi = "openai",
         /// A server that speaks OpenAI's API at a base URL of its own.
         OpenAiCompatible = "openai_compatible",
+        /// OpenAI's models at Azure, by deployments.
+        Azure = "azure",
+        /// Anthropic.
+        Anthropic = "anthropic",
+        /// Google's Gemini, by key.
+        Gemini = "gemini",
+        /// Google Cloud's Vertex AI.
+        Vertex = "vertex",
+        /// AWS Bedrock.
+        Bedrock = "bedrock",
+        /// Cohere.
+        Cohere = "cohere",
         /// The built-in provider that answers from the bundled questions.
         Demo = "demo",
     }
@@ -171,30 +184,28 @@ words! {
     }
 }
 
-words! {
-    /// What a provider has, by the names of OpenAI's endpoints.
-    KnownSurface, "surface" {
-        /// Chat completions.
-        Chat = "chat",
-        /// Completions of a prompt.
-        Completions = "completions",
-        /// Responses.
-        Responses = "responses",
-        /// Embeddings.
-        Embeddings = "embeddings",
-        /// Reranking.
-        Rerank = "rerank",
-        /// Images out of words.
-        Images = "images",
-        /// Speech out of words.
-        Speech = "speech",
-        /// Words out of speech.
-        Transcriptions = "transcriptions",
-        /// English words out of speech.
-        Translations = "translations",
-        /// Moderations.
-        Moderations = "moderations",
+impl FromStr for Surface {
+    type Err = UnknownWord;
+
+    /// The words are those of logs and metrics; `chat` is short for `chat_completions`.
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        const WORDS: &[&str] = &surface_words();
+        match text {
+            "chat" => Ok(Surface::ChatCompletions),
+            _ => Surface::from_word(text).ok_or_else(|| UnknownWord::new("surface", text, WORDS)),
+        }
     }
+}
+
+/// The words for surfaces in a settings file: the short one, and all.
+const fn surface_words() -> [&'static str; Surface::ALL.len() + 1] {
+    let mut words = ["chat"; Surface::ALL.len() + 1];
+    let mut at = 0;
+    while at < Surface::ALL.len() {
+        words[at + 1] = Surface::ALL[at].as_str();
+        at += 1;
+    }
+    words
 }
 
 words! {

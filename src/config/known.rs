@@ -10,8 +10,10 @@ use super::env::{self, Env};
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
 use super::file;
-use super::kinds::{KeyPlace, KnownSurface, LimitField, ProviderKind, StreamUsage, quoted};
+use super::kinds::{KeyPlace, LimitField, ProviderKind, StreamUsage, quoted};
 use super::name;
+use super::resolved::Quirks;
+use crate::types::surface::Surface;
 
 /// The catalogue that is compiled in.
 const CATALOGUE: &str = include_str!("../providers/catalogue.yaml");
@@ -59,7 +61,7 @@ pub struct KnownProvider {
     /// The path of the list of models below `base_url`, if it has one in OpenAI's form.
     pub models: Option<String>,
     /// What it is known to have.
-    pub surfaces: Vec<KnownSurface>,
+    pub surfaces: Vec<Surface>,
     /// The field for the longest answer, where it understands only one.
     pub limit_field: Option<LimitField>,
     /// When it tells the usage of a stream, where that is known.
@@ -85,6 +87,11 @@ pub struct KnownProvider {
 }
 
 impl KnownProvider {
+    /// What it does differently from others of its wire.
+    pub fn quirks(&self) -> Quirks {
+        Quirks { limit_field: self.limit_field, stream_usage: self.stream_usage, refuses: self.refuses.clone() }
+    }
+
     /// The base URL, with the variables of the environment in place. The error says what is missing, and holds no value.
     pub fn address(&self, env: &Env<'_>) -> Result<String, String> {
         let text = env::expand(&self.base_url, env).map_err(|problem| problem.message)?;
@@ -139,7 +146,7 @@ fn known(item: &Item<'_>) -> Result<KnownProvider, ConfigError> {
         header: header(&fields, auth)?,
         env: fields.text("env")?,
         models: models(&fields)?,
-        surfaces: fields.list("surfaces")?.iter().map(Item::word).collect::<Result<_, _>>()?,
+        surfaces: surfaces(&fields)?,
         limit_field: fields.get("limit_field").map(|item| item.word()).transpose()?,
         stream_usage: fields.get("stream_usage").map(|item| item.word()).transpose()?,
         refuses: fields.list("refuses")?.iter().map(Item::text).collect::<Result<_, _>>()?,
@@ -153,6 +160,20 @@ fn known(item: &Item<'_>) -> Result<KnownProvider, ConfigError> {
         unconfirmed: fields.bool("unconfirmed", false)?,
         name,
     })
+}
+
+/// Reads a list of surfaces.
+pub(super) fn surfaces(fields: &Fields<'_>) -> Result<Vec<Surface>, ConfigError> {
+    let mut surfaces = Vec::new();
+    for item in fields.list("surfaces")? {
+        let surface: Surface = item.word()?;
+        if surfaces.contains(&surface) {
+            let error = item.error(format!("the surface `{}` is there twice", surface.as_str()));
+            return Err(error.with_suggestion("remove one of them"));
+        }
+        surfaces.push(surface);
+    }
+    Ok(surfaces)
 }
 
 /// A base URL that is checked at once, or when its variables are known.

@@ -7,7 +7,8 @@
 //! | `fields` | typed settings out of nodes |
 //! | `resolved`, `kinds` | the settings as used |
 //! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `embedding`, `index`, `cache` | one concern each |
-//! | `keeping`, `recording` | staleness, eviction and quotas; the recorded trace |
+//! | `keeping`, `recording`, `responses` | staleness, eviction and quotas; the recorded trace; kept responses |
+//! | `cloud`, `outbound`, `provider_key` | of a provider: signing in, the way there, several keys |
 //! | `harmless` | request fields that may be ignored, and those that never may |
 //! | `known`, `prices` | providers and prices as data |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
@@ -18,6 +19,7 @@
 mod auth;
 mod base_url;
 mod cache;
+mod cloud;
 mod embedding;
 mod env;
 mod error;
@@ -35,12 +37,15 @@ mod log;
 mod model;
 mod name;
 mod nearest;
+mod outbound;
 mod paths;
 mod prices;
 mod provider;
+mod provider_key;
 mod recording;
 mod reload;
 mod resolved;
+mod responses;
 mod restart;
 mod retry;
 mod show;
@@ -76,6 +81,7 @@ const KEYS: &[&str] = &[
     "embedding",
     "index",
     "cache",
+    "responses",
     "recording",
     "catalogue",
 ];
@@ -127,6 +133,7 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
         embedding: embedding::embedding(&root, overrides, env)?,
         index: index::index(&root)?,
         cache: cache::cache(&root, env)?,
+        responses: responses::responses(&root)?,
         recording: recording::recording(&root, env)?,
         listen,
         auth,

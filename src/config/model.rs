@@ -9,6 +9,16 @@ use super::resolved::{Model, Price, Provider, Target};
 /// More than any model costs, in US dollars per million tokens.
 const MAX_USD: f64 = 1_000_000.0;
 
+/// The keys of a price: of prompt and completion tokens, of parts of these, and of a request.
+const PRICE_KEYS: [&str; 6] = [
+    "input_usd_per_million_tokens",
+    "output_usd_per_million_tokens",
+    "cached_input_usd_per_million_tokens",
+    "cache_write_usd_per_million_tokens",
+    "reasoning_usd_per_million_tokens",
+    "request_usd",
+];
+
 /// Reads `models`.
 pub(super) fn models(root: &Fields<'_>, providers: &[Provider]) -> Result<Vec<Model>, ConfigError> {
     let mut models: Vec<Model> = Vec::new();
@@ -77,16 +87,23 @@ fn provider_name(name: String, item: Option<&Item<'_>>, providers: &[Provider]) 
 }
 
 fn price(fields: &Fields<'_>) -> Result<Option<Price>, ConfigError> {
-    let keys = ["input_usd_per_million_tokens", "output_usd_per_million_tokens"];
     let Some(item) = fields.get("price") else {
         return Ok(None);
     };
-    let fields = item.fields(&keys)?;
-    let [input, output] = keys.map(|key| micro_usd_per_million(&fields.require(key)?));
-    Ok(Some(Price { input_micro_usd_per_million: input?, output_micro_usd_per_million: output? }))
+    let fields = item.fields(&PRICE_KEYS)?;
+    let part = |key: &str| fields.get(key).map(|item| micro_usd_per_million(&item)).transpose();
+    let [input, output, cached, written, reasoning, request] = PRICE_KEYS;
+    Ok(Some(Price {
+        input_micro_usd_per_million: micro_usd_per_million(&fields.require(input)?)?,
+        output_micro_usd_per_million: micro_usd_per_million(&fields.require(output)?)?,
+        cached_input_micro_usd_per_million: part(cached)?,
+        cache_write_micro_usd_per_million: part(written)?,
+        reasoning_micro_usd_per_million: part(reasoning)?,
+        request_micro_usd: part(request)?.unwrap_or(0),
+    }))
 }
 
-/// US dollars per million tokens at `item`, in micro-dollars.
+/// US dollars at `item`, as a rule per million tokens, in micro-dollars.
 pub(super) fn micro_usd_per_million(item: &Item<'_>) -> Result<u64, ConfigError> {
     item.float(0.0..=MAX_USD).map(micro_usd)
 }

@@ -14,7 +14,7 @@ const PRICES: &str = include_str!("../providers/prices.yaml");
 
 const KEYS: &[&str] = &["provider", "source", "vendor", "as_of", "read", "second_hand", "models"];
 
-const PRICE_KEYS: &[&str] = &["input", "output", "cached_input", "reasoning"];
+const PRICE_KEYS: &[&str] = &["input", "output", "cached_input", "cache_write", "reasoning", "request"];
 
 /// The list price of one model at one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +23,8 @@ pub struct ListPrice {
     pub provider: String,
     /// The model, as the provider calls it.
     pub model: String,
-    /// For input and output.
+    /// What its tokens cost.
     pub price: Price,
-    /// For input that the provider had in its own cache, in micro-dollars per million tokens, where it differs.
-    pub cached_input_micro_usd_per_million: Option<u64>,
-    /// For output that is not shown, in micro-dollars per million tokens, where it differs.
-    pub reasoning_micro_usd_per_million: Option<u64>,
     /// The page that it was read from.
     pub source: String,
     /// The vendor's page that the source names, where it is not the vendor's own.
@@ -51,6 +47,17 @@ pub fn list_price(provider: &str, model: &str) -> Option<Price> {
     let table = table();
     let row = *table.by_name.get(provider)?.get(model)?;
     table.rows.get(row).map(|row| row.price)
+}
+
+/// What `model` costs by the lists, whoever serves it: `provider/model` at that provider, else what all that list it ask
+/// for it. `None` where they do not agree.
+pub fn list_price_of(model: &str) -> Option<Price> {
+    let named = model.split_once('/').and_then(|(provider, model)| list_price(provider, model));
+    let mut prices = list_prices().iter().filter(|row| row.model == model).map(|row| row.price);
+    named.or_else(|| {
+        let first = prices.next()?;
+        prices.all(|other| other == first).then_some(first)
+    })
 }
 
 #[derive(Default)]
@@ -90,17 +97,18 @@ fn read() -> Result<Vec<ListPrice>, ConfigError> {
 }
 
 fn row(group: &Fields<'_>, model: String, prices: &Fields<'_>) -> Result<ListPrice, ConfigError> {
-    let [cached, reasoning] =
-        ["cached_input", "reasoning"].map(|key| prices.get(key).map(|item| micro_usd_per_million(&item)).transpose());
+    let part = |key: &str| prices.get(key).map(|item| micro_usd_per_million(&item)).transpose();
     Ok(ListPrice {
         provider: group.require("provider")?.text()?,
         model,
         price: Price {
             input_micro_usd_per_million: micro_usd_per_million(&prices.require("input")?)?,
             output_micro_usd_per_million: micro_usd_per_million(&prices.require("output")?)?,
+            cached_input_micro_usd_per_million: part("cached_input")?,
+            cache_write_micro_usd_per_million: part("cache_write")?,
+            reasoning_micro_usd_per_million: part("reasoning")?,
+            request_micro_usd: part("request")?.unwrap_or(0),
         },
-        cached_input_micro_usd_per_million: cached?,
-        reasoning_micro_usd_per_million: reasoning?,
         source: group.require("source")?.text()?,
         vendor: group.text("vendor")?,
         as_of: group.text("as_of")?,
@@ -134,20 +142,40 @@ mod tests {
             assert!(is_day(&row.read) && row.as_of.as_deref().is_none_or(is_day), "{name}");
             assert!(row.as_of.as_ref().is_none_or(|as_of| *as_of <= row.read), "{name}");
             assert_eq!(row.second_hand, row.vendor.is_some(), "{name}: `vendor` is for what is second hand");
-            let Price { input_micro_usd_per_million: input, output_micro_usd_per_million: output } = row.price;
+            let price = row.price;
+            let (input, output) = (price.input_micro_usd_per_million, price.output_micro_usd_per_million);
             assert!(input > 0 && (output == 0 || output >= input), "{name}: {input} in, {output} out");
             let (most, most_output) = (100_000_000, 1_000_000_000);
             assert!(input < most && output < most_output, "{name}: is this in dollars per million tokens?");
-            assert!(row.cached_input_micro_usd_per_million.is_none_or(|cached| cached <= input), "{name}");
+            assert!(price.cached_input_micro_usd_per_million.is_none_or(|cached| cached <= input), "{name}");
+            // To write to a cache costs about what reading afresh does: nobody asks for less than half or more than double.
+            let written = price.cache_write_micro_usd_per_million;
+            assert!(written.is_none_or(|written| input <= 2 * written && written <= 2 * input), "{name}");
+            assert!(price.reasoning_micro_usd_per_million.is_none_or(|thought| thought > 0), "{name}");
+            assert!(price.request_micro_usd < 1_000_000, "{name}: is a request that dear?");
         }
     }
 
     #[test]
     fn finds_a_price_by_provider_and_model() {
-        let price = Price { input_micro_usd_per_million: 150_000, output_micro_usd_per_million: 600_000 };
+        let plain = Price::new(150_000, 600_000);
+        let price = Price { cached_input_micro_usd_per_million: Some(75_000), ..plain };
         assert_eq!(list_price("openai", "gpt-4o-mini"), Some(price));
         assert_eq!(list_price("openai", "gpt-4o-mini-2"), None);
         assert_eq!(list_price("nobody", "gpt-4o-mini"), None);
         assert_eq!(list_prices().len(), read().unwrap().len());
+        assert_eq!(list_price_of("gpt-4o-mini"), Some(price));
+        assert_eq!(list_price_of("openai/gpt-4o-mini"), Some(price));
+        assert_eq!(list_price_of("openai/gpt-oss-120b"), None, "those that list it do not agree");
+        assert_eq!(list_price_of("groq/openai/gpt-oss-120b"), list_price("groq", "openai/gpt-oss-120b"));
+    }
+
+    #[test]
+    fn every_kind_of_its_own_has_prices() {
+        for kind in ["openai", "azure", "anthropic", "gemini", "vertex", "bedrock", "cohere"] {
+            assert!(list_prices().iter().any(|row| row.provider == kind), "{kind}");
+        }
+        let claude = list_price("anthropic", "claude-haiku-4-5").unwrap();
+        assert_eq!(claude.cache_write_micro_usd_per_million, Some(1_250_000));
     }
 }

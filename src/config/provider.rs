@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::base_url;
+use super::cloud;
 use super::env::Env;
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
@@ -15,8 +16,11 @@ use super::known::{self, KnownProvider, known_providers};
 use super::limits::MAX_MS;
 use super::name;
 use super::nearest::nearest;
-use super::resolved::{Provider, ProviderKind};
+use super::outbound;
+use super::provider_key;
+use super::resolved::{Cloud, Provider, ProviderKind, Proxy, Quirks, Tls};
 use crate::types::secret::Secret;
+use crate::types::surface::Surface;
 
 const KEYS: &[&str] = &[
     "name",
@@ -29,9 +33,22 @@ const KEYS: &[&str] = &[
     "idle_timeout_ms",
     "models",
     "stream_usage",
+    "surfaces",
+    "keys",
+    "proxy",
+    "tls",
+    "aws",
+    "google",
+    "azure",
+    "api_version",
 ];
 
-const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+/// What the built-in answers have no use for.
+const NOT_FOR_DEMO: [&str; 10] =
+    ["base_url", "api_key", "headers", "keys", "proxy", "tls", "aws", "google", "azure", "api_version"];
+
+/// What everyone has who speaks OpenAI's wire, as far as is known.
+const EVERYONE_HAS: [Surface; 3] = [Surface::ChatCompletions, Surface::Completions, Surface::Embeddings];
 
 /// Where a provider that the catalogue does not know lists its models.
 const MODELS_PATH: &str = "/models";
@@ -81,7 +98,7 @@ fn provider(item: &Item<'_>, own: &[Arc<KnownProvider>], env: &Env<'_>) -> Resul
     let name = name::read(&fields.require("name")?)?;
     let (kind, known) = kind(&fields.require("kind")?, own)?;
     if kind == ProviderKind::Demo {
-        for key in ["base_url", "api_key", "headers"] {
+        for key in NOT_FOR_DEMO {
             if let Some(item) = fields.get(key) {
                 let error =
                     item.error(format!("a provider of kind `demo` answers inside the process and has no `{key}`"));
@@ -90,25 +107,62 @@ fn provider(item: &Item<'_>, own: &[Arc<KnownProvider>], env: &Env<'_>) -> Resul
         }
     }
     let api_key = fields.secret("api_key")?;
-    let base_url = base_url(&fields, kind, known.as_deref(), env)?;
+    let keys = provider_key::keys(&fields, api_key.is_some())?;
+    let with_key = api_key.is_some() || !keys.is_empty();
     let known = known.as_deref();
-    let key_header = known.and_then(|known| known.header.clone());
+    let base_url = base_url(&fields, kind, known, env)?;
+    let plain = match known {
+        Some(known) => Provider::known(known, base_url.clone(), at_home(kind, known, &base_url, env)),
+        None => Provider::plain(&name, kind, base_url.clone()),
+    };
+    let key_header = plain.key_header.as_deref().unwrap_or("authorization");
     Ok(Provider {
-        headers: headers(&fields, api_key.as_ref().map(|_| key_header.as_deref().unwrap_or("authorization")))?,
+        headers: headers(&fields, with_key.then_some(key_header))?,
         connect_timeout: fields.millis("connect_timeout_ms", CONNECT_TIMEOUT_MS, 1..=MAX_MS)?,
         first_byte_timeout: fields.millis("first_byte_timeout_ms", FIRST_BYTE_TIMEOUT_MS, 1..=MAX_MS)?,
         idle_timeout: fields.millis("idle_timeout_ms", IDLE_TIMEOUT_MS, 1..=MAX_MS)?,
         models: models(&fields)?,
         stream_usage: fields.bool("stream_usage", false)?,
-        catalogue: known.map(|known| known.name.clone()),
-        list_prices: known.is_some_and(|known| known.address(env).as_ref() == Ok(&base_url)),
-        models_path: known.map_or_else(|| Some(MODELS_PATH.to_owned()), |known| known.models.clone()),
-        key_header,
-        base_url,
-        name,
+        surfaces: surfaces(&fields, kind)?.unwrap_or(plain.surfaces),
+        cloud: cloud::cloud(&fields, kind, with_key, env)?,
+        proxy: outbound::proxy(&fields)?,
+        tls: outbound::tls(&fields, &base_url, env)?,
         kind,
+        name,
         api_key,
+        keys,
+        ..plain
     })
+}
+
+/// Does it answer where its vendor says, so that what is known of the vendor holds?
+fn at_home(kind: ProviderKind, known: &KnownProvider, base_url: &str, env: &Env<'_>) -> bool {
+    let host = base_url.split_once("://").map_or("", |(_, rest)| rest);
+    let host = host.split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
+    let below = |domains: &[&str]| domains.iter().any(|domain| host.ends_with(domain));
+    match kind {
+        ProviderKind::Azure => below(&[".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"]),
+        ProviderKind::Vertex => base_url.is_empty() || below(&["aiplatform.googleapis.com"]),
+        ProviderKind::Bedrock => {
+            base_url.is_empty() || (host.starts_with("bedrock-runtime") && below(&[".amazonaws.com"]))
+        }
+        _ => known.address(env).as_deref() == Ok(base_url),
+    }
+}
+
+/// The surfaces that the operator names. Kinds with a wire of their own have theirs.
+fn surfaces(fields: &Fields<'_>, kind: ProviderKind) -> Result<Option<Vec<Surface>>, ConfigError> {
+    let Some(item) = fields.get("surfaces") else { return Ok(None) };
+    if !matches!(kind, ProviderKind::OpenAi | ProviderKind::OpenAiCompatible | ProviderKind::Azure) {
+        let error = item.error(format!("a provider of kind `{kind}` has the surfaces of its kind"));
+        return Err(error.with_suggestion("remove it"));
+    }
+    let surfaces = known::surfaces(fields)?;
+    if surfaces.is_empty() {
+        let error = item.error("expected at least one surface, found none");
+        return Err(error.with_suggestion("leave `surfaces` out for those that are known of it"));
+    }
+    Ok(Some(surfaces))
 }
 
 impl Provider {
@@ -129,17 +183,35 @@ impl Provider {
             idle_timeout: Duration::from_millis(IDLE_TIMEOUT_MS),
             models: Vec::new(),
             stream_usage: false,
+            surfaces: Vec::new(),
+            keys: Vec::new(),
+            cloud: Cloud::default(),
+            proxy: Proxy::default(),
+            tls: Tls::default(),
+            quirks: Quirks::default(),
         }
     }
 
     /// A provider of the catalogue with nothing else said about it, at `base_url`, which is the catalogue's `own` or not.
     pub fn known(known: &KnownProvider, base_url: String, own: bool) -> Self {
         let kind = known.name.parse().unwrap_or(ProviderKind::OpenAiCompatible);
+        // Somebody else who is called by OpenAI's name has what everyone has; a server that is known by its software has
+        // what that has, wherever it runs.
+        let speaks = own || kind == ProviderKind::OpenAiCompatible;
+        let more = |surface: &&Surface| speaks && !EVERYONE_HAS.contains(surface);
+        let surfaces = match kind {
+            ProviderKind::OpenAi | ProviderKind::OpenAiCompatible => {
+                EVERYONE_HAS.iter().chain(known.surfaces.iter().filter(more)).copied().collect()
+            }
+            _ => Vec::new(),
+        };
         Self {
             catalogue: Some(known.name.clone()),
             list_prices: own,
             key_header: known.header.clone(),
             models_path: known.models.clone(),
+            quirks: known.quirks(),
+            surfaces,
             ..Self::plain(&known.name, kind, base_url)
         }
     }
@@ -177,22 +249,49 @@ fn base_url(
     known: Option<&KnownProvider>,
     env: &Env<'_>,
 ) -> Result<String, ConfigError> {
-    match (fields.get("base_url"), kind, known) {
-        (Some(item), ..) => {
-            base_url::check(&item.text()?).map_err(|message| item.error(message).with_suggestion(base_url::SUGGESTION))
-        }
-        (None, ProviderKind::OpenAi, _) => Ok(OPENAI_BASE_URL.to_owned()),
-        (None, ProviderKind::Demo, _) => Ok(String::new()),
-        (None, ProviderKind::OpenAiCompatible, Some(known)) => known.address(env).map_err(|message| {
+    if let Some(item) = fields.get("base_url") {
+        let text = item.text()?;
+        return match suggestion(kind) {
+            None => base_url::check(&text).map_err(|message| item.error(message).with_suggestion(base_url::SUGGESTION)),
+            Some(suggestion) => {
+                base_url::check_root(&text).map_err(|message| item.error(message).with_suggestion(suggestion))
+            }
+        };
+    }
+    let missing = |example: &str| {
+        let message = format!("the key `base_url` is missing, which a provider of kind `{kind}` needs");
+        Err(fields.error(message).with_suggestion(format!("add one, such as `{example}`")))
+    };
+    match (kind, known) {
+        (ProviderKind::Demo, _) => Ok(String::new()),
+        // They have one address a region.
+        (ProviderKind::Vertex | ProviderKind::Bedrock, _) => Ok(String::new()),
+        (ProviderKind::Azure, _) => missing("https://NAME.openai.azure.com"),
+        (_, Some(known)) => known.address(env).map_err(|message| {
             let error =
                 fields.error(format!("the address of kind `{}` is `{}`, and {message}", known.name, known.base_url));
             error.with_suggestion("set the variable, or write `base_url`")
         }),
-        (None, ProviderKind::OpenAiCompatible, None) => {
-            let error =
-                fields.error("the key `base_url` is missing, which a provider of kind `openai_compatible` needs");
-            Err(error.with_suggestion("add one, such as `http://127.0.0.1:8000/v1`"))
+        (_, None) => missing("http://127.0.0.1:8000/v1"),
+    }
+}
+
+/// What to do about a refused base URL of a kind whose address is that of the host, without the version of the API.
+fn suggestion(kind: ProviderKind) -> Option<&'static str> {
+    match kind {
+        ProviderKind::Azure => Some("write the resource's address, such as `https://NAME.openai.azure.com`"),
+        ProviderKind::Anthropic => Some("write the part before `/v1/messages`, such as `https://api.anthropic.com`"),
+        ProviderKind::Gemini => {
+            Some("write the part before `/v1beta`, such as `https://generativelanguage.googleapis.com`")
         }
+        ProviderKind::Vertex => {
+            Some("write the part before `/v1`, such as `https://europe-west4-aiplatform.googleapis.com`")
+        }
+        ProviderKind::Bedrock => {
+            Some("write the part before `/model`, such as `https://bedrock-runtime.us-east-1.amazonaws.com`")
+        }
+        ProviderKind::Cohere => Some("write the part before `/v2`, such as `https://api.cohere.com`"),
+        ProviderKind::OpenAi | ProviderKind::OpenAiCompatible | ProviderKind::Demo => None,
     }
 }
 
@@ -223,7 +322,8 @@ fn headers(fields: &Fields<'_>, key_header: Option<&str>) -> Result<BTreeMap<Str
     Ok(headers)
 }
 
-fn models(fields: &Fields<'_>) -> Result<Vec<String>, ConfigError> {
+/// Reads a list of models.
+pub(super) fn models(fields: &Fields<'_>) -> Result<Vec<String>, ConfigError> {
     let mut models = Vec::new();
     for item in fields.list("models")? {
         let model = item.text()?;

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::types::secret::Secret;
+use crate::types::surface::Surface;
 
 pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, KnownSurface, LimitField, LogFormat,
-    LogLevel, LongText, OnHangUp, Pin, Precision, ProviderKind, RecordedPrompts, StreamUsage, Strictness,
+    Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, LimitField, LogFormat, LogLevel, LongText,
+    OnHangUp, Pin, Precision, ProviderKind, RecordedPrompts, StreamUsage, Strictness,
 };
 pub use super::known::{KnownProvider, known_providers};
-pub use super::prices::{ListPrice, list_price, list_prices};
+pub use super::prices::{ListPrice, list_price, list_price_of, list_prices};
 pub use super::recording::Recording;
+pub use super::responses::Responses;
 pub use crate::types::money::Price;
 
 /// Everything that the process needs to know to start.
@@ -50,6 +52,8 @@ pub struct Resolved {
     pub index: Index,
     /// What is cached, and how an answer is found again.
     pub cache: Cache,
+    /// Responses that later requests may go on from.
+    pub responses: Responses,
     /// Traffic as a trace; `None` records nothing.
     pub recording: Option<Recording>,
 }
@@ -98,6 +102,8 @@ pub struct Admin {
 pub struct Limits {
     /// The largest request body, in bytes.
     pub body_bytes: usize,
+    /// The largest form, in bytes: files and recordings come as such. Never less than `body_bytes`.
+    pub upload_bytes: usize,
     /// How many requests may be in flight at once, process-wide.
     pub in_flight: usize,
     /// How long a caller may take to send the head of a request.
@@ -119,10 +125,12 @@ pub struct Provider {
     pub catalogue: Option<String>,
     /// Whether it answers where the catalogue says, so that its list prices hold.
     pub list_prices: bool,
-    /// Where it answers: `http` or `https`, without a slash at the end, user information, query or fragment. Empty only
-    /// for [`ProviderKind::Demo`], which answers inside the process.
+    /// Where it answers: `http` or `https`, without a slash at the end, user information, query or fragment. Empty for
+    /// [`ProviderKind::Demo`], which answers inside the process, and for [`ProviderKind::Vertex`] and
+    /// [`ProviderKind::Bedrock`], whose regions have addresses of their own, unless one was written.
     ///
-    /// This is the part before `/chat/completions`, so that it usually ends in `/v1`.
+    /// Of those that speak OpenAI's wire this is the part before `/chat/completions`, so that it usually ends in `/v1`;
+    /// of the other kinds it is the part before the version.
     pub base_url: String,
     /// The key that it wants.
     pub api_key: Option<Secret>,
@@ -140,8 +148,110 @@ pub struct Provider {
     pub idle_timeout: Duration,
     /// The models it is known to have. Empty: ask it.
     pub models: Vec<String>,
+    /// The surfaces that it serves as they come; other conversations are translated. Empty: those of its kind.
+    /// Where nothing is written, what the catalogue knows of it is added to those that everyone has.
+    pub surfaces: Vec<Surface>,
+    /// Further keys, and what each is for.
+    pub keys: Vec<ProviderKey>,
+    /// How it is signed in to, where it belongs to a cloud.
+    pub cloud: Cloud,
+    /// The proxy it is reached through.
+    pub proxy: Proxy,
+    /// Certificates beside those of the system.
+    pub tls: Tls,
+    /// What it does differently from others of its wire.
+    pub quirks: Quirks,
     /// Whether to ask for the usage at the end of a stream where the caller did not (`stream_options.include_usage`).
     pub stream_usage: bool,
+}
+
+/// One of several keys of a provider.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProviderKey {
+    /// What logs and metrics call it. Unique within its provider.
+    pub name: String,
+    /// The key.
+    pub key: Secret,
+    /// Its share of the requests beside the others; above 0.
+    pub weight: f64,
+    /// The provider's models that it is for. Empty: all.
+    pub models: Vec<String>,
+    /// What it may be used for at most.
+    pub limits: KeyLimits,
+}
+
+/// What a key may be used for at most. `None`: no limit of ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// Requests begun within any minute. At least 1.
+    pub requests_per_minute: Option<usize>,
+    /// Requests under way at a time, their replies included. At least 1.
+    pub concurrent: Option<usize>,
+}
+
+/// The proxy that a provider is reached through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// What the environment says (`HTTPS_PROXY` and the like), but none for this machine.
+    #[default]
+    Environment,
+    /// None.
+    None,
+    /// This one: `http://host:port`, perhaps with user name and password in it.
+    At(Secret),
+}
+
+/// Certificates for the connections to a provider, as files in PEM form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificate authorities that are trusted beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that says who calls, with those that vouch for it behind it.
+    pub client_cert_file: Option<PathBuf>,
+    /// Its private key. There where the certificate is.
+    pub client_key_file: Option<PathBuf>,
+}
+
+/// What a provider does differently from others of its wire.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// The field for the longest answer, where it understands only one.
+    pub limit_field: Option<LimitField>,
+    /// When it tells the usage of a stream, where that is known.
+    pub stream_usage: Option<StreamUsage>,
+    /// Request fields that it answers with an error, such as `logit_bias` and `messages[].name`. They are not sent.
+    pub refuses: Vec<String>,
+}
+
+/// How a provider that belongs to a cloud is signed in to. Which fields are there depends on its kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cloud {
+    /// The region, as in `us-east-1` and `europe-west4`.
+    pub region: Option<String>,
+    /// Google: the project.
+    pub project: Option<String>,
+    /// Azure: the version of its API, as in `2024-10-21`. Anthropic: its own, as in `2023-06-01`.
+    pub api_version: Option<String>,
+    /// AWS: the id of the access key.
+    pub access_key_id: Option<Secret>,
+    /// AWS: the access key.
+    pub secret_access_key: Option<Secret>,
+    /// AWS: the token of a temporary access key.
+    pub session_token: Option<Secret>,
+    /// AWS: the role that is taken on, by STS.
+    pub role_arn: Option<String>,
+    /// AWS: what the role's trust policy asks for.
+    pub external_id: Option<Secret>,
+    /// Google: the file of a service account's key, or of application default credentials.
+    pub credentials_file: Option<PathBuf>,
+    /// Azure: the Entra tenant.
+    pub tenant_id: Option<String>,
+    /// Azure: the application in it.
+    pub client_id: Option<String>,
+    /// Azure: the application's secret.
+    pub client_secret: Option<Secret>,
+    /// Where tokens are fetched, in place of the cloud's own address: STS, Google's token endpoint, Entra.
+    pub token_url: Option<String>,
 }
 
 /// A model with a route or a price of its own.
@@ -254,6 +364,8 @@ pub struct Cache {
     pub harmless_fields: Vec<String>,
     /// How long a request may wait for another that is fetching the same answer.
     pub flight_wait: Duration,
+    /// Whether an answer that came through one surface of conversations may be served through another.
+    pub share_across_surfaces: bool,
     /// What becomes of an answer whose caller hung up.
     pub on_hang_up: OnHangUp,
     /// How long past its `ttl` an entry may still be served when the providers fail. Zero: never.

@@ -17,6 +17,7 @@ impl Resolved {
             "log.format": log.format,
             "log.level": log.level,
             "limits.body_bytes": limits.body_bytes,
+            "limits.upload_bytes": limits.upload_bytes,
             "limits.in_flight": limits.in_flight,
             "limits.header_timeout_ms": limits.header_timeout,
             "embedding.model": embedding.model,
@@ -42,6 +43,7 @@ impl Resolved {
             "cache.wait_usd_per_hour": cache.wait_usd_per_hour,
             "cache.quota": cache.quota,
             "cache.sync.interval_ms": cache.sync.interval,
+            "responses": responses,
             "recording": recording,
         };
         differing.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

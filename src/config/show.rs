@@ -1,12 +1,13 @@
 //! The settings as YAML again, every default written out and every secret masked.
 
+mod provider;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use super::resolved::{
-    Auth, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Provider, ProviderKind, Recording, Resolved,
-    Retry, Share, Staleness,
+    Auth, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Recording, Resolved, Retry, Share, Staleness,
 };
 use super::size;
 
@@ -26,7 +27,7 @@ impl Resolved {
         }
         yaml.map("limits", |yaml| limits(yaml, &self.limits));
         yaml.list("catalogue", &self.catalogue, |yaml, entry| known(yaml, entry));
-        yaml.list("providers", &self.providers, provider);
+        yaml.list("providers", &self.providers, provider::provider);
         if let Some(name) = &self.default_provider {
             yaml.line("default_provider", &text(name));
         }
@@ -35,6 +36,11 @@ impl Resolved {
         yaml.map("embedding", |yaml| embedding(yaml, &self.embedding));
         yaml.map("index", |yaml| index(yaml, self.index));
         yaml.map("cache", |yaml| cache(yaml, &self.cache));
+        yaml.map("responses", |yaml| {
+            yaml.line("most", &self.responses.most.to_string());
+            yaml.line("memory_bytes", &size::format(self.responses.memory_bytes as u64));
+            yaml.line("ttl_s", &self.responses.ttl.as_secs().to_string());
+        });
         if let Some(settings) = &self.recording {
             yaml.map("recording", |yaml| recording(yaml, settings));
         }
@@ -59,6 +65,7 @@ fn auth(yaml: &mut Yaml, auth: &Auth) {
 
 fn limits(yaml: &mut Yaml, limits: &Limits) {
     yaml.line("body_bytes", &size::format(limits.body_bytes as u64));
+    yaml.line("upload_bytes", &size::format(limits.upload_bytes as u64));
     yaml.line("in_flight", &limits.in_flight.to_string());
     yaml.millis("header_timeout_ms", limits.header_timeout);
     yaml.millis("request_timeout_ms", limits.request_timeout);
@@ -74,7 +81,7 @@ fn known(yaml: &mut Yaml, known: &KnownProvider) {
     yaml.maybe("header", known.header.as_deref().map(text));
     yaml.maybe("env", known.env.as_deref().map(text));
     yaml.line("models", &text(known.models.as_deref().unwrap_or("none")));
-    let surfaces: Vec<String> = known.surfaces.iter().map(ToString::to_string).collect();
+    let surfaces: Vec<String> = known.surfaces.iter().map(|surface| surface.as_str().to_owned()).collect();
     yaml.line("surfaces", &texts(&surfaces));
     yaml.maybe("limit_field", known.limit_field.map(|field| text(field.as_str())));
     yaml.maybe("stream_usage", known.stream_usage.map(|when| text(when.as_str())));
@@ -91,29 +98,6 @@ fn known(yaml: &mut Yaml, known: &KnownProvider) {
     }
 }
 
-fn provider(yaml: &mut Yaml, provider: &Provider) {
-    yaml.line("name", &text(&provider.name));
-    yaml.line("kind", &text(provider.catalogue.as_deref().unwrap_or(provider.kind.as_str())));
-    if provider.kind != ProviderKind::Demo {
-        yaml.line("base_url", &text(&provider.base_url));
-    }
-    if provider.api_key.is_some() {
-        yaml.line("api_key", MASK);
-    }
-    if !provider.headers.is_empty() {
-        yaml.map("headers", |yaml| {
-            for name in provider.headers.keys() {
-                yaml.line(&quoted(name), MASK);
-            }
-        });
-    }
-    yaml.millis("connect_timeout_ms", provider.connect_timeout);
-    yaml.millis("first_byte_timeout_ms", provider.first_byte_timeout);
-    yaml.millis("idle_timeout_ms", provider.idle_timeout);
-    yaml.line("models", &texts(&provider.models));
-    yaml.line("stream_usage", &provider.stream_usage.to_string());
-}
-
 fn model(yaml: &mut Yaml, model: &Model) {
     yaml.line("name", &text(&model.name));
     yaml.list("targets", &model.targets, |yaml, target| {
@@ -124,6 +108,13 @@ fn model(yaml: &mut Yaml, model: &Model) {
         yaml.map("price", |yaml| {
             yaml.line("input_usd_per_million_tokens", &usd(price.input_micro_usd_per_million));
             yaml.line("output_usd_per_million_tokens", &usd(price.output_micro_usd_per_million));
+            let parts = [
+                ("cached_input_usd_per_million_tokens", price.cached_input_micro_usd_per_million),
+                ("cache_write_usd_per_million_tokens", price.cache_write_micro_usd_per_million),
+                ("reasoning_usd_per_million_tokens", price.reasoning_micro_usd_per_million),
+                ("request_usd", (price.request_micro_usd > 0).then_some(price.request_micro_usd)),
+            ];
+            parts.into_iter().for_each(|(key, price)| yaml.maybe(key, price.map(usd)));
         });
     }
 }
@@ -215,6 +206,7 @@ fn cache(yaml: &mut Yaml, cache: &Cache) {
     });
     yaml.line("harmless_fields", &texts(&cache.harmless_fields));
     yaml.millis("flight_wait_ms", cache.flight_wait);
+    yaml.line("share_across_surfaces", &cache.share_across_surfaces.to_string());
     yaml.line("on_hang_up", cache.on_hang_up.as_str());
     yaml.line("stale_if_error_s", &cache.stale_if_error.as_secs().to_string());
     yaml.line("stale_while_revalidate_s", &cache.stale_while_revalidate.as_secs().to_string());

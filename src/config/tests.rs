@@ -1,5 +1,6 @@
 //! The settings as a whole: what is read, and what is shown.
 
+mod providers;
 mod refusals;
 
 use std::fs;
@@ -41,7 +42,8 @@ fn an_empty_file_is_every_default() {
     assert_eq!(settings.listen, "127.0.0.1:8080");
     assert_eq!(settings.data_dir, Path::new("/home/ada/.local/share/askonce"));
     assert_eq!(settings.auth, Auth { open: true, keys: vec![] });
-    assert_eq!(settings.limits.body_bytes, 32 << 20);
+    assert_eq!((settings.limits.body_bytes, settings.limits.upload_bytes), (32 << 20, 256 << 20));
+    assert_eq!(read("limits: {body_bytes: 1GiB}").unwrap().limits.upload_bytes, 1 << 30);
     assert_eq!(settings.retry.total_timeout, Duration::from_secs(300));
     assert_eq!(settings.cache.memory_bytes, 1 << 30);
     assert_eq!(settings.cache.harmless_fields.len(), 7);

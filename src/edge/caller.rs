@@ -2,13 +2,51 @@
 
 use crate::types::directives::Directives;
 use crate::types::directives::{ID_BYTES, MOST_FEEDBACK, MOST_TAGS, TAG_BYTES};
-use crate::types::error::Error;
+use crate::types::error::{Error, ErrorKind};
 use crate::types::staleness::Staleness;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use crate::wire::bedrock;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use http::request::Parts;
 use std::time::Duration;
 
-/// Caller headers that mean something to an OpenAI-style provider.
-const PASSED_ON: [&str; 5] = ["openai-organization", "openai-project", "openai-beta", "traceparent", "tracestate"];
+/// Caller headers that mean something to a provider of the caller's own wire, and those of traces.
+const PASSED_ON: [&str; 11] = [
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+    "anthropic-version",
+    "anthropic-beta",
+    "x-amzn-bedrock-guardrailidentifier",
+    "x-amzn-bedrock-guardrailversion",
+    "x-amzn-bedrock-trace",
+    "x-amzn-bedrock-performanceconfig-latency",
+    "traceparent",
+    "tracestate",
+];
+
+/// Headers in which SDKs send a key that is no bearer token.
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
+
+/// The key of a request, wherever its SDK puts it: a bearer token, a header of the vendor's own, the id of an AWS access
+/// key, or `key` in the query, as Google's clients may send it.
+pub fn credential(request: &Parts) -> Option<String> {
+    let headers = &request.headers;
+    if let Some(token) = bearer(headers) {
+        return Some(token.to_owned());
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    if let Some(id) = text("authorization").and_then(bedrock::auth::access_key_id) {
+        return Some(id.to_owned());
+    }
+    let in_header = KEY_HEADERS.into_iter().find_map(|name| text(name).filter(|key| !key.is_empty()));
+    in_header.map(str::to_owned).or_else(|| in_query(request.uri.query()?))
+}
+
+/// The parameter `key` of a query.
+fn in_query(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+    Some(value.to_owned()).filter(|key| !key.is_empty())
+}
 
 /// The bearer token, if one was sent.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -20,6 +58,16 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The headers that go on to the provider.
 pub fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     PASSED_ON.into_iter().filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone()))).collect()
+}
+
+/// A web page elsewhere can send a form, or nothing at all, without asking; with a key of its own it cannot.
+pub fn is_no_web_page(headers: &HeaderMap) -> Result<(), Error> {
+    let has_key = headers.contains_key(AUTHORIZATION) || KEY_HEADERS.iter().any(|name| headers.contains_key(*name));
+    if headers.contains_key(ORIGIN) && !has_key {
+        let message = "Requests of web pages are taken with a key only, or as `Content-Type: application/json`.";
+        return Err(Error::new(ErrorKind::Forbidden, message).with_code("wrong_origin"));
+    }
+    Ok(())
 }
 
 /// What the caller asks of the cache. A malformed wish is refused: it was meant to protect something.
@@ -176,6 +224,31 @@ mod tests {
         for header in table {
             let error = read(&[header]).unwrap_err();
             assert_eq!((error.status(), error.param.as_deref()), (400, Some(header.0)), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn finds_the_key_where_each_sdk_puts_it() {
+        let of = |uri: &str, headers: &[(&'static str, &'static str)]| {
+            let mut request = http::Request::builder().uri(uri);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            credential(&request.body(()).unwrap().into_parts().0)
+        };
+        let aws =
+            "AWS4-HMAC-SHA256 Credential=sk-1/20261122/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=a";
+        let table = [
+            ("/", vec![("authorization", "Bearer sk-1"), ("x-api-key", "other")], Some("sk-1")),
+            ("/", vec![("x-api-key", "sk-1")], Some("sk-1")),
+            ("/", vec![("x-goog-api-key", "sk-1")], Some("sk-1")),
+            ("/", vec![("api-key", "sk-1")], Some("sk-1")),
+            ("/", vec![("authorization", aws)], Some("sk-1")),
+            ("/?alt=sse&key=sk-1", vec![], Some("sk-1")),
+            ("/?monkey=sk-1", vec![("x-api-key", "")], None),
+        ];
+        for (uri, headers, expected) in table {
+            assert_eq!(of(uri, &headers).as_deref(), expected, "{uri} {headers:?}");
         }
     }
 

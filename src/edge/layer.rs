@@ -3,17 +3,18 @@
 //! A request id in and out, a panic that harms no other request, a limit on requests in flight, and, where the gateway is
 //! open on loopback, a check of the `Host` that keeps other people's web pages out.
 
-use super::{Doors, reject};
+use super::{Doors, dialect, reject};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::ids::{INSTANCE_HEADER, instance};
+use crate::types::surface::Surface;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use std::net::IpAddr;
@@ -30,10 +31,13 @@ pub struct RequestId(pub String);
 /// Puts the edge around `routes`: it comes last, so that it covers every route there is.
 pub fn around(routes: Router, doors: Arc<Doors>) -> Router {
     let routes = routes
-        .fallback(|request: Request| async move { reject::reply(&reject::unknown_path(request.uri())) })
-        .method_not_allowed_fallback(|request: Request| async move {
-            let message = format!("{} is not served with {}.", request.uri().path(), request.method());
-            reject::reply(&Error::new(ErrorKind::MethodNotAllowed, message).with_code("method_not_allowed"))
+        .fallback(
+            |uri: OriginalUri| async move { reject::reply_in(dialect::of(uri.path()), &reject::unknown_path(&uri)) },
+        )
+        .method_not_allowed_fallback(|uri: OriginalUri, method: Method| async move {
+            let message = format!("{} is not served with {method}.", uri.path());
+            let error = Error::new(ErrorKind::MethodNotAllowed, message).with_code("method_not_allowed");
+            reject::reply_in(dialect::of(uri.path()), &error)
         });
     routes
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
@@ -46,16 +50,24 @@ pub fn around(routes: Router, doors: Arc<Doors>) -> Router {
 async fn pass(State(doors): State<Arc<Doors>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let surface = dialect::of(request.uri().path());
     let mut response = match Admitted::take(&doors, &request) {
         Ok(admitted) => {
             let response = next.run(request).await;
             // Held until the last byte is out.
             response.map(|body| Body::new(Held { body, _admitted: admitted }))
         }
-        Err(error) => reject::reply(&error),
+        Err(error) => reject::reply_in(surface, &error),
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        let own = match surface {
+            Surface::Messages => Some(HeaderName::from_static("request-id")),
+            Surface::Converse => Some(HeaderName::from_static("x-amzn-requestid")),
+            _ => None,
+        };
+        for name in own.into_iter().chain([REQUEST_ID]) {
+            response.headers_mut().insert(name, value.clone());
+        }
     }
     response
 }

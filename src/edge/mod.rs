@@ -3,10 +3,12 @@
 //! - `layer`: request ids, panics, requests at a time, loopback only
 //! - `body`: a request's body, within the limits
 //! - `caller`: headers → caller, directives, headers to pass on
+//! - `dialect`: in which vendor's words a path is answered
 //! - `reject`: `Error` → HTTP, the only place where that happens
 
 pub mod body;
 pub mod caller;
+pub mod dialect;
 mod layer;
 pub mod reject;
 
@@ -19,6 +21,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Forms larger than other bodies may be, at a time.
+pub const UPLOADS: usize = 8;
 
 /// What the doors lead to.
 pub struct Doors {
@@ -32,6 +38,8 @@ pub struct Doors {
     pub edge: Edge,
     /// Requests being served now.
     pub in_flight: AtomicUsize,
+    /// Places for forms that are larger than other bodies may be: they are held in memory.
+    pub uploads: Arc<Semaphore>,
     /// False while starting, and again while shutting down.
     pub ready: AtomicBool,
     /// Only loopback names are taken as `Host`; changes with the keys on a reload.
@@ -43,6 +51,8 @@ pub struct Doors {
 pub struct Edge {
     /// The largest request body.
     pub body_bytes: usize,
+    /// The largest form.
+    pub upload_bytes: usize,
     /// The most requests at a time.
     pub in_flight: usize,
     /// How long a body may pause while it arrives.

@@ -1,26 +1,33 @@
 //! `Error` → HTTP, the only place where that happens.
 
 use crate::types::error::{Error, ErrorKind};
-use crate::wire::openai;
+use crate::types::surface::Surface;
+use crate::wire::{bedrock, hub};
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{StatusCode, Uri};
 
-/// The reply that tells `error`, in OpenAI's shape. A provider's own error reply is passed on as it came.
+/// The reply that tells `error` in OpenAI's shape.
 pub fn reply(error: &Error) -> Response {
+    reply_in(Surface::ChatCompletions, error)
+}
+
+/// The reply that tells `error` in the shape of `surface`. A provider's own error reply is passed on as it came.
+pub fn reply_in(surface: Surface, error: &Error) -> Response {
+    let own = || (HeaderValue::from_static("application/json"), Body::from(hub::error_body(surface, error)));
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let json = HeaderValue::from_static("application/json");
-    let (status, content_type, body) = match (&error.reply, error.kind) {
+    let (status, (content_type, body)) = match (&error.reply, error.kind) {
         (Some(reply), ErrorKind::UpstreamStatus(_)) if !reply.body.is_empty() => {
             let content_type = reply.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
-            (status, content_type.unwrap_or(json), Body::from(reply.body.clone()))
+            let json = HeaderValue::from_static("application/json");
+            (status, (content_type.unwrap_or(json), Body::from(reply.body.clone())))
         }
         // The gateway's own key was refused upstream: not the caller's fault.
         (_, ErrorKind::UpstreamStatus(401 | 403)) if error.code == Some("upstream_unauthorized") => {
-            (StatusCode::BAD_GATEWAY, json, Body::from(openai::error::body(error)))
+            (StatusCode::BAD_GATEWAY, own())
         }
-        _ => (status, json, Body::from(openai::error::body(error))),
+        _ => (status, own()),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -28,6 +35,10 @@ pub fn reply(error: &Error) -> Response {
     headers.insert(CONTENT_TYPE, content_type);
     if let Some(wait) = error.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil() as u64));
+    }
+    if matches!(surface, Surface::Converse | Surface::InvokeModel) {
+        // The SDKs choose their exception by it.
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(bedrock::error::type_of(error)));
     }
     if error.kind == ErrorKind::Unauthenticated {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -39,7 +50,9 @@ pub fn reply(error: &Error) -> Response {
 pub fn unknown_path(uri: &Uri) -> Error {
     let path: String = uri.path().chars().take(200).collect();
     let message = format!(
-        "Unknown path {path}. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models."
+        "Unknown path {path}. This gateway serves /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, \
+         /v1/messages, /v1beta/models/MODEL:generateContent, /model/MODEL/converse, /v2/chat, /v1/models and more: see \
+         docs/surfaces.md."
     );
     Error::new(ErrorKind::NotFound, message).with_code("unknown_url")
 }

@@ -7,14 +7,19 @@ use super::tags;
 use crate::cache::Ask;
 use crate::cache::context;
 use crate::cache::policy::Policy;
-use crate::cache::scope::{self, Circumstances};
+use crate::cache::scope::{self, Circumstances, Keys};
 use crate::cache::staleness;
+use crate::config;
 use crate::routing::Plan;
 use crate::types::error::Error;
+use crate::types::json::Json;
 use crate::types::outcome::BypassReason;
 use crate::types::request::Request;
+use crate::types::surface::Surface;
+use crate::wire::hub;
 use crate::wire::json::parse;
-use crate::wire::openai::decode::decode;
+use crate::wire::request::{InPath, read};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,16 +35,92 @@ pub(super) struct Decoded {
     pub(super) hash: Duration,
 }
 
+/// Does the answer depend on what the provider keeps and may change, or is it made later?
+fn depends_on_the_provider(json: &Json<'_>) -> bool {
+    let is_there = |name: &str| json.get(name).is_some_and(|value| *value != Json::Null);
+    let latest = json.get("prompt").is_some_and(|prompt| *prompt != Json::Null && prompt.get("version").is_none());
+    is_there("conversation") || latest || json.get("background") == Some(&Json::Bool(true))
+}
+
+/// What a request is compared by.
+struct Compared {
+    keys: Keys,
+    /// The question that the keys leave out.
+    question: Option<String>,
+    /// The text of a condensed follow-up.
+    condensed: Option<String>,
+}
+
+/// Caller headers that change what the provider does; trace headers only follow a request.
+fn counting(inbound: &Inbound) -> Vec<(&str, &[u8])> {
+    let counts = inbound.headers.iter().filter(|(name, _)| !matches!(name.as_str(), "traceparent" | "tracestate"));
+    counts.map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+fn compared(
+    json: &Json<'_>,
+    request: &Request,
+    around: &Circumstances<'_>,
+    settings: &config::Cache,
+    condensed: bool,
+) -> Result<Compared, BypassReason> {
+    if settings.share_across_surfaces
+        && let Some(body) = in_common(json, request)
+        && let Ok(json) = parse(&body)
+        && let Ok(request) = read(Surface::ChatCompletions, &json, &body, &InPath::default())
+    {
+        return compared_in(&json, &request, around, settings, condensed);
+    }
+    compared_in(json, request, around, settings, condensed)
+}
+
+/// The body of a conversation in the one form that all surfaces are compared in, where answers are shared between them.
+/// `None` where that form cannot carry all of it: such a request has an answer of its own.
+fn in_common(json: &Json<'_>, request: &Request) -> Option<Bytes> {
+    let surface = Some(request.surface).filter(|surface| surface.is_chat())?;
+    let mut chat = hub::decode(surface, json, &request.model, false).ok()?;
+    chat.include_usage = false;
+    // These have no exact word in the common form.
+    let thinks = chat.reasoning.as_ref().is_some_and(|one| one.budget_tokens.is_some() || one.include.is_some());
+    if thinks || json.get("include").is_some_and(|include| *include != Json::Null) {
+        return None;
+    }
+    let encoded = hub::encode(Surface::ChatCompletions, &chat).ok()?;
+    encoded.dropped.is_empty().then(|| encoded.body.into())
+}
+
+fn compared_in(
+    json: &Json<'_>,
+    request: &Request,
+    around: &Circumstances<'_>,
+    settings: &config::Cache,
+    condensed: bool,
+) -> Result<Compared, BypassReason> {
+    let harmless = &settings.harmless_fields;
+    let mut keys = scope::keys(json, request, around, harmless).ok_or(BypassReason::InexactNumber)?;
+    let condensed = if condensed { context::condense(json, request) } else { None };
+    if let Some(condensed) = &condensed {
+        let meaning = scope::meaning(json, request, around, harmless, &condensed.turns);
+        keys.meaning = meaning.ok_or(BypassReason::InexactNumber)?;
+    }
+    let question = request.question.clone();
+    Ok(Compared { keys, question, condensed: condensed.map(|condensed| condensed.text) })
+}
+
 impl Pipeline {
     pub(super) fn decode(&self, inbound: &Inbound, setup: &Setup) -> Result<Decoded, Error> {
         let started = Instant::now();
         let json = parse(&inbound.body)?;
-        let request = decode(inbound.surface, &json, &inbound.body)?;
+        let request = read(inbound.surface, &json, &inbound.body, &inbound.path)?;
         let plan = setup.router.plan(&request.model, |model| setup.registry.having(model))?;
         let settings = self.cache.settings();
         let tenant = &inbound.caller.tenant;
         let policy = if plan.targets.iter().all(|target| setup.registry.is_local(&target.provider)) {
             Err(BypassReason::Local)
+        } else if request.surface == Surface::InvokeModel {
+            Err(BypassReason::Surface)
+        } else if request.surface == Surface::Responses && depends_on_the_provider(&json) {
+            Err(BypassReason::Stateful)
         } else {
             Policy::decide(&settings, tenant.name(), &request.model, &inbound.directives)
         };
@@ -49,27 +130,16 @@ impl Pipeline {
         let ask = policy.and_then(|policy| {
             let targets: Vec<(&str, &str)> =
                 plan.targets.iter().map(|target| (target.provider.as_str(), target.model.as_str())).collect();
-            // Trace headers only follow a request; all others change it.
-            let headers: Vec<(&str, &[u8])> = inbound
-                .headers
-                .iter()
-                .filter(|(name, _)| name.as_str().starts_with("openai-"))
-                .map(|(name, value)| (name.as_str(), value.as_bytes()))
-                .collect();
+            let headers = counting(inbound);
             let sub_scope = inbound.directives.scope.as_deref();
             let around = Circumstances { tenant, sub_scope, targets: &targets, headers: &headers };
-            let keys = scope::keys(&json, &request, &around, &settings.harmless_fields);
-            let mut keys = keys.ok_or(BypassReason::InexactNumber)?;
-            let condensed = if policy.condensed { context::condense(&json, &request) } else { None };
-            if let Some(condensed) = &condensed {
-                let meaning = scope::meaning(&json, &request, &around, &settings.harmless_fields, &condensed.turns);
-                keys.meaning = meaning.ok_or(BypassReason::InexactNumber)?;
-            }
+            let Compared { keys, question, condensed } =
+                compared(&json, &request, &around, &settings, policy.condensed)?;
             Ok(Ask {
                 keys,
                 policy,
-                question: request.question.clone(),
-                compared: condensed.map(|condensed| condensed.text),
+                question,
+                compared: condensed,
                 tenant: tenant.clone(),
                 surface: request.surface,
                 model: request.model.clone(),
@@ -90,6 +160,7 @@ impl Pipeline {
             id: inbound.request_id.clone(),
             at_ms: self.cache.now_ms(),
             scope: ask.keys.scope,
+            surface: request.surface,
             model: request.model.clone(),
             question: request.question.clone()?,
             body: request.body.clone(),

@@ -2,25 +2,32 @@
 //!
 //! A plain answer counts as an answer when it is whole and in its wire; a stream, when its first event is there and is
 //! no error. Until then nothing has reached the caller, and another try or another target is free to be made.
+//!
+//! A target that speaks the caller's wire is sent the caller's bytes. Any other is sent a translation, and what it answers
+//! is translated back here, so that all that follows sees the caller's wire only.
 
+use super::respond::dropped_header;
 use super::serve::Setup;
 use crate::providers::{Call, Provider, Reply};
 use crate::routing::{Next, Plan, Target, Tried, next};
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
-use crate::types::error::{Error, ErrorKind};
+use crate::types::error::{Error, ErrorKind, UNSUPPORTED};
 use crate::types::request::Request;
 use crate::types::secret::Secret;
-use crate::wire::openai::answer;
-use crate::wire::openai::fold::{Fold, Step};
-use crate::wire::sse;
+use crate::types::surface::Surface;
+use crate::wire::fold::{Fold, Step};
+use crate::wire::hub::{self, ReplyFor};
+use crate::wire::{answer, sse, translate};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
+const JSON: &str = "application/json";
 /// A plain answer may be this large; it is held in memory whole.
 const PLAIN_BYTES: usize = 64 << 20;
 /// The first event of a stream may be this large.
@@ -33,6 +40,8 @@ pub(super) struct Upstream {
     pub(super) headers: Vec<(String, String)>,
     /// The usage event of the stream is not for the caller.
     pub(super) usage_added: bool,
+    /// It came in another wire than the caller's.
+    pub(super) translated: bool,
     pub(super) sent: Instant,
     pub(super) body: UpstreamBody,
 }
@@ -121,29 +130,154 @@ async fn attempt(
     sent: Instant,
 ) -> Result<Upstream, Error> {
     let request = &outbound.request;
+    let wire = wire(provider, request.surface, &target.model).ok_or_else(|| unserved(provider, request))?;
+    let same = wire == request.surface;
+    let (body, mut dropped) = if same {
+        (request.body_for(&target.model), Vec::new())
+    } else {
+        translate::request(request, wire, &target.model)
+            .map(|encoded| (Bytes::from(encoded.body), encoded.dropped))
+            .map_err(|error| unserved_field(provider, error))?
+    };
     let call = Call {
-        surface: request.surface,
-        body: request.body_for(&target.model),
+        surface: wire,
+        model: target.model.clone(),
+        body,
         stream: request.stream,
         include_usage: request.include_usage,
         tenant: outbound.tenant.clone(),
         bearer: outbound.bearer.clone(),
-        headers: outbound.headers.clone(),
+        headers: outbound.headers.iter().filter(|(name, _)| same || is_trace(name)).cloned().collect(),
     };
-    let Reply { content_type, headers, usage_added, body } = provider.send(call).await?;
-    let body = if content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
-        begin_stream(provider, request, body).await?
-    } else {
-        plain(provider, request, body).await?
+    let sending = provider.send(call).await;
+    let Reply { content_type, mut headers, usage_added, body } =
+        sending.map_err(|error| if same { error } else { in_words(error, wire) })?;
+    let streamed = content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
+    let (content_type, usage_added, body) = match (streamed, same) {
+        (true, true) => (content_type, usage_added, begin_stream(provider, request, body).await?),
+        (false, true) => (content_type, usage_added, plain(provider, request, wire, body, &mut dropped).await?),
+        (true, false) => {
+            let body = translated(provider.name().clone(), request, wire, body);
+            // It is told by the translation in any case, so that it is kept with the answer.
+            let usage_added = request.surface == Surface::ChatCompletions && !request.include_usage;
+            (EVENT_STREAM.to_owned(), usage_added, begin_stream(provider, request, body).await?)
+        }
+        (false, false) => (JSON.to_owned(), false, plain(provider, request, wire, body, &mut dropped).await?),
     };
-    Ok(Upstream { provider: provider.name().clone(), content_type, headers, usage_added, sent, body })
+    if !dropped.is_empty() {
+        // What the provider dropped is told in the same header.
+        if let Some(at) = headers.iter().position(|(name, _)| name == "x-askonce-dropped") {
+            dropped.push(headers.swap_remove(at).1);
+        }
+        headers.extend(dropped_header(&dropped));
+    }
+    Ok(Upstream {
+        provider: provider.name().clone(),
+        content_type,
+        headers,
+        usage_added,
+        translated: !same,
+        sent,
+        body,
+    })
+}
+
+/// The wire in which a provider is sent a request of `surface`. Bodies of InvokeModel are conversations in the forms of many
+/// vendors: who does not serve them is sent what they say.
+fn wire(provider: &dyn Provider, surface: Surface, model: &str) -> Option<Surface> {
+    let spoken = provider.speaks_for(surface, model);
+    let instead = || provider.speaks_for(Surface::ChatCompletions, model).filter(|_| surface == Surface::InvokeModel);
+    spoken.or_else(instead)
+}
+
+/// What an answer in the caller's wire says beside what was answered.
+fn reply_for(request: &Request) -> ReplyFor {
+    ReplyFor {
+        id: hub::new_id(request.surface),
+        model: request.model.clone(),
+        created_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        include_usage: request.include_usage,
+        request: request.body.clone(),
+        ..ReplyFor::default()
+    }
+}
+
+/// A stream in the wire of `wire`, as one in the caller's.
+fn translated(
+    provider: Arc<str>,
+    request: &Request,
+    wire: Surface,
+    rest: BoxStream<'static, Result<Bytes, Error>>,
+) -> BoxStream<'static, Result<Bytes, Error>> {
+    let reply = ReplyFor { include_usage: true, ..reply_for(request) };
+    let stream = translate::Stream::new(wire, request.surface, reply);
+    let failed = move |why: String| Error::new(ErrorKind::UpstreamBroken, format!("Provider `{provider}`: {why}."));
+    futures_util::stream::unfold(Some((stream, rest, failed)), |state| async move {
+        let (mut stream, mut rest, failed) = state?;
+        loop {
+            let pushed = match rest.next().await {
+                Some(Ok(piece)) => stream.push(&piece),
+                Some(Err(error)) => return Some((Err(error), None)),
+                None if stream.is_done() => return None,
+                None => {
+                    return match stream.end() {
+                        Ok(out) => Some((Ok(out), None)),
+                        Err(why) => Some((Err(failed(why)), None)),
+                    };
+                }
+            };
+            match pushed {
+                Ok(out) if out.is_empty() => {}
+                Ok(out) => return Some((Ok(out), Some((stream, rest, failed)))),
+                Err(why) => return Some((Err(failed(why)), None)),
+            }
+        }
+    })
+    .boxed()
+}
+
+/// Trace headers follow a request in every wire; all others belong to the caller's.
+fn is_trace(name: &http::HeaderName) -> bool {
+    matches!(name.as_str(), "traceparent" | "tracestate")
+}
+
+/// The error of a provider that speaks another wire than the caller: its words, without its bytes.
+fn in_words(mut error: Error, wire: Surface) -> Error {
+    if let (Some(reply), ErrorKind::UpstreamStatus(_)) = (error.reply.take(), error.kind)
+        && let Some(told) = hub::told(wire, &reply.body)
+    {
+        error.message = format!("{} It says: {}", error.message, told.message);
+    }
+    error
+}
+
+fn unserved(provider: &dyn Provider, request: &Request) -> Error {
+    let serves = Surface::ALL.into_iter().filter(|surface| provider.speaks(*surface) == Some(*surface));
+    let serves: Vec<&str> = serves.map(Surface::as_str).collect();
+    let message = format!(
+        "Provider `{}`, which `{}` is routed to, does not serve the surface `{}`; it serves {}.",
+        provider.name(),
+        request.model,
+        request.surface.as_str(),
+        serves.join(", ")
+    );
+    Error::invalid("model", message).with_code(UNSUPPORTED)
+}
+
+fn unserved_field(provider: &dyn Provider, error: Error) -> Error {
+    if error.code != Some(UNSUPPORTED) {
+        return error;
+    }
+    Error { message: format!("Provider `{}`: {}", provider.name(), error.message), ..error }
 }
 
 /// Takes a plain answer whole, and refuses what is not its wire.
 async fn plain(
     provider: &dyn Provider,
     request: &Request,
+    wire: Surface,
     mut pieces: BoxStream<'static, Result<Bytes, Error>>,
+    dropped: &mut Vec<String>,
 ) -> Result<UpstreamBody, Error> {
     let mut body = Bytes::new();
     let mut joined: Vec<u8> = Vec::new();
@@ -164,8 +298,13 @@ async fn plain(
     if !joined.is_empty() {
         body = joined.into();
     }
-    let answer = answer::read(request.surface, body.clone())
-        .map_err(|why| broken(provider, &format!("sent an answer that is not in its wire: {why}")))?;
+    let strange = |why: String| broken(provider, &format!("sent an answer that is not in its wire: {why}"));
+    if wire != request.surface {
+        let (own, lost) = translate::answer(&body, wire, request.surface, &reply_for(request)).map_err(strange)?;
+        body = own.into();
+        dropped.extend(lost);
+    }
+    let answer = answer::read(request.surface, body.clone()).map_err(strange)?;
     Ok(UpstreamBody::Plain { body, answer: Box::new(answer) })
 }
 
@@ -179,8 +318,8 @@ async fn begin_stream(
     let mut splitter = sse::Splitter::default();
     loop {
         while let Some(event) = splitter.next_event() {
-            let Some(data) = sse::data(&event) else { continue };
-            return match Fold::new(request.surface, 0).push(&data) {
+            let Some(read) = sse::event(&event) else { continue };
+            return match Fold::new(request.surface, Bytes::new(), 0).push(&read) {
                 Step::Failed(why) => Err(broken(provider, &format!("began its stream wrongly: {why}"))),
                 _ => Ok(UpstreamBody::Stream { begun: begun.into(), rest }),
             };

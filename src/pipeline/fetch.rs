@@ -19,7 +19,7 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::money::MicroUsd;
 use crate::types::outcome::NotStored;
 use crate::types::usage::Usage;
-use crate::wire::openai::fold::{Fold, Step};
+use crate::wire::fold::{Fold, Step};
 use crate::wire::sse;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -168,10 +168,12 @@ impl Fetch {
             Ok(upstream) => upstream,
             Err(error) => return End::Failed(error),
         };
-        let Upstream { provider, content_type, headers, usage_added, sent, body } = upstream;
+        let Upstream { provider, content_type, headers, usage_added, translated, sent, body } = upstream;
         let request = &self.outbound.request;
         let about = About { surface: request.surface, model: &request.model, provider: &provider };
-        let head = Head {
+        let mut head = Head {
+            surface: request.surface,
+            cost: None,
             content_type,
             stream: matches!(body, UpstreamBody::Stream { .. }),
             include_usage: request.include_usage,
@@ -182,6 +184,7 @@ impl Fetch {
         let (end, usage) = match body {
             UpstreamBody::Plain { body, answer } => {
                 self.store(&answer, &provider).await;
+                head.cost = self.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
                 lead.begin(head);
                 lead.push(body).await;
                 let usage = answer.usage;
@@ -189,6 +192,10 @@ impl Fetch {
             }
             UpstreamBody::Stream { begun, rest } => self.relay(lead, head, (begun, rest), usage_added, about).await,
         };
+        if let (End::Whole(answer), true) = (&end, translated) {
+            let id = answer.id_span.clone().and_then(|span| serde_json::from_slice::<String>(&answer.body[span]).ok());
+            self.pipeline.keep_response(&self.outbound.tenant, request, &id.unwrap_or_default(), answer);
+        }
         self.record(&end, usage);
         let error = match &end {
             End::Failed(error) => Some(error),
@@ -197,6 +204,9 @@ impl Fetch {
         metrics::upstream_ended(about, sent.elapsed(), error);
         if let Some(usage) = usage {
             metrics::token_usage(about, usage);
+            if let Some(price) = self.plan.price {
+                metrics::cost(about, price.of(usage));
+            }
         }
         end
     }
@@ -213,7 +223,7 @@ impl Fetch {
         let max_bytes = usize::try_from(self.pipeline.cache().settings().max_answer_bytes).unwrap_or(usize::MAX);
         let mut relay = Relay {
             splitter: sse::Splitter::default(),
-            fold: Fold::new(self.outbound.request.surface, max_bytes),
+            fold: Fold::new(self.outbound.request.surface, self.outbound.request.body.clone(), max_bytes),
             hide_usage,
             first_words: None,
             done: false,
@@ -384,8 +394,8 @@ impl Relay {
             return (Bytes::new(), Some(format!("an event of the stream is larger than {EVENT_BYTES} bytes")));
         }
         while let Some(event) = self.splitter.next_event() {
-            if let Some(data) = sse::data(&event) {
-                match self.fold.push(&data) {
+            if let Some(read) = sse::event(&event) {
+                match self.fold.push(&read) {
                     Step::Quiet => {}
                     Step::Usage if self.hide_usage => continue,
                     Step::Usage => {}

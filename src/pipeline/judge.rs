@@ -8,8 +8,9 @@ use crate::telemetry::metrics;
 use crate::types::caller::Tenant;
 use crate::types::money::MicroUsd;
 use crate::types::surface::Surface;
+use crate::wire::answer;
 use crate::wire::json::parse;
-use crate::wire::openai::{answer, decode::decode};
+use crate::wire::request::{InPath, read};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -126,7 +127,7 @@ impl Pipeline {
         let body = body(&judge.model, questions, answers);
         let request = {
             let json = parse(&body).map_err(|error| error.message)?;
-            decode(Surface::ChatCompletions, &json, &body).map_err(|error| error.message)?
+            read(Surface::ChatCompletions, &json, &body, &InPath::default()).map_err(|error| error.message)?
         };
         let outbound = Outbound {
             request: Arc::new(request),
@@ -139,7 +140,7 @@ impl Pipeline {
             return Err("it answered with a stream, which was not asked for".to_owned());
         };
         let cost = plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
-        Ok((answer::texts(&answer.body).first().and_then(|text| verdict(text)), cost))
+        Ok((answer::texts(answer.surface, &answer.body).first().and_then(|text| verdict(text)), cost))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::types::caller::Tenant;
 use crate::types::entry::Entry;
 use crate::types::ids::EntryId;
 use crate::types::money::MicroUsd;
-use crate::wire::openai::answer;
+use crate::wire::answer;
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock, Weak};
@@ -177,7 +177,7 @@ async fn work_off(pipeline: Weak<Pipeline>, queue: mpsc::Receiver<Fresh>) {
 
 /// What an answer says, in all of its choices.
 fn text_of(answer: &Answer) -> String {
-    let mut text = answer::texts(&answer.body).join("\n");
+    let mut text = answer::texts(answer.surface, &answer.body).join("\n");
     if text.len() > COMPARED_BYTES {
         text.truncate(text.floor_char_boundary(COMPARED_BYTES));
     }

@@ -12,7 +12,9 @@
 //! - `feedback`, `explain`: what callers say of answers; what would happen to a request
 //! - `warm_up`: answers of the operator's own, by way of the same decoding
 //! - `recording`: requests and answers as a trace, where that is asked for
+//! - `responses`: responses that later requests go on from
 //! - `places`: how much may go on that no caller waits for
+//! - `relay`: requests that are passed on as they are, and never cached
 //! - `settle`: what is counted and logged when a reply ends
 
 mod decode;
@@ -24,7 +26,9 @@ mod judge;
 mod label;
 mod places;
 mod recording;
+pub mod relay;
 mod respond;
+pub mod responses;
 mod serve;
 mod settle;
 mod tags;
@@ -39,6 +43,7 @@ use crate::types::caller::Caller;
 use crate::types::directives::Directives;
 use crate::types::error::Error;
 use crate::types::surface::Surface;
+use crate::wire::request::InPath;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use std::time::Instant;
@@ -48,6 +53,8 @@ use std::time::Instant;
 pub struct Inbound {
     /// The door.
     pub surface: Surface,
+    /// What its path says, where the wire tells it there.
+    pub path: InPath,
     /// The body, whole.
     pub body: Bytes,
     /// Who asks.

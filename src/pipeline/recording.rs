@@ -9,8 +9,11 @@ use crate::store::line_log::LineLog;
 use crate::telemetry::metrics;
 use crate::types::ids::Digest;
 use crate::types::secret::Secret;
+use crate::types::surface::Surface;
 use crate::types::usage::Usage;
-use crate::wire::openai::answer;
+use crate::wire::answer;
+use crate::wire::hub;
+use crate::wire::json::parse;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use serde_json::{Map, Value};
@@ -37,6 +40,7 @@ pub(super) struct Draft {
     /// When it arrived, in milliseconds since the Unix epoch.
     pub(super) at_ms: u64,
     pub(super) scope: Digest,
+    pub(super) surface: Surface,
     pub(super) model: String,
     pub(super) question: String,
     /// The request's body.
@@ -196,12 +200,12 @@ impl Lines {
                 let folded = question::fold(&draft.question);
                 put("normalised", folded.map(|folded| self.hash(folded.as_bytes())).into());
             }
-            RecordedPrompts::Clear => match conversation(&draft.body) {
+            RecordedPrompts::Clear => match conversation(draft.surface, &draft.body) {
                 Some(messages) => put("messages", messages),
                 None => put("text", cut(&draft.question).into()),
             },
         }
-        let texts = given.answer.as_ref().map(answer::texts).unwrap_or_default();
+        let texts = given.answer.as_ref().map(|body| answer::texts(draft.surface, body)).unwrap_or_default();
         let text = texts.join("\n");
         if !text.is_empty() {
             let hashed = self.prompts == RecordedPrompts::Hashed;
@@ -210,6 +214,12 @@ impl Lines {
         if let Some(usage) = given.usage {
             put("in_tok", usage.input_tokens.into());
             put("out_tok", usage.output_tokens.into());
+            let parts = [
+                ("cached_tok", usage.cached_tokens),
+                ("cache_write_tok", usage.cache_write_tokens),
+                ("reasoning_tok", usage.reasoning_tokens),
+            ];
+            parts.into_iter().filter(|(_, tokens)| *tokens > 0).for_each(|(name, tokens)| put(name, tokens.into()));
         }
         put("cache", given.cache.as_str().into());
         put("took_ms", given.took_ms.into());
@@ -224,11 +234,19 @@ impl Lines {
 }
 
 /// The messages of a request, where there is more to them than one text.
-fn conversation(body: &Bytes) -> Option<Value> {
+fn conversation(surface: Surface, body: &Bytes) -> Option<Value> {
     if body.len() > LINE_BYTES / 2 {
         return None;
     }
-    let mut body: Value = serde_json::from_slice(body).ok()?;
+    let mut body: Value = match surface {
+        Surface::ChatCompletions => serde_json::from_slice(body).ok()?,
+        // A trace has one form, whatever surface it was recorded at.
+        chat if chat.is_chat() => {
+            let chat = hub::decode(chat, &parse(body).ok()?, "", false).ok()?;
+            serde_json::from_slice(&hub::encode(Surface::ChatCompletions, &chat).ok()?.body).ok()?
+        }
+        _ => return None,
+    };
     let messages = body.get_mut("messages")?.take();
     let all = messages.as_array()?;
     let plain = all.len() == 1 && all[0].get("content").is_some_and(Value::is_string);
@@ -249,6 +267,7 @@ mod tests {
             id: "r".to_owned(),
             at_ms: 1500,
             scope: Digest([1; 32]),
+            surface: Surface::ChatCompletions,
             model: "m".to_owned(),
             question: question.to_owned(),
             body: body.to_string().into(),
@@ -258,7 +277,7 @@ mod tests {
 
     fn given(text: &str) -> Given {
         let body = serde_json::json!({"choices": [{"message": {"content": text}}]}).to_string();
-        let usage = Some(Usage { input_tokens: 3, output_tokens: 4 });
+        let usage = Some(Usage { reasoning_tokens: 2, ..Usage::new(3, 4) });
         Given { cache: "miss".to_owned(), answer: Some(body.into()), usage, took_ms: 9 }
     }
 
@@ -275,6 +294,7 @@ mod tests {
         assert_eq!(one["normalised"], same["normalised"]);
         assert!(one["text"] != same["text"] && one["normalised"] != other["normalised"]);
         assert_eq!((&one["answer"], &one["t"], &one["in_tok"]), (&other["answer"], &1.5.into(), &3.into()));
+        assert_eq!((&one["reasoning_tok"], one.get("cached_tok")), (&2.into(), None), "parts that there are none of");
         assert!(!one.to_string().contains("What"));
         assert_ne!(hashed(2, "What is X?")["text"], one["text"]);
     }

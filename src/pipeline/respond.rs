@@ -11,10 +11,11 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::{BypassReason, MissReason, StaleReason, Tier};
 use crate::types::request::Request;
+use crate::types::surface::Surface;
 use crate::types::usage::Usage;
+use crate::wire::hub::{self, ReplyFor};
 use crate::wire::json::span_of;
-use crate::wire::openai::{error, playback};
-use crate::wire::sse::{self, write_event};
+use crate::wire::{answer, playback, sse};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use std::sync::Arc;
@@ -62,7 +63,13 @@ impl<'d> Responder<'d> {
     /// Can this request take the flight's bytes as they come?
     pub(super) fn can_read_live(&self, head: &Head) -> bool {
         let request = &self.decoded.request;
-        head.stream && request.stream && head.include_usage == request.include_usage
+        head.surface == request.surface && head.stream && request.stream && head.include_usage == request.include_usage
+    }
+
+    /// Can a request that waits for another's answer read its bytes as they come? Responses repeat parts of their request, and
+    /// are kept under ids of their own: they are played when they are whole.
+    pub(super) fn can_follow_live(&self, head: &Head) -> bool {
+        self.can_read_live(head) && self.decoded.request.surface != Surface::Responses
     }
 
     /// The reply of a flight that has begun, and the reply's own id. A follower gives its request, and is given an id of
@@ -77,21 +84,24 @@ impl<'d> Responder<'d> {
         let mut headers = self.headers();
         headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
         headers.extend(head.headers.iter().cloned());
+        // Whoever waits for another's answer pays nothing for it.
+        headers.extend(head.cost.map(|cost| cost_header(if follower.is_some() { MicroUsd(0) } else { cost })));
         if self.can_read_live(&head) {
-            let id = follower.map(|_| playback::new_id(request.surface));
+            let id = follower.map(|_| hub::new_id(request.surface));
             let own = id.clone().or_else(|| head.id.clone()).unwrap_or_default();
-            let body = ReplyBody::Stream(live(reader, id).boxed());
+            let renaming = id.map(|new| Renaming { surface: request.surface, old: head.id.clone(), new });
+            let body = ReplyBody::Stream(live(reader, request.surface, renaming).boxed());
             return Ok((Reply { content_type: head.content_type.clone(), headers, body }, own));
         }
-        if !head.stream && !request.stream {
+        if !head.stream && !request.stream && head.surface == request.surface {
             let body = whole(&reader).await;
-            let id = id_of(&body);
+            let id = id_of(request.surface, &body);
             return Ok((Reply { content_type: head.content_type.clone(), headers, body: ReplyBody::Full(body) }, id));
         }
         // The provider answered in the other form: play what it said in the form that was asked.
         match reader.end().await {
             End::Whole(answer) => {
-                let (content_type, body, id) = played(&answer, request, now_s());
+                let (content_type, body, id) = played(&answer, request, now_s())?;
                 Ok((Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id))
             }
             other => Err(ended_without_answer(other)),
@@ -198,7 +208,7 @@ impl Found {
         }
     }
 
-    fn answer(&self) -> &Answer {
+    pub(super) fn answer(&self) -> &Answer {
         match &self.answer {
             FoundAnswer::Stored(entry) => &entry.answer,
             FoundAnswer::Shared(answer) => answer,
@@ -206,8 +216,8 @@ impl Found {
     }
 
     /// The reply, in the form that the request asks for, and its own id.
-    pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> (Reply, String) {
-        let (content_type, body, id) = played(self.answer(), &decoded.request, now_ms / 1000);
+    pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> Result<(Reply, String), Error> {
+        let (content_type, body, id) = played(self.answer(), &decoded.request, now_ms / 1000)?;
         let mut headers = vec![
             ("x-askonce-cache".to_owned(), self.word().to_owned()),
             ("x-askonce-tier".to_owned(), self.tier.as_str().to_owned()),
@@ -222,23 +232,44 @@ impl Found {
             headers.push(("x-askonce-entry".to_owned(), entry.id.to_string()));
             headers.push(("age".to_owned(), entry.age_s(now_ms).to_string()));
         }
-        (Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id)
+        headers.push(cost_header(MicroUsd(0)));
+        if decoded.request.stream {
+            let lost = answer::lost_in_a_stream(self.answer());
+            headers.extend(dropped_header(&lost));
+        }
+        Ok((Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id))
     }
 }
 
-/// The answer in the form that was asked, with a new id, and that id.
-fn played(answer: &Answer, request: &Request, created_s: u64) -> (&'static str, Bytes, String) {
-    let id = playback::new_id(request.surface);
+/// The answer in the form and the wire that were asked, with a new id, and that id.
+fn played(answer: &Answer, request: &Request, created_s: u64) -> Result<(&'static str, Bytes, String), Error> {
+    let reply = ReplyFor {
+        id: hub::new_id(request.surface),
+        model: request.model.clone(),
+        created_s,
+        include_usage: request.include_usage,
+        request: request.body.clone(),
+        calls_tools: answer.tool_calls,
+    };
+    let own;
+    let answer = if answer.surface == request.surface {
+        answer
+    } else {
+        own = answer::translated(answer, request.surface, &reply).map_err(|why| {
+            Error::new(ErrorKind::Internal, format!("A stored answer of another surface cannot be read: {why}."))
+        })?;
+        &own
+    };
     if request.stream {
-        let events = playback::as_stream(request.surface, answer, &id, created_s, request.include_usage);
-        return (EVENT_STREAM, events.concat().into(), id);
+        return Ok((EVENT_STREAM, playback::as_stream(answer, &reply), reply.id));
     }
-    (JSON, playback::as_body(answer, &id, created_s), id)
+    Ok((JSON, playback::whole(answer, &reply), reply.id))
 }
 
 /// The id that stands in a reply's body, if there is one.
-fn id_of(body: &[u8]) -> String {
-    let id = span_of(body, "id").and_then(|span| serde_json::from_slice(&body[span]).ok());
+fn id_of(surface: Surface, body: &[u8]) -> String {
+    let span = answer::id_key(surface).and_then(|key| span_of(body, key));
+    let id = span.and_then(|span| serde_json::from_slice(&body[span]).ok());
     id.unwrap_or_default()
 }
 
@@ -254,31 +285,66 @@ async fn whole(reader: &Reader) -> Bytes {
 }
 
 /// The flight's pieces as they come; a failure in the middle becomes the dialect's error event.
-fn live(reader: Reader, id: Option<String>) -> impl futures_util::Stream<Item = Result<Bytes, Error>> {
-    stream::unfold((Some(reader), id), |(reader, id)| async move {
+fn live(
+    reader: Reader,
+    surface: Surface,
+    renaming: Option<Renaming>,
+) -> impl futures_util::Stream<Item = Result<Bytes, Error>> {
+    stream::unfold((Some(reader), renaming), move |(reader, renaming)| async move {
         let reader = reader?;
         if let Some(piece) = reader.next().await {
-            let piece = match &id {
-                Some(id) => renamed(&piece, id),
+            let piece = match &renaming {
+                Some(renaming) => renaming.of(&piece),
                 None => piece,
             };
-            return Some((Ok(piece), (Some(reader), id)));
+            return Some((Ok(piece), (Some(reader), renaming)));
         }
         match reader.end().await {
             End::Whole(_) | End::Opaque | End::Found(_) => None,
             end @ (End::Failed(_) | End::Lost) => {
                 let mut failure = ended_without_answer(end);
-                let mut event = Vec::new();
-                write_event(&mut event, &error::body(&failure));
                 failure.reply = Some(crate::types::error::UpstreamReply {
                     status: failure.status(),
                     content_type: None,
-                    body: event.into(),
+                    body: hub::error_event(surface, &failure).into(),
                 });
-                Some((Err(failure), (None, id)))
+                Some((Err(failure), (None, renaming)))
             }
         }
     })
+}
+
+/// An id of its own for who reads another's stream along.
+struct Renaming {
+    surface: Surface,
+    /// The id that stands in the stream.
+    old: Option<String>,
+    new: String,
+}
+
+impl Renaming {
+    /// `piece` with the id of every event replaced. Pieces hold whole events.
+    fn of(&self, piece: &Bytes) -> Bytes {
+        match (self.surface, &self.old) {
+            (Surface::ChatCompletions | Surface::Completions, _) => renamed(piece, &self.new),
+            // Elsewhere the id stands in different places; it is long and random enough to be found by itself.
+            (_, Some(old)) => replaced(piece, &format!("\"{old}\""), &format!("\"{}\"", self.new)),
+            (_, None) => piece.clone(),
+        }
+    }
+}
+
+/// `piece` with every `old` in it replaced.
+fn replaced(piece: &Bytes, old: &str, new: &str) -> Bytes {
+    let mut out = Vec::with_capacity(piece.len() + new.len());
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(piece, old) {
+        out.extend_from_slice(&piece[from..at]);
+        out.extend_from_slice(new.as_bytes());
+        from = at + old.len();
+    }
+    out.extend_from_slice(&piece[from..]);
+    out.into()
 }
 
 /// `piece` with the id of every event replaced. Pieces hold whole events.
@@ -315,6 +381,25 @@ fn ended_without_answer(end: End) -> Error {
             Error::new(ErrorKind::Internal, "The fetch of this answer ended without a word; please try again.")
         }
     }
+}
+
+/// Names of what was lost: so many of them, and so much of each, as fit a header.
+pub(super) fn dropped_header(names: &[String]) -> Option<(String, String)> {
+    const MOST: usize = 32;
+    const CHARS: usize = 64;
+    let shown = |name: &String| {
+        let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+        name.chars().take(CHARS).map(plain).collect::<String>()
+    };
+    let mut text: Vec<String> = names.iter().take(MOST).map(shown).collect();
+    if names.len() > MOST {
+        text.push(format!("{} more", names.len() - MOST));
+    }
+    (!text.is_empty()).then(|| ("x-askonce-dropped".to_owned(), text.join(", ")))
+}
+
+fn cost_header(cost: MicroUsd) -> (String, String) {
+    ("x-askonce-cost-usd".to_owned(), cost.to_string())
 }
 
 fn probability_header(p: f32) -> (String, String) {

@@ -6,7 +6,9 @@ use super::judge::Meter;
 use super::label::Labels;
 use super::places::Unawaited;
 use super::recording::{Draft, Given, Recorder};
+use super::relay::Holders;
 use super::respond::{Found, Outcome, Responder};
+use super::responses::{self, Responses};
 use super::settle::Settlement;
 use super::{Inbound, Reply};
 use crate::cache::flight::{End, Lead, Opening, Reader};
@@ -42,6 +44,8 @@ pub struct Setup {
     pub shutdown_timeout: Duration,
     /// How many fetches may go on for the cache alone, after their callers have left.
     pub most_deserted: usize,
+    /// How many responses are kept for later requests to go on from; that of the start holds.
+    pub responses: responses::Limits,
     /// Questions may be logged.
     pub log_prompts: bool,
 }
@@ -57,7 +61,11 @@ pub struct Pipeline {
     pub(super) labels: Labels,
     /// What the judge that is a model has cost.
     pub(super) meter: Meter,
+    /// Responses that later requests may go on from.
+    pub(super) responses: Responses,
     pub(super) recorder: Option<Recorder>,
+    /// Who keeps which files and batches.
+    pub(super) holders: Holders,
     setup: ArcSwap<Setup>,
 }
 
@@ -71,6 +79,8 @@ impl Pipeline {
             unawaited: AtomicUsize::new(0),
             labels: Labels::default(),
             meter: Meter::default(),
+            responses: Responses::new(setup.responses),
+            holders: Holders::default(),
             setup: ArcSwap::from_pointee(setup),
         }
     }
@@ -126,6 +136,8 @@ impl Pipeline {
             // An answer that is not known any more is no reason to refuse the next one; it is counted.
             let _ = self.feedback(&inbound.caller.tenant, id, *right);
         }
+        let expanded = self.with_earlier_turns(inbound, setup)?;
+        let inbound = expanded.as_ref().unwrap_or(inbound);
         let decoded = self.decode(inbound, setup)?;
         settlement.of_model(&decoded.request.model);
         metrics::lookup_step("hash", decoded.hash);
@@ -175,10 +187,10 @@ impl Pipeline {
         let (mut join, mut again) = (true, false);
         loop {
             match self.cache.lookup(ask, join, std::mem::replace(&mut again, true)).await {
-                Lookup::Hit(hit) => return Ok(self.hit(hit, ask, decoded, settlement)),
+                Lookup::Hit(hit) => return self.hit(hit, ask, decoded, settlement),
                 Lookup::Checked(hit, check) => {
                     self.check(*check, inbound, setup, decoded);
-                    return Ok(self.hit(hit, ask, decoded, settlement));
+                    return self.hit(hit, ask, decoded, settlement);
                 }
                 Lookup::Stale(stale) => {
                     if let Some(refresh) = stale.refresh {
@@ -187,7 +199,7 @@ impl Pipeline {
                     metrics::stale(stale.hit.tier, StaleReason::WhileRevalidate);
                     let about = About::hit(&stale.hit);
                     let found = Found::stale(stale.hit, StaleReason::WhileRevalidate);
-                    return Ok(self.found(found, about, ask, decoded, settlement));
+                    return self.found(found, about, ask, decoded, settlement);
                 }
                 Lookup::Follow(reader) => match self.follow(reader, ask, decoded, deadline, settlement).await {
                     Followed::Reply(reply) => return Ok(reply),
@@ -211,7 +223,7 @@ impl Pipeline {
     }
 
     /// A hit goes out.
-    fn hit(&self, hit: Hit, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
+    fn hit(&self, hit: Hit, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Result<Reply, Error> {
         count_steps(hit.timing.embed, hit.timing.search);
         metrics::hit(hit.tier, hit.similarity);
         let about = About::hit(&hit);
@@ -276,7 +288,7 @@ impl Pipeline {
         let responder = Responder::new(decoded, Outcome::Flight);
         let waited = tokio::time::timeout_at(deadline, async {
             match reader.opening().await {
-                Opening::Begun(head) if responder.can_read_live(&head) => Ok(head),
+                Opening::Begun(head) if responder.can_follow_live(&head) => Ok(head),
                 Opening::Begun(_) => Err(reader.end().await),
                 Opening::Ended(end) => Err(end),
             }
@@ -303,11 +315,15 @@ impl Pipeline {
                 }
             }
             Ok(Err(End::Found(hit))) if self.cache.suits(&hit, ask) => {
-                Followed::Reply(self.hit(hit, ask, decoded, settlement))
+                Followed::of(self.hit(hit, ask, decoded, settlement))
             }
             Ok(Err(End::Whole(answer))) if ask.is_met_by(&answer) => {
                 metrics::hit(Tier::Flight, None);
-                Followed::Reply(self.found(Found::flight(answer), About::fresh(ask), ask, decoded, settlement))
+                Followed::of(self.found(Found::flight(answer), About::fresh(ask), ask, decoded, settlement))
+            }
+            Ok(Err(End::Failed(error))) if self.cache.settings().share_across_surfaces => {
+                // Its bytes may be in another wire than this caller's.
+                Followed::Failed(Error { reply: None, ..error })
             }
             Ok(Err(End::Failed(error))) => Followed::Failed(error),
             Ok(Err(End::Lost)) => Followed::Failed(Error::new(ErrorKind::UpstreamBroken, "The fetch was lost.")),
@@ -332,18 +348,26 @@ impl Pipeline {
         metrics::stale(Tier::Exact, StaleReason::IfError);
         let hit = Hit::by_words(entry, Tier::Exact);
         let about = About::hit(&hit);
-        Some(self.found(Found::stale(hit, StaleReason::IfError), about, ask, decoded, settlement))
+        self.found(Found::stale(hit, StaleReason::IfError), about, ask, decoded, settlement).ok()
     }
 
     /// A stored answer goes out.
-    fn found(&self, found: Found, about: About, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Reply {
+    fn found(
+        &self,
+        found: Found,
+        about: About,
+        ask: &Ask,
+        decoded: &Decoded,
+        settlement: &mut Settlement,
+    ) -> Result<Reply, Error> {
         settlement.outcome(found.word());
         settlement.saved(&found, decoded.plan.price);
         let now_ms = self.cache.now_ms();
         self.record(decoded.draft.as_ref(), |draft| found.given(now_ms.saturating_sub(draft.at_ms)));
-        let (reply, id) = found.reply(decoded, now_ms);
+        let (reply, id) = found.reply(decoded, now_ms)?;
+        self.keep_response(&ask.tenant, &decoded.request, &id, found.answer());
         self.cache.answered(&ask.tenant, [settlement.request_id(), &id], about);
-        reply
+        Ok(reply)
     }
 }
 
@@ -356,6 +380,10 @@ enum Followed {
 }
 
 impl Followed {
+    fn of(reply: Result<Reply, Error>) -> Followed {
+        reply.map_or_else(Followed::Failed, Followed::Reply)
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Followed::Reply(_) => "shared",
@@ -373,7 +401,7 @@ fn count_steps(embed: Option<Duration>, search: Option<Duration>) {
     }
 }
 
-fn not_cached() -> Error {
+pub(super) fn not_cached() -> Error {
     Error::new(ErrorKind::NotCached, "`Cache-Control: only-if-cached` was asked, and no stored answer fits.")
         .with_code("not_cached")
 }

@@ -67,6 +67,7 @@ impl Settlement {
     pub(super) fn ride(mut self, reply: Reply) -> Reply {
         let provider = reply.headers.iter().find(|(name, _)| name == "x-askonce-provider");
         self.provider = provider.map(|(_, value)| value.clone()).unwrap_or_default();
+        let left = length(&reply.headers);
         let streamed = reply.content_type.starts_with("text/event-stream");
         match reply.body {
             ReplyBody::Full(body) => {
@@ -77,7 +78,7 @@ impl Settlement {
                 Reply { body: ReplyBody::Full(body), ..reply }
             }
             ReplyBody::Stream(pieces) => {
-                let riding = Riding { pieces, settlement: self };
+                let riding = Riding { pieces, left, settlement: self };
                 Reply { body: ReplyBody::Stream(riding.boxed()), ..reply }
             }
         }
@@ -118,9 +119,22 @@ impl Drop for Settlement {
     }
 }
 
+/// The length of a reply's body, where its headers tell it.
+pub(super) fn length(headers: &[(String, String)]) -> Option<u64> {
+    let told = headers.iter().find(|(name, _)| name == "content-length");
+    told.and_then(|(_, value)| value.parse().ok())
+}
+
+/// What is left of a body of which `left` bytes were to come.
+pub(super) fn left_after(left: Option<u64>, piece: &Bytes) -> Option<u64> {
+    left.map(|left| left.saturating_sub(piece.len() as u64))
+}
+
 /// A body with its settlement.
 struct Riding<S> {
     pieces: S,
+    /// Bytes still to come, where that is known: who has them all asks for no end.
+    left: Option<u64>,
     settlement: Settlement,
 }
 
@@ -135,7 +149,13 @@ impl<S: Stream<Item = Result<Bytes, Error>> + Unpin> Stream for Riding<S> {
                 let error = error.clone();
                 self.settlement.settle(Some(&error));
             }
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Ok(piece))) => {
+                self.left = left_after(self.left, piece);
+                if self.left == Some(0) {
+                    self.settlement.settle(None);
+                }
+            }
+            Poll::Pending => {}
         }
         polled
     }

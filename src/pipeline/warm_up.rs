@@ -10,6 +10,7 @@ use crate::types::ids::EntryId;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use crate::wire::openai::{answer, playback};
+use crate::wire::request::InPath;
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 
@@ -69,6 +70,7 @@ impl Pipeline {
         body.insert("messages".to_owned(), messages.into());
         let inbound = Inbound {
             surface: Surface::ChatCompletions,
+            path: InPath::default(),
             body: Value::Object(body).to_string().into(),
             caller: Caller { name: "warm_up".to_owned(), tenant: known.tenant.clone(), bearer: None },
             directives: Directives { scope: known.scope.clone(), tags: known.tags.clone(), ..Directives::default() },

@@ -18,6 +18,21 @@ pub fn key(known: &KnownProvider, env: impl Fn(&str) -> Option<String>) -> Optio
     (!key.is_empty()).then(|| Secret::new(key))
 }
 
+/// Other variables that say that a provider can be signed in to. They may be set for something else, so that nobody is
+/// asked on their account.
+const ALSO: [(&str, &str); 4] = [
+    ("azure", "AZURE_CLIENT_SECRET"),
+    ("bedrock", "AWS_ACCESS_KEY_ID"),
+    ("gemini", "GOOGLE_API_KEY"),
+    ("vertex", "GOOGLE_CLOUD_PROJECT"),
+];
+
+/// Does the environment have what a provider is signed in to with?
+pub fn has_key(known: &KnownProvider, env: impl Fn(&str) -> Option<String>) -> bool {
+    let also = ALSO.iter().filter(|(name, _)| *name == known.name);
+    key(known, &env).is_some() || also.filter_map(|(_, other)| env(other)).any(|value| !value.trim().is_empty())
+}
+
 /// The hosted providers whose key `env` has.
 pub fn hosted(env: impl Fn(&str) -> Option<String>) -> Vec<Provider> {
     let found = |known: &KnownProvider| {
@@ -82,6 +97,7 @@ fn port(address: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Cloud;
     use crate::providers::Registry;
 
     #[test]
@@ -89,7 +105,9 @@ mod tests {
         crate::install_tls();
         for known in known_providers() {
             let base_url = known.address(&|_| Some("filled-in".to_owned())).unwrap();
-            let provider = Provider { api_key: Some(Secret::new("k")), ..Provider::known(known, base_url, true) };
+            let cloud = Cloud { region: Some("eu-west-1".into()), project: Some("p".into()), ..Cloud::default() };
+            let provider =
+                Provider { api_key: Some(Secret::new("k")), cloud, ..Provider::known(known, base_url, true) };
             let registry = Registry::build(std::slice::from_ref(&provider), None).unwrap();
             assert!(registry.get(&known.name).is_some(), "{}", known.name);
         }
@@ -113,6 +131,14 @@ mod tests {
         assert_eq!(found.iter().map(about).collect::<Vec<_>>(), expected);
         assert_eq!((found[0].kind, found[1].kind), (ProviderKind::OpenAi, ProviderKind::OpenAiCompatible));
         assert_eq!(found[1].api_key.as_ref().map(Secret::expose), Some("gsk"));
+    }
+
+    #[test]
+    fn a_cloud_has_other_variables() {
+        let known = |name: &str| known_providers().iter().find(|known| known.name == name).unwrap();
+        let env = |name: &str| (name == "AWS_ACCESS_KEY_ID").then(|| "AKIA".to_owned());
+        assert!(has_key(known("bedrock"), env) && !has_key(known("vertex"), env) && !has_key(known("openai"), env));
+        assert!(hosted(env).is_empty());
     }
 
     #[test]

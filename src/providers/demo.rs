@@ -8,8 +8,8 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::json::Json;
 use crate::types::surface::Surface;
 use crate::wire::json::parse;
-use crate::wire::openai::decode::decode;
 use crate::wire::openai::{answer, playback};
+use crate::wire::request::{InPath, read};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
@@ -72,12 +72,12 @@ impl Demo {
 
     fn answer(&self, call: &Call) -> Result<(Bytes, bool), Error> {
         let json = parse(&call.body)?;
-        let request = decode(call.surface, &json, &call.body)?;
+        let request = read(call.surface, &json, &call.body, &InPath::default())?;
         let question = match call.surface {
             Surface::ChatCompletions => request.question.clone().unwrap_or_default(),
             Surface::Completions => json.get("prompt").and_then(Json::as_str).unwrap_or_default().to_owned(),
-            Surface::Embeddings => {
-                let message = "The demo provider has no embeddings; name the sentence model, such as all-MiniLM-L6-v2.";
+            _ => {
+                let message = "The demo provider answers chat completions and completions only. For embeddings name the sentence model, such as all-MiniLM-L6-v2.";
                 return Err(Error::invalid("model", message));
             }
         };
@@ -177,6 +177,14 @@ fn now_s() -> u64 {
 impl Provider for Demo {
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn speaks(&self, surface: Surface) -> Option<Surface> {
+        match surface {
+            Surface::Completions => Some(Surface::Completions),
+            chat if chat.is_chat() => Some(Surface::ChatCompletions),
+            _ => None,
+        }
     }
 
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply, Error>> {

@@ -1,12 +1,10 @@
 //! One HTTP client per provider, and every failure classified.
 
-use super::Reply;
+use super::{Reply, outbound};
 use crate::config;
 use crate::types::error::{Error, ErrorKind, UpstreamReply};
-use crate::types::ids::{INSTANCE_HEADER, instance};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,26 +24,8 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(settings: &config::Provider) -> Result<Http, String> {
-        let mut builder = reqwest::Client::builder();
-        if is_loopback(&settings.base_url) {
-            // A proxy for the outside is none for this machine.
-            builder = builder.no_proxy();
-        }
-        let client = builder
-            .connect_timeout(settings.connect_timeout)
-            .tcp_nodelay(true)
-            .pool_max_idle_per_host(256)
-            // A redirect would carry the key to wherever it points.
-            .redirect(reqwest::redirect::Policy::none())
-            .default_headers(HeaderMap::from_iter([(
-                HeaderName::from_static(INSTANCE_HEADER),
-                HeaderValue::from_static(instance()),
-            )]))
-            .user_agent(concat!("askonce/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| format!("provider `{}`: its HTTP client cannot be built: {error}", settings.name))?;
         Ok(Http {
-            client,
+            client: outbound::client(settings)?,
             name: settings.name.as_str().into(),
             base_url: settings.base_url.clone(),
             first_byte_timeout: settings.first_byte_timeout,
@@ -53,17 +33,21 @@ impl Http {
         })
     }
 
-    /// Sends `request` and waits for the head of the reply.
+    /// Sends `request` and waits for the head of the reply. An error status is an error.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let response = tokio::time::timeout(self.first_byte_timeout, request.send())
-            .await
-            .map_err(|_| self.timed_out("did not answer", self.first_byte_timeout))?
-            .map_err(|error| self.failed(&error))?;
-        let status = response.status();
-        if status.is_success() {
+        let response = self.answered(request).await?;
+        if response.status().is_success() {
             return Ok(response);
         }
         Err(self.refused(response).await)
+    }
+
+    /// Sends `request` and waits for the head of the reply, whatever its status.
+    pub(super) async fn answered(&self, request: RequestBuilder) -> Result<Response, Error> {
+        tokio::time::timeout(self.first_byte_timeout, request.send())
+            .await
+            .map_err(|_| self.timed_out("did not answer", self.first_byte_timeout))?
+            .map_err(|error| self.failed(&error))
     }
 
     /// The reply's body, which may not pause longer than the idle timeout.
@@ -98,7 +82,8 @@ impl Http {
         .boxed()
     }
 
-    async fn refused(&self, response: Response) -> Error {
+    /// The error that a reply with an error status is; the reply is kept in it.
+    pub(super) async fn refused(&self, response: Response) -> Error {
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -144,15 +129,8 @@ impl Http {
     }
 }
 
-/// Is the provider on this machine?
-fn is_loopback(base_url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(base_url) else { return false };
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// The innermost reason; the URL is left out, since it may hold what callers should not see.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
@@ -171,13 +149,16 @@ fn retry_after(text: &str, now: std::time::SystemTime) -> Option<Duration> {
 
 /// Rate limits and the provider's own request id help the caller; the rest is between us and the provider.
 fn passed_on(headers: &http::HeaderMap) -> Vec<(String, String)> {
-    let keep = |name: &str| name.starts_with("x-ratelimit-") || name.starts_with("openai-");
+    let ours = ["x-ratelimit-", "openai-", "anthropic-ratelimit-"];
+    let keep = |name: &str| ours.iter().any(|beginning| name.starts_with(beginning));
     let mut passed: Vec<(String, String)> = headers
         .iter()
         .filter(|(name, _)| keep(name.as_str()))
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
-    if let Some(id) = headers.get("x-request-id").and_then(|value| value.to_str().ok()) {
+    if let Some(id) =
+        headers.get("x-request-id").or_else(|| headers.get("request-id")).and_then(|value| value.to_str().ok())
+    {
         passed.push(("x-upstream-request-id".to_owned(), id.to_owned()));
     }
     passed

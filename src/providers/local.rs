@@ -123,6 +123,10 @@ impl Provider for Local {
         &self.name
     }
 
+    fn speaks(&self, surface: Surface) -> Option<Surface> {
+        (surface == Surface::Embeddings).then_some(surface)
+    }
+
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply, Error>> {
         Box::pin(self.reply(call))
     }

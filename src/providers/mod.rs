@@ -1,26 +1,52 @@
 //! Floor 3: providers. A provider is address, auth and quirks, behind one trait.
 //!
 //! - `http`: one client per provider; every failure classified
+//! - `outbound`: that client: its proxy and its certificates
+//! - `keys`: which of a provider's keys a request goes with, within the keys' limits
+//! - `signing`: the operator's headers, a key as a header, and what becomes of a refusal of it
+//! - `entra`: access tokens of Microsoft Entra
 //! - `openai`: OpenAI, and whoever speaks its wire at another address
+//! - `aws`: how AWS's requests are signed, and what with
+//! - `azure`, `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`: those of their own wire or their own way of signing in
+//! - `google`, `google_token`: what Google's two have in common, and signing in to its cloud
 //! - `demo`: answers from the bundled questions, without any network
 //! - `catalogue`: the entries of `catalogue.yaml` that are found by their key or port; `prices.yaml` lies beside them, and
 //!   `config` reads both
 //! - `local`: the sentence model of this host, for embeddings
 //! - `registry`: the providers of one configuration
 
+mod anthropic;
+mod aws;
+mod azure;
+mod bedrock;
 pub mod catalogue;
+mod cohere;
 mod demo;
+mod entra;
+mod gemini;
+mod google;
+#[cfg(test)]
+#[path = "tests/google_stub.rs"]
+mod google_stub;
+mod google_token;
 mod http;
+mod keys;
 mod local;
 mod openai;
+mod outbound;
 mod registry;
+mod signing;
+#[cfg(test)]
+mod stub;
+mod vertex;
 
 pub use registry::Registry;
 
 use crate::types::caller::Tenant;
-use crate::types::error::Error;
+use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
+use ::http::{HeaderName, HeaderValue, Method};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -29,9 +55,11 @@ use std::sync::Arc;
 /// One request to one provider.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Which endpoint.
+    /// The wire of `body`: one that the provider speaks.
     pub surface: Surface,
-    /// The body, with the model's name as this provider knows it.
+    /// The model's name as this provider knows it.
+    pub model: String,
+    /// The body, with that name in it where its wire has it there.
     pub body: Bytes,
     /// A stream is wanted.
     pub stream: bool,
@@ -42,7 +70,32 @@ pub struct Call {
     /// The caller's own bearer token, for a provider that the gateway has no key for.
     pub bearer: Option<Secret>,
     /// Caller headers that are passed on.
-    pub headers: Vec<(::http::HeaderName, ::http::HeaderValue)>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// One request to one provider that is passed on as it is: of a surface of which the gateway reads the model's name only.
+#[derive(Clone, Debug)]
+pub struct RelayCall {
+    /// The door it came through.
+    pub surface: Surface,
+    /// How it is sent.
+    pub method: Method,
+    /// The path below the provider's base URL, with a slash before it.
+    pub path: String,
+    /// What stands behind the path's `?`.
+    pub query: Option<String>,
+    /// The model's name as this provider knows it; empty where the request names none.
+    pub model: String,
+    /// `content-type` of the body.
+    pub content_type: Option<HeaderValue>,
+    /// The body, with the model's name in it where it has one.
+    pub body: Bytes,
+    /// Whose request it is.
+    pub tenant: Tenant,
+    /// The caller's own bearer token, for a provider that the gateway has no key for.
+    pub bearer: Option<Secret>,
+    /// Caller headers that are passed on.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A provider's reply with a status of success.
@@ -53,7 +106,7 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// Usage was asked for although the caller did not want it: its event is not passed on.
     pub usage_added: bool,
-    /// The body as it comes.
+    /// The body as it comes. A stream is one of server-sent events, whatever frames the provider sends.
     pub body: BoxStream<'static, Result<Bytes, Error>>,
 }
 
@@ -62,8 +115,26 @@ pub trait Provider: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &Arc<str>;
 
-    /// Sends `call`. An error status is an error; its reply is kept in it.
+    /// The wire in which it is sent a request of `surface`: the same, or for conversations another one, into which it is
+    /// translated. `None`: it does not serve such requests.
+    fn speaks(&self, surface: Surface) -> Option<Surface>;
+
+    /// The same for one of its models, where they differ: some sell the models of others in their makers' wires.
+    fn speaks_for(&self, surface: Surface, model: &str) -> Option<Surface> {
+        let _ = model;
+        self.speaks(surface)
+    }
+
+    /// Sends `call`, whose surface it speaks. An error status is an error; its reply is kept in it.
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply, Error>>;
+
+    /// Sends `call` as it is. An error status is an error; its reply is kept in it. The reply's body may be anything.
+    fn relay(&self, call: RelayCall) -> BoxFuture<'_, Result<Reply, Error>> {
+        let what = call.surface.as_str();
+        let message = format!("Provider `{}` has nothing that requests of the kind `{what}` are sent to.", self.name());
+        let error = Error::new(ErrorKind::InvalidRequest, message).with_code("unsupported_surface");
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// The models it says it has.
     fn models(&self) -> BoxFuture<'_, Result<Vec<String>, Error>>;

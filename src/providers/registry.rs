@@ -1,9 +1,15 @@
 //! `Registry`: the providers of one configuration, and the models they say they have.
 
 use super::Provider;
+use super::anthropic::Anthropic;
+use super::azure::Azure;
+use super::bedrock::Bedrock;
+use super::cohere::Cohere;
 use super::demo::Demo;
+use super::gemini::Gemini;
 use super::local::{self, Local};
 use super::openai::OpenAi;
+use super::vertex::Vertex;
 use crate::config::{self, ProviderKind};
 use crate::types::embed::Embed;
 use parking_lot::RwLock;
@@ -26,6 +32,12 @@ impl Registry {
         for one in settings {
             let provider: Arc<dyn Provider> = match one.kind {
                 ProviderKind::OpenAi | ProviderKind::OpenAiCompatible => Arc::new(OpenAi::new(one)?),
+                ProviderKind::Azure => Arc::new(Azure::new(one)?),
+                ProviderKind::Anthropic => Arc::new(Anthropic::new(one)?),
+                ProviderKind::Gemini => Arc::new(Gemini::new(one)?),
+                ProviderKind::Vertex => Arc::new(Vertex::new(one)?),
+                ProviderKind::Bedrock => Arc::new(Bedrock::new(one)?),
+                ProviderKind::Cohere => Arc::new(Cohere::new(one)?),
                 ProviderKind::Demo => Arc::new(Demo::new(&one.name)?),
             };
             providers.insert(one.name.clone(), provider);

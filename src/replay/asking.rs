@@ -12,7 +12,7 @@ use crate::types::staleness::Staleness;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use crate::wire::json::parse;
-use crate::wire::openai::decode::decode;
+use crate::wire::request::{InPath, read};
 use bytes::Bytes;
 
 /// What of a request decides about its answer.
@@ -32,7 +32,7 @@ pub(super) struct Asking {
 pub(super) fn asking(request: &Request, settings: &config::Cache) -> Result<Asking, String> {
     let body = Bytes::copy_from_slice(request.body.as_bytes());
     let json = parse(&body).map_err(|error| error.message)?;
-    let decoded = decode(Surface::ChatCompletions, &json, &body).map_err(|error| error.message)?;
+    let decoded = read(Surface::ChatCompletions, &json, &body, &InPath::default()).map_err(|error| error.message)?;
     let tenant = Tenant::configured("replay");
     let policy = Policy::decide(settings, tenant.name(), &decoded.model, &Directives::default())
         .map_err(|reason| format!("the cache is not used: {}", reason.as_str()))?;
@@ -53,8 +53,11 @@ const TOKEN_BYTES: u64 = 4;
 /// The answer that is stored for `request`, as a provider would have sent it: what was recorded, or so many letters as it
 /// had tokens.
 pub(super) fn body(request: &Request) -> String {
-    let letters =
-        || "x".repeat(usize::try_from(request.out_tok.saturating_mul(TOKEN_BYTES)).unwrap_or(0).min(MOST_LETTERS));
+    let letters = || {
+        "x".repeat(
+            usize::try_from(request.usage.output_tokens.saturating_mul(TOKEN_BYTES)).unwrap_or(0).min(MOST_LETTERS),
+        )
+    };
     let content = request.answer.clone().unwrap_or_else(letters);
     serde_json::json!({
         "id": "replay", "object": "chat.completion", "created": 0, "model": "replay",
@@ -68,8 +71,7 @@ const MOST_LETTERS: usize = 1 << 20;
 
 /// The tokens of `request`, where the trace counts any.
 pub(super) fn usage(request: &Request) -> Option<Usage> {
-    let usage = Usage { input_tokens: request.in_tok, output_tokens: request.out_tok };
-    (usage != Usage::default()).then_some(usage)
+    (request.usage != Usage::default()).then_some(request.usage)
 }
 
 /// The provider that is named for stored answers.

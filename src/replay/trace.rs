@@ -1,5 +1,7 @@
 //! `Request`: one request of a trace, whatever file it came from.
 
+use crate::types::usage::Usage;
+
 /// One request of a trace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
@@ -21,10 +23,8 @@ pub struct Request {
     pub scope: Option<String>,
     /// Seconds since the trace began.
     pub t: f64,
-    /// Prompt tokens.
-    pub in_tok: u64,
-    /// Completion tokens.
-    pub out_tok: u64,
+    /// Its tokens; all 0 where the trace counts none.
+    pub usage: Usage,
     /// Milliseconds that the answer took.
     pub took_ms: Option<f64>,
 }

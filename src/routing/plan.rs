@@ -66,6 +66,11 @@ impl Router {
         self.models.keys().map(String::as_str)
     }
 
+    /// The provider of what names none; a single provider is everybody's.
+    pub fn default_provider(&self) -> Option<&str> {
+        self.default_provider.as_deref()
+    }
+
     /// The plan for `model`. `having` says which provider is known to have a model.
     ///
     /// A configured name comes first, then a model that a provider is known to have, then `provider/model`, then the
@@ -169,7 +174,7 @@ mod tests {
                 .collect(),
             price,
         };
-        let own = Price { input_micro_usd_per_million: 1, output_micro_usd_per_million: 2 };
+        let own = Price::new(1, 2);
         let listed = config::list_price("openai", "gpt-4o-mini");
         assert!(listed.is_some());
         let models = [

@@ -327,10 +327,16 @@ mod tests {
             question: Some(format!("question {id} é")),
             semantic: true,
             answer: Answer {
+                surface: Surface::ChatCompletions,
                 body: format!("{{\"id\":\"x\",\"n\":{id}}}").into(),
                 id_span: Some(6..9),
                 created_span: None,
-                usage: Some(Usage { input_tokens: 3, output_tokens: id }),
+                usage: Some(Usage {
+                    cached_tokens: id,
+                    cache_write_tokens: id / 2,
+                    reasoning_tokens: id / 3,
+                    ..Usage::new(3, id)
+                }),
                 usage_unasked: id == 3,
                 ending: Ending::Whole,
                 tool_calls: false,

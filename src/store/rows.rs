@@ -44,6 +44,9 @@ struct Row {
     created_span: Option<(usize, usize)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     usage: Option<(u64, u64)>,
+    /// Of the usage: tokens read from a prompt cache, written to one, and of reasoning. Left out where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usage_parts: Option<(u64, u64, u64)>,
     #[serde(default)]
     usage_unasked: bool,
     tool_calls: bool,
@@ -57,6 +60,18 @@ fn is_zero(number: &u64) -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
 fn is_not(so: &bool) -> bool {
     !*so
+}
+
+/// The parts of `usage`, if it has any.
+fn parts(usage: Usage) -> Option<(u64, u64, u64)> {
+    let parts = (usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens);
+    (parts != (0, 0, 0)).then_some(parts)
+}
+
+/// The usage of a row; one that was written before parts were has none.
+fn usage(whole: (u64, u64), parts: Option<(u64, u64, u64)>) -> Usage {
+    let (cached_tokens, cache_write_tokens, reasoning_tokens) = parts.unwrap_or_default();
+    Usage { cached_tokens, cache_write_tokens, reasoning_tokens, ..Usage::new(whole.0, whole.1) }
 }
 
 /// Writes `entry` after `out`.
@@ -82,6 +97,7 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         id_span: entry.answer.id_span.as_ref().map(|span| (span.start, span.end)),
         created_span: entry.answer.created_span.as_ref().map(|span| (span.start, span.end)),
         usage: entry.answer.usage.map(|usage| (usage.input_tokens, usage.output_tokens)),
+        usage_parts: entry.answer.usage.and_then(parts),
         usage_unasked: entry.answer.usage_unasked,
         tool_calls: entry.answer.tool_calls,
     };
@@ -106,10 +122,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
         None => Ok(None),
     };
     let scope = row.scope.parse()?;
+    let surface = surface(&row.surface)?;
     Ok(Entry {
         id: EntryId(row.id),
         tenant: Tenant(row.tenant),
-        surface: surface(&row.surface)?,
+        surface,
         model: row.model,
         provider: row.provider,
         scope,
@@ -119,10 +136,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
         question: row.question,
         semantic: row.semantic,
         answer: Answer {
+            surface,
             id_span: span(row.id_span)?,
             created_span: span(row.created_span)?,
             body: Bytes::copy_from_slice(body),
-            usage: row.usage.map(|(input_tokens, output_tokens)| Usage { input_tokens, output_tokens }),
+            usage: row.usage.map(|whole| usage(whole, row.usage_parts)),
             usage_unasked: row.usage_unasked,
             ending: Ending::Whole,
             tool_calls: row.tool_calls,
@@ -137,8 +155,28 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
 }
 
 fn surface(word: &str) -> Result<Surface, String> {
-    [Surface::ChatCompletions, Surface::Completions, Surface::Embeddings]
-        .into_iter()
-        .find(|surface| surface.as_str() == word)
-        .ok_or_else(|| format!("unknown surface {word:?}"))
+    Surface::from_word(word).ok_or_else(|| format!("unknown surface {word:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_from_before_there_were_parts_is_read() {
+        let hex = "01".repeat(32);
+        let old = format!(
+            "{{\"id\":7,\"tenant\":\"t\",\"surface\":\"chat_completions\",\"model\":\"m\",\"provider\":\"p\",\"scope\":\"{hex}\",\
+             \"exact\":\"{hex}\",\"semantic\":true,\"created_ms\":1,\"expires_ms\":2,\"usage\":[3,4],\"tool_calls\":false}}"
+        );
+        let mut bytes = u32::try_from(old.len()).unwrap().to_le_bytes().to_vec();
+        bytes.extend_from_slice(old.as_bytes());
+        bytes.extend_from_slice(b"{}");
+        let entry = read(&bytes).unwrap();
+        assert_eq!(entry.answer.usage, Some(Usage::new(3, 4)));
+        let mut again = Vec::new();
+        write(&entry, &mut again).unwrap();
+        assert!(!again.windows(11).any(|bytes| bytes == b"usage_parts"), "what there is none of takes no bytes");
+        assert_eq!(read(&again).unwrap().answer.usage, entry.answer.usage);
+    }
 }

@@ -20,6 +20,8 @@ const REQUEST_DURATION: &str = "gen_ai_server_request_duration_seconds";
 const FIRST_TOKEN: &str = "gen_ai_server_time_to_first_token_seconds";
 const PER_TOKEN: &str = "gen_ai_server_time_per_output_token_seconds";
 const TOKEN_USAGE: &str = "gen_ai_client_token_usage";
+const TOKENS_TOTAL: &str = "askonce_tokens_total";
+const COST: &str = "askonce_cost_micro_usd_total";
 const UPSTREAM_DURATION: &str = "gen_ai_client_operation_duration_seconds";
 const LOOKUPS: &str = "askonce_cache_lookups_total";
 const SIMILARITY: &str = "askonce_cache_similarity";
@@ -101,6 +103,12 @@ fn describe() {
     );
     describe_histogram!(PER_TOKEN, Unit::Seconds, "Time per output token after the first, of streamed replies.");
     describe_histogram!(TOKEN_USAGE, "Tokens that providers counted, by gen_ai_token_type.");
+    describe_counter!(
+        TOKENS_TOTAL,
+        "Tokens that providers counted, by gen_ai_token_type: input and output, and of these what was read from a prompt \
+         cache, written to one, and reasoning."
+    );
+    describe_counter!(COST, "Millionths of a US dollar that answers of providers cost, where prices are known.");
     describe_histogram!(
         UPSTREAM_DURATION,
         Unit::Seconds,
@@ -226,6 +234,32 @@ pub fn token_usage(about: About<'_>, usage: Usage) {
             "gen_ai_provider_name" => about.provider.to_owned(), "gen_ai_token_type" => kind)
         .record(tokens as f64);
     }
+    for (kind, tokens) in kinds(usage) {
+        counter!(TOKENS_TOTAL,
+            "gen_ai_request_model" => model_label(about.model), "gen_ai_provider_name" => about.provider.to_owned(),
+            "gen_ai_token_type" => kind)
+        .increment(tokens);
+    }
+}
+
+/// Tokens by their kind. The kinds of parts are called as the attributes `gen_ai.usage.cache_read.input_tokens`,
+/// `gen_ai.usage.cache_creation.input_tokens` and `gen_ai.usage.reasoning.output_tokens` of the conventions are; parts that
+/// there are none of are left out.
+fn kinds(usage: Usage) -> impl Iterator<Item = (&'static str, u64)> {
+    let whole = [("input", usage.input_tokens), ("output", usage.output_tokens)];
+    let parts = [
+        ("cache_read_input", usage.cached_tokens),
+        ("cache_creation_input", usage.cache_write_tokens),
+        ("reasoning_output", usage.reasoning_tokens),
+    ];
+    whole.into_iter().chain(parts.into_iter().filter(|(_, tokens)| *tokens > 0))
+}
+
+/// An answer of a provider cost this much.
+pub fn cost(about: About<'_>, cost: MicroUsd) {
+    counter!(COST,
+        "gen_ai_request_model" => model_label(about.model), "gen_ai_provider_name" => about.provider.to_owned())
+    .increment(cost.0);
 }
 
 /// A provider's reply has ended.
@@ -294,8 +328,9 @@ pub fn stored(result: Result<(), NotStored>) {
 /// A hit spared this much.
 pub fn saved(usage: Option<Usage>, cost: Option<MicroUsd>) {
     if let Some(usage) = usage {
-        counter!(SAVED_TOKENS, "gen_ai_token_type" => "input").increment(usage.input_tokens);
-        counter!(SAVED_TOKENS, "gen_ai_token_type" => "output").increment(usage.output_tokens);
+        for (kind, tokens) in kinds(usage) {
+            counter!(SAVED_TOKENS, "gen_ai_token_type" => kind).increment(tokens);
+        }
     }
     if let Some(cost) = cost {
         gauge!(SAVED).increment(cost.0 as f64 / 1e6);
@@ -396,6 +431,32 @@ pub fn set(name: &'static str, value: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_tokens_are_counted_where_there_are_some() {
+        assert_eq!(kinds(Usage::new(3, 0)).collect::<Vec<_>>(), [("input", 3), ("output", 0)]);
+        let usage = Usage { cached_tokens: 2, cache_write_tokens: 1, reasoning_tokens: 4, ..Usage::new(3, 5) };
+        let parts: Vec<_> = kinds(usage).skip(2).collect();
+        assert_eq!(parts, [("cache_read_input", 2), ("cache_creation_input", 1), ("reasoning_output", 4)]);
+        let handle = PrometheusBuilder::new().build_recorder();
+        let about = About { surface: Surface::ChatCompletions, model: "priced", provider: "p" };
+        metrics::with_local_recorder(&handle, || {
+            token_usage(about, usage);
+            cost(about, MicroUsd(7));
+            cost(about, MicroUsd(5));
+        });
+        let text = handle.handle().render();
+        // The model may be called `other`: another test fills the registry.
+        for (name, kind, count) in [
+            ("askonce_cost_micro_usd_total", "", "12"),
+            ("askonce_tokens_total", "gen_ai_token_type=\"reasoning_output\"", "4"),
+            ("askonce_tokens_total", "gen_ai_token_type=\"input\"", "3"),
+        ] {
+            let is_it =
+                |line: &str| line.starts_with(name) && line.contains(kind) && line.ends_with(&format!("}} {count}"));
+            assert!(text.lines().any(is_it), "{name} {kind} {count}\n{text}");
+        }
+    }
 
     #[test]
     fn callers_cannot_fill_the_registry_with_models() {

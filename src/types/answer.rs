@@ -1,5 +1,6 @@
 //! `Answer`: one complete reply in the wire of its surface.
 
+use super::surface::Surface;
 use super::usage::Usage;
 use bytes::Bytes;
 use std::ops::Range;
@@ -7,6 +8,8 @@ use std::ops::Range;
 /// A complete answer as one JSON body, whether it came as a body or was folded from a stream.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
+    /// The surface whose wire it is in.
+    pub surface: Surface,
     /// The body, as the provider wrote it or as its stream folds to.
     pub body: Bytes,
     /// Where the value of `id` stands in `body`, quotes included.

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+/// The code of a request that its target cannot express: another target may.
+pub const UNSUPPORTED: &str = "unsupported_by_target";
+
 /// A failed request. Turned into HTTP in one place only: `edge::reject`.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -118,7 +121,9 @@ impl Error {
 
     /// Another *target* may succeed, although this one will not: a key, quota or model problem of its own.
     pub fn is_target_fault(&self) -> bool {
-        self.is_transient() || matches!(self.kind, ErrorKind::UpstreamStatus(401..=404))
+        self.is_transient()
+            || matches!(self.kind, ErrorKind::UpstreamStatus(401..=404))
+            || self.code == Some(UNSUPPORTED)
     }
 
     /// The word for logs and metrics (`error.type`).

@@ -2,9 +2,12 @@
 
 pub mod answer;
 pub mod caller;
+pub mod chat;
 pub mod clock;
+pub mod completion;
 pub mod directives;
 pub mod embed;
+pub mod embeddings;
 pub mod entry;
 pub mod error;
 pub mod ids;
@@ -12,6 +15,7 @@ pub mod json;
 pub mod money;
 pub mod outcome;
 pub mod request;
+pub mod rerank;
 pub mod secret;
 pub mod staleness;
 pub mod surface;

@@ -95,8 +95,14 @@ pub enum BypassReason {
     InexactNumber,
     /// This surface is served on the host; a lookup would cost more than the answer.
     Local,
+    /// Answers of this surface are not kept.
+    Surface,
+    /// The answer depends on what the provider keeps, or is made later.
+    Stateful,
     /// The question is of the staleness class `never`: every answer to it is another.
     Volatile,
+    /// Requests of this surface are passed on as they are, and their answers never kept.
+    Relayed,
 }
 
 impl BypassReason {
@@ -107,7 +113,10 @@ impl BypassReason {
             BypassReason::NoCache => "no_cache",
             BypassReason::InexactNumber => "inexact_number",
             BypassReason::Local => "local",
+            BypassReason::Surface => "surface",
+            BypassReason::Stateful => "stateful",
             BypassReason::Volatile => "volatile",
+            BypassReason::Relayed => "relayed",
         }
     }
 }

@@ -35,6 +35,12 @@ pub fn span_of(text: &[u8], key: &str) -> Option<Range<usize>> {
     Some(start..start + raw.get().len())
 }
 
+/// The top-level fields of an object and their values as they are written, in their order.
+pub fn top_level(text: &[u8]) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    let TopLevel(fields) = serde_json::from_str(std::str::from_utf8(text).ok()?).ok()?;
+    Some(fields.into_iter().map(|(key, raw)| (key, raw.get())).collect())
+}
+
 struct TopLevel<'a>(Vec<(Cow<'a, str>, &'a serde_json::value::RawValue)>);
 
 impl<'de> Deserialize<'de> for TopLevel<'de> {
@@ -167,6 +173,8 @@ mod tests {
         assert_eq!(json.get("b").and_then(Json::as_str), Some("x\ny"));
         assert_eq!(json.get("a").and_then(Json::as_array).map(<[_]>::len), Some(5));
         assert_eq!(span_of(body, "b").map(|span| &body[span]), Some(br#""x\ny""#.as_slice()));
+        let fields = top_level(body).unwrap();
+        assert_eq!(fields, [("a".into(), "[1,-2,3.5,null,true]"), ("b".into(), r#""x\ny""#)]);
     }
 
     #[test]

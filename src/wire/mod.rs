@@ -1,9 +1,36 @@
 //! Floor 1a: wire formats. Bytes ↔ the words of `types`, and nothing else.
 //!
 //! - `json`: bytes → a borrowed tree, with clear errors
+//! - `read`, `write`: fields of a tree with clear errors; JSON written straight into bytes
+//! - `multipart`, `path`: where a field stands in a form; text as a segment of a path
+//! - `request`: what the gateway itself reads of a request, whatever its wire
 //! - `sse`: server-sent events, split and written
-//! - `openai`: the OpenAI wire: requests, answers, streams, playback, errors
+//! - `answer`, `fold`, `playback`: whole answers of every surface, streams that amount to them, and the way back
+//! - `translate`: requests, answers and streams from one wire of conversations into another
+//! - `event_stream`: AWS's binary frames, and what they are as server-sent events
+//! - `hub`: every wire of conversations ↔ `types::chat` and `types::completion`
+//! - `embeddings`, `rerank`: every wire of vectors and of orders ↔ `types::embeddings` and `types::rerank`
+//! - `openai`: the OpenAI wire: requests, answers, streams, playback, errors; `responses`: its second one
+//! - `anthropic`, `gemini`, `bedrock`, `cohere`: theirs, in files of the same names
 
+pub mod answer;
+pub mod anthropic;
+pub mod bedrock;
+pub mod cohere;
+pub mod embeddings;
+pub mod event_stream;
+pub mod fold;
+pub mod gemini;
+pub mod hub;
 pub mod json;
+pub mod multipart;
 pub mod openai;
+pub mod path;
+pub mod playback;
+pub mod read;
+pub mod request;
+pub mod rerank;
+pub mod responses;
 pub mod sse;
+pub mod translate;
+pub mod write;

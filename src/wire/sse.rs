@@ -59,6 +59,23 @@ fn end_of_event(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
+/// One event, read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event<'e> {
+    /// Its name; empty where it has none.
+    pub name: &'e str,
+    /// Its data.
+    pub data: std::borrow::Cow<'e, [u8]>,
+}
+
+/// Reads an event: `None` for a comment or keep-alive.
+pub fn event(event: &[u8]) -> Option<Event<'_>> {
+    let data = data(event)?;
+    let mut lines = event.split(|&byte| byte == b'\n' || byte == b'\r');
+    let name = lines.find_map(|line| line.strip_prefix(b"event:")).unwrap_or_default();
+    Some(Event { name: std::str::from_utf8(name).unwrap_or_default().trim(), data })
+}
+
 /// The `data` of an event: `None` for a comment or keep-alive.
 pub fn data(event: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
     let mut lines = event.split(|&byte| byte == b'\n' || byte == b'\r').filter_map(|line| {
@@ -88,6 +105,14 @@ pub fn write_event(out: &mut Vec<u8>, json: &[u8]) {
     out.extend_from_slice(b"\n\n");
 }
 
+/// Writes one event with a name. `json` must hold no line break.
+pub fn write_named(out: &mut Vec<u8>, name: &str, json: &[u8]) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'\n');
+    write_event(out, json);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +138,8 @@ mod tests {
             assert_eq!(seen, [b"a".as_slice(), b"b"], "{text:?}");
         }
         assert_eq!(data(b": keep-alive\n\n"), None);
+        let read = event(b"event: ping\r\ndata: {}\r\n\r\n").unwrap();
+        assert_eq!((read.name, read.data.as_ref()), ("ping", b"{}".as_slice()));
         assert_eq!(data(b"event: x\ndata: 1\ndata: 2\n\n").as_deref(), Some(b"1\n2".as_slice()));
     }
 

@@ -110,7 +110,7 @@ async fn requests_to_the_wrong_place() {
     assert_eq!(unknown.json()["error"]["param"], "model");
     assert_eq!(gateway.get("/v1/models/nope").await.error(), (404, "model_not_found".to_owned()));
     for path in
-        ["/", "/v1", "/v1/chat", "/v1/chat/completions/", "/v1/files", "/v2/chat/completions", "/%00", "/../etc/passwd"]
+        ["/", "/v1", "/v1/chat", "/v1/chat/completions/", "/v1/other", "/v3/chat/completions", "/%00", "/../etc/passwd"]
     {
         assert_eq!(gateway.get(path).await.error(), (404, "unknown_url".to_owned()), "{path}");
     }

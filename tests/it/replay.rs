@@ -6,6 +6,7 @@ use askonce::config::{self, Overrides, Resolved};
 use askonce::replay::import::{self, Imported};
 use askonce::replay::{self, Eviction, Kind, Plan, Prices, Report, Request, Room, Stream, Strictness, Vector, Vectors};
 use askonce::types::clock::Clock;
+use askonce::types::usage::Usage;
 use askonce_models::Embedder;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -161,7 +162,7 @@ async fn a_small_shelf_keeps_what_the_small_table_keeps() {
     for (at, request) in trace.iter_mut().enumerate() {
         // Answers of unlike price and size, the same for a question whenever it is asked.
         let size = request.text.bytes().map(u64::from).sum::<u64>() * 7 % 900;
-        (request.in_tok, request.out_tok) = (20 + size % 50, 10 + size);
+        request.usage = Usage::new(20 + size % 50, 10 + size);
         request.took_ms = None;
         request.t = at as f64;
     }

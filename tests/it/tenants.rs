@@ -184,3 +184,33 @@ async fn a_reload_opens_no_gateway_to_the_network() {
     assert!(refused.contains("0.0.0.0:0") && refused.contains("restart"), "{refused}");
     assert!(app.doors.keys.load().caller(None).is_err(), "the keys stay in force");
 }
+
+#[tokio::test]
+async fn a_refusal_leaves_the_connection_open() {
+    let upstream = Upstream::counting().await;
+    let gateway = Given::one(&upstream, "auth: {keys: [{name: a, key: key-a-0123456789abcdef}]}").start().await;
+    let body = ask("x").to_string();
+    let request = |key: &str| {
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {key}\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        )
+    };
+    let mut stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let mut seen = Vec::new();
+    for (key, status) in [("wrong-0123456789abcdef", "401"), ("key-a-0123456789abcdef", "200")] {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        // The body comes after the head was refused.
+        stream.write_all(request(key).as_bytes()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let expected = format!("HTTP/1.1 {status}");
+        while !String::from_utf8_lossy(&seen).contains(&expected) {
+            let mut piece = [0; 4096];
+            let count = stream.read(&mut piece).await.unwrap();
+            assert_ne!(count, 0, "closed before {status}: {}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&piece[..count]);
+        }
+    }
+}

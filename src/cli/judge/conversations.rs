@@ -13,7 +13,7 @@ use crate::types::caller::Tenant;
 use crate::types::ids::Digest;
 use crate::types::surface::Surface;
 use crate::wire::json::parse;
-use crate::wire::openai::decode::decode;
+use crate::wire::request::{self, InPath};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -106,7 +106,8 @@ impl Side {
         let sent = if alone { without_turns(messages) } else { messages.to_vec() };
         let body = Bytes::from(json!({"model": "m", "messages": sent}).to_string());
         let json = parse(&body).map_err(|error| error.message)?;
-        let request = decode(Surface::ChatCompletions, &json, &body).map_err(|error| error.message)?;
+        let request =
+            request::read(Surface::ChatCompletions, &json, &body, &InPath::default()).map_err(|error| error.message)?;
         let tenant = Tenant::configured("judge");
         let around = Circumstances { tenant: &tenant, sub_scope: None, targets: &[("provider", "m")], headers: &[] };
         let keys = scope::keys(&json, &request, &around, &[]).ok_or("a number in it has no exact form")?;

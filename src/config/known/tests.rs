@@ -35,6 +35,13 @@ fn every_entry_is_whole() {
         let address = one.address(&|_| Some("filled-in".to_owned())).unwrap_or_else(|why| panic!("{name}: {why}"));
         let own = address.starts_with("http://127.0.0.1:");
         assert!(own || address.starts_with("https://"), "{name}: {address}");
+        if let Ok(
+            kind @ (ProviderKind::Azure | ProviderKind::Anthropic | ProviderKind::Gemini)
+            | kind @ (ProviderKind::Vertex | ProviderKind::Bedrock | ProviderKind::Cohere),
+        ) = name.parse::<ProviderKind>()
+        {
+            assert_eq!(base_url::check_root(&address), Ok(address), "{kind} speaks a wire of its own");
+        }
         assert!(!one.surfaces.is_empty(), "{name} has no surface");
         assert!(one.env.is_some() || one.auth == KeyPlace::None, "{name}: no variable for its key");
         assert!(is_page(one.docs.as_ref()), "{name}: `docs` is no page");
@@ -44,7 +51,23 @@ fn every_entry_is_whole() {
         assert!(!(one.second_hand && one.unconfirmed), "{name}");
         assert!(!(one.discover && one.unconfirmed), "{name}: what is from memory is not looked for");
     }
-    for wanted in ["deepseek", "xai", "together", "huggingface", "nvidia", "parasail", "databricks", "tei"] {
+    for wanted in [
+        "openai",
+        "azure",
+        "anthropic",
+        "gemini",
+        "vertex",
+        "bedrock",
+        "cohere",
+        "deepseek",
+        "xai",
+        "together",
+        "huggingface",
+        "nvidia",
+        "parasail",
+        "databricks",
+        "tei",
+    ] {
         assert!(names.contains(wanted), "{wanted} is missing");
     }
 }
@@ -95,13 +118,15 @@ fn refuses_in_these_words() {
     let refused = [
         (
             "providers: [{name: a, kind: deepsek}]",
-            "providers[0].kind: unknown provider kind `deepsek`, expected one of `openai`, `openai_compatible`, `demo`, or a \
-             name that `askonce providers` lists at line 1, column 29; did you mean `deepseek`?",
+            "providers[0].kind: unknown provider kind `deepsek`, expected one of `openai`, `openai_compatible`, `azure`, \
+             `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `demo`, or a name that `askonce providers` lists at line 1, \
+             column 29; did you mean `deepseek`?",
         ),
         (
             "providers: [{name: a, kind: somewhere-else}]",
-            "providers[0].kind: unknown provider kind `somewhere-else`, expected one of `openai`, `openai_compatible`, `demo`, \
-             or a name that `askonce providers` lists at line 1, column 29; for any other server that speaks OpenAI's API \
+            "providers[0].kind: unknown provider kind `somewhere-else`, expected one of `openai`, `openai_compatible`, `azure`, \
+             `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `demo`, or a name that `askonce providers` lists at line 1, \
+             column 29; for any other server that speaks OpenAI's API \
              write `openai_compatible` and its `base_url`",
         ),
         (
@@ -139,9 +164,10 @@ fn refuses_in_these_words() {
         ),
         (
             "catalogue: [{name: a, base_url: 'http://h', surfaces: [chats]}]",
-            "catalogue[0].surfaces[0]: unknown surface `chats`, expected one of `chat`, `completions`, `responses`, \
-             `embeddings`, `rerank`, `images`, `speech`, `transcriptions`, `translations`, `moderations` at line 1, column 56; \
-             did you mean `chat`?",
+            "catalogue[0].surfaces[0]: unknown surface `chats`, expected one of `chat`, `chat_completions`, `responses`, \
+             `messages`, `generate_content`, `converse`, `cohere_chat`, `completions`, `embeddings`, `embed_content`, \
+             `cohere_embed`, `rerank`, `count_tokens`, `count_content`, `input_tokens`, `invoke_model`, `moderations`, `images`, `audio`, `files`, `batches` at \
+             line 1, column 56; did you mean `chat`?",
         ),
         (
             "catalogue: [{name: a, base_url: 'ftp://h'}]",

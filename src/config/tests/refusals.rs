@@ -29,7 +29,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Keys.
     (
         "cahce: {}\n",
-        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `index`, `cache`, `recording`, `catalogue`)",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `index`, `cache`, `responses`, `recording`, `catalogue`)",
     ),
     (
         "log:\n  colour: red\n",
@@ -169,7 +169,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Providers and models.
     (
         "providers: [{name: a, kind: opnai}]\n",
-        "providers[0].kind: unknown provider kind `opnai`, expected one of `openai`, `openai_compatible`, `demo`, or a name that `askonce providers` lists at line 1, column 29; did you mean `openai`?",
+        "providers[0].kind: unknown provider kind `opnai`, expected one of `openai`, `openai_compatible`, `azure`, `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `demo`, or a name that `askonce providers` lists at line 1, column 29; did you mean `openai`?",
     ),
     (
         "providers: [{name: a, kind: openai_compatible}]\n",

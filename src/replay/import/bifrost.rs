@@ -42,9 +42,9 @@ pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Dr
         body.insert("model".to_owned(), model.clone());
     }
     let usage = json(row.get("token_usage"), "token_usage")?;
-    let (in_tok, out_tok) = reply::usage(usage.as_ref());
+    let usage = reply::usage(usage.as_ref());
     let took_ms = row.get("latency").and_then(Value::as_f64);
     let scope = scope(row, scope_field);
-    let draft = Draft { body, messages, answer: given, scope, in_tok, out_tok, took_ms, ..Draft::default() };
+    let draft = Draft { body, messages, answer: given, scope, usage, took_ms, ..Draft::default() };
     Ok(vec![draft.at(row.get("timestamp").or(row.get("created_at")))])
 }

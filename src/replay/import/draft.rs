@@ -2,6 +2,7 @@
 
 use super::super::trace::Request;
 use super::rows::kind;
+use crate::types::usage::Usage;
 use serde_json::{Map, Value, json};
 
 /// A request on its way in.
@@ -27,10 +28,8 @@ pub(super) struct Draft {
     pub(super) t: f64,
     /// `t` is a point in time: rows are put into its order, and it is counted from the first.
     pub(super) absolute: bool,
-    /// Prompt tokens.
-    pub(super) in_tok: u64,
-    /// Completion tokens.
-    pub(super) out_tok: u64,
+    /// Its tokens.
+    pub(super) usage: Usage,
     /// Milliseconds that the answer took.
     pub(super) took_ms: Option<f64>,
 }
@@ -64,9 +63,7 @@ pub(super) fn finish(mut drafts: Vec<Draft>) -> Vec<Request> {
 }
 
 fn request(draft: Draft) -> Request {
-    let Draft {
-        mut body, mut messages, text, hashed, group, answer, cached, scope, t, in_tok, out_tok, took_ms, ..
-    } = draft;
+    let Draft { mut body, mut messages, text, hashed, group, answer, cached, scope, t, usage, took_ms, .. } = draft;
     if let (true, Some(text)) = (messages.is_empty(), &text) {
         messages.push(json!({"role": "user", "content": text}));
     }
@@ -75,7 +72,7 @@ fn request(draft: Draft) -> Request {
     body.insert("model".to_owned(), model.as_deref().unwrap_or("replay").into());
     body.insert("messages".to_owned(), messages.into());
     let body = Value::Object(body).to_string();
-    Request { body, model, text, hashed, group, answer, cached, scope, t, in_tok, out_tok, took_ms }
+    Request { body, model, text, hashed, group, answer, cached, scope, t, usage, took_ms }
 }
 
 /// The text of a message: its content, or the last text part of it.
@@ -121,6 +118,17 @@ pub(super) fn count(value: Option<&Value>) -> u64 {
         Some(Value::String(text)) => text.trim().parse().unwrap_or(0),
         Some(value) => value.as_u64().or_else(|| value.as_f64().map(|count| count.max(0.0) as u64)).unwrap_or(0),
         None => 0,
+    }
+}
+
+/// The tokens of a row in askonce's own words.
+pub(super) fn tokens(row: &Map<String, Value>) -> Usage {
+    let of = |name: &str| count(row.get(name));
+    Usage {
+        cached_tokens: of("cached_tok"),
+        cache_write_tokens: of("cache_write_tok"),
+        reasoning_tokens: of("reasoning_tok"),
+        ..Usage::new(of("in_tok"), of("out_tok"))
     }
 }
 

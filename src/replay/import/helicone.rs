@@ -5,6 +5,7 @@
 
 use super::draft::{Draft, count, json, scope};
 use super::{openai, reply};
+use crate::types::usage::Usage;
 use serde_json::{Map, Value};
 
 pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Draft>, String> {
@@ -18,9 +19,9 @@ pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Dr
     };
     let Some((messages, body)) = openai::conversation(&asked)? else { return Ok(Vec::new()) };
     let given = json(row.get("response_body"), "response_body")?;
-    let (mut in_tok, mut out_tok) = (count(row.get("prompt_tokens")), count(row.get("completion_tokens")));
-    if in_tok + out_tok == 0 {
-        (in_tok, out_tok) = reply::usage(given.as_ref().and_then(|given| given.get("usage")));
+    let mut usage = Usage::new(count(row.get("prompt_tokens")), count(row.get("completion_tokens")));
+    if usage.total() == 0 {
+        usage = reply::usage(given.as_ref().and_then(|given| given.get("usage")));
     }
     let latency = ["delay_ms", "latency"].into_iter().find_map(|name| row.get(name)).map(|value| count(Some(value)));
     let draft = Draft {
@@ -28,8 +29,7 @@ pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Dr
         messages,
         answer: given.as_ref().and_then(reply::answer),
         scope: scope(row, scope_field),
-        in_tok,
-        out_tok,
+        usage,
         took_ms: latency.map(|ms| ms as f64),
         ..Draft::default()
     };

@@ -5,6 +5,7 @@
 
 use super::draft::{Draft, asks, count, json, messages, scope};
 use super::{reply, when};
+use crate::types::usage::Usage;
 use serde_json::{Map, Value};
 
 pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Draft>, String> {
@@ -49,8 +50,7 @@ pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Dr
         answer,
         cached: row.get("cache_hit").and_then(Value::as_bool).unwrap_or(false),
         scope: scope(row, scope_field),
-        in_tok: count(row.get("prompt_tokens")),
-        out_tok: count(row.get("completion_tokens")),
+        usage: Usage::new(count(row.get("prompt_tokens")), count(row.get("completion_tokens"))),
         took_ms: took.filter(|took| *took >= 0.0),
         ..Draft::default()
     };

@@ -1,6 +1,6 @@
 //! askonce's own trace: what `docs/replay.md` describes, and what `serve` records.
 
-use super::draft::{Draft, asks, count, messages, scope, word};
+use super::draft::{Draft, asks, messages, scope, tokens, word};
 use serde_json::{Map, Value};
 
 pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Draft>, String> {
@@ -41,7 +41,7 @@ pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Dr
     let from_cache = |how: &str| how.starts_with("hit") || how.starts_with("stale");
     draft.cached = row.get("cache").and_then(Value::as_str).is_some_and(from_cache);
     draft.took_ms = row.get("took_ms").and_then(Value::as_f64);
-    (draft.in_tok, draft.out_tok) = (count(row.get("in_tok")), count(row.get("out_tok")));
+    draft.usage = tokens(row);
     Ok(vec![draft])
 }
 

@@ -26,12 +26,12 @@ pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Dr
     if given.as_ref().is_some_and(|given| given.get("error").is_some_and(|error| !error.is_null())) {
         return Ok(Vec::new());
     }
-    let (in_tok, out_tok) = reply::usage(given.as_ref().and_then(|given| given.get("usage")));
+    let usage = reply::usage(given.as_ref().and_then(|given| given.get("usage")));
     let created = given.as_ref().and_then(|given| given.get("created").or(given.get("created_at")));
     let time = TIMES.into_iter().find_map(|name| row.get(name)).or(created);
     let answer = given.as_ref().and_then(reply::answer);
     let scope = scope(row, scope_field);
-    Ok(vec![Draft { body, messages, answer, scope, in_tok, out_tok, ..Draft::default() }.at(time)])
+    Ok(vec![Draft { body, messages, answer, scope, usage, ..Draft::default() }.at(time)])
 }
 
 /// The body inside an envelope of status, headers and body.

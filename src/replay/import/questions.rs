@@ -2,7 +2,7 @@
 //! they ask the same, as Quora has `question1,question2,is_duplicate`.
 
 use super::csv;
-use super::draft::{Draft, count, scope, word};
+use super::draft::{Draft, scope, tokens, word};
 use super::rows::Row;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -33,8 +33,7 @@ pub(super) fn read(row: &Map<String, Value>, scope_field: &str) -> Result<Vec<Dr
         answer: of(&ANSWERS),
         scope: scope(row, scope_field),
         t,
-        in_tok: count(row.get("in_tok")),
-        out_tok: count(row.get("out_tok")),
+        usage: tokens(row),
         ..Draft::text(&text)
     };
     if let Some(model @ Value::String(_)) = row.get("model") {

@@ -2,6 +2,7 @@
 //! and plain text.
 
 use super::draft::{content, count};
+use crate::types::usage::Usage;
 use serde_json::Value;
 
 /// The answer in a response body. Tool calls are an answer too, as JSON.
@@ -41,10 +42,21 @@ pub(super) fn message(message: &Value) -> Option<String> {
     })
 }
 
-/// Prompt and completion tokens in a `usage` object, by OpenAI's or Anthropic's names.
-pub(super) fn usage(usage: Option<&Value>) -> (u64, u64) {
-    let Some(usage) = usage else { return (0, 0) };
-    let of =
-        |names: [&str; 2]| names.into_iter().find_map(|name| usage.get(name)).map_or(0, |value| count(Some(value)));
-    (of(["prompt_tokens", "input_tokens"]), of(["completion_tokens", "output_tokens"]))
+/// The tokens in a `usage` object, by OpenAI's or Anthropic's names.
+pub(super) fn usage(usage: Option<&Value>) -> Usage {
+    let Some(usage) = usage else { return Usage::default() };
+    let at = |paths: &[&str]| paths.iter().find_map(|path| usage.pointer(path)).map_or(0, |value| count(Some(value)));
+    let (read, written) = (at(&["/cache_read_input_tokens"]), at(&["/cache_creation_input_tokens"]));
+    let cached = at(&["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens"]);
+    // Anthropic's input tokens are those that the cache had no part in; OpenAI's are all.
+    let input = at(&["/prompt_tokens", "/input_tokens"]).saturating_add(read).saturating_add(written);
+    Usage {
+        cached_tokens: read.max(cached),
+        cache_write_tokens: written,
+        reasoning_tokens: at(&[
+            "/completion_tokens_details/reasoning_tokens",
+            "/output_tokens_details/reasoning_tokens",
+        ]),
+        ..Usage::new(input, at(&["/completion_tokens", "/output_tokens"]))
+    }
 }

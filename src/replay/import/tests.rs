@@ -18,7 +18,7 @@ fn import_as(bytes: Vec<u8>, format: Option<Format>, scope: &str) -> Result<Impo
 type Seen<'r> = (&'r str, Option<&'r str>, Option<&'r str>, f64, u64, u64);
 
 fn seen(imported: &Imported) -> Vec<Seen<'_>> {
-    let of = |r: &'_ Request| (r.t, r.in_tok, r.out_tok);
+    let of = |r: &'_ Request| (r.t, r.usage.input_tokens, r.usage.output_tokens);
     imported
         .requests
         .iter()

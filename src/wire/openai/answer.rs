@@ -18,7 +18,7 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
             json.get("data").and_then(Json::as_array).ok_or("expected a `data` array")?;
             (Ending::Whole, false)
         }
-        Surface::ChatCompletions | Surface::Completions => {
+        _ => {
             let choices = json.get("choices").and_then(Json::as_array).ok_or("expected a `choices` array")?;
             (ending_of(choices), choices.iter().any(has_tool_calls))
         }
@@ -27,7 +27,7 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
     drop(json);
     let id_span = span_of(&body, "id").filter(|span| body.get(span.start) == Some(&b'"'));
     let created_span = span_of(&body, "created");
-    Ok(Answer { id_span, created_span, usage, usage_unasked: false, ending, tool_calls, body })
+    Ok(Answer { surface, id_span, created_span, usage, usage_unasked: false, ending, tool_calls, body })
 }
 
 /// The words of each choice of a reply body; empty where there are none, or the body is of another shape.
@@ -55,7 +55,17 @@ fn text_of(choice: &Json<'_>) -> Option<String> {
 pub fn usage_of(json: &Json<'_>) -> Option<Usage> {
     let input_tokens = json.get("prompt_tokens")?.as_u64()?;
     let output_tokens = json.get("completion_tokens").and_then(Json::as_u64).unwrap_or(0);
-    Some(Usage { input_tokens, output_tokens })
+    let detail = |of: &str, name: &str| json.get(of).and_then(|one| one.get(name)).and_then(Json::as_u64).unwrap_or(0);
+    // DeepSeek tells what it read from its cache beside the count of the prompt.
+    let hit = json.get("prompt_cache_hit_tokens").and_then(Json::as_u64);
+    Some(Usage {
+        input_tokens,
+        output_tokens,
+        cached_tokens: hit.unwrap_or_else(|| detail("prompt_tokens_details", "cached_tokens")),
+        cache_write_tokens: detail("prompt_tokens_details", "cache_write_tokens"),
+        reasoning_tokens: detail("completion_tokens_details", "reasoning_tokens"),
+        ..Usage::default()
+    })
 }
 
 fn ending_of(choices: &[Json<'_>]) -> Ending {

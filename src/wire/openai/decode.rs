@@ -1,81 +1,30 @@
-//! Request bodies → `Request`. Checks what the gateway itself reads; all other fields are the provider's to check.
+//! What the gateway itself reads of an OpenAI request; all other fields are the provider's to check.
 
-use crate::types::error::{Error, ErrorKind};
+use crate::types::error::Error;
 use crate::types::json::Json;
-use crate::types::request::{QuestionAt, Request};
+use crate::types::request::QuestionAt;
 use crate::types::surface::Surface;
-use crate::wire::json::span_of;
-use bytes::Bytes;
+use crate::wire::hub::Inspected;
+use crate::wire::read::wrong_type;
+use crate::wire::request::model;
 
-/// A model's name may be this long.
-const MODEL_BYTES: usize = 512;
-
-/// Reads a request of `surface` from its parsed body; `body` is what `json` was parsed from.
-pub fn decode(surface: Surface, json: &Json<'_>, body: &Bytes) -> Result<Request, Error> {
-    if !matches!(json, Json::Object(_)) {
-        return Err(Error::new(
-            ErrorKind::InvalidRequest,
-            format!("The body must be a JSON object; got {}.", json.kind()),
-        ));
-    }
+/// Checks a request of `surface`.
+pub fn inspect(surface: Surface, json: &Json<'_>) -> Result<Inspected, Error> {
     let model = model(json)?;
     match surface {
         Surface::ChatCompletions => check_messages(json)?,
-        Surface::Completions => check_prompt(json, "prompt")?,
         Surface::Embeddings => check_prompt(json, "input")?,
+        _ => check_prompt(json, "prompt")?,
     }
-    let stream = flag(json, "stream")?;
+    // Vectors come whole, whatever is asked.
+    let stream = flag(json, "stream")? && surface != Surface::Embeddings;
     let include_usage = match json.get("stream_options") {
         None | Some(Json::Null) => false,
         Some(options @ Json::Object(_)) => flag(options, "include_usage")?,
         Some(other) => return Err(wrong_type("stream_options", "an object", other)),
     };
-    let question_at = match surface {
-        Surface::ChatCompletions => question_at(json),
-        Surface::Completions | Surface::Embeddings => None,
-    };
-    let question = question_at.and_then(|at| text_at(json, at)).map(str::to_owned);
-    let model_span = match borrowed_span(body, model) {
-        Some(span) => span,
-        None => span_of(body, "model").ok_or_else(|| Error::new(ErrorKind::Internal, "`model` lost its place."))?,
-    };
-    Ok(Request {
-        surface,
-        model: model.to_owned(),
-        model_span,
-        stream,
-        include_usage,
-        body: body.clone(),
-        question_at,
-        question,
-    })
-}
-
-fn model<'j>(json: &'j Json<'_>) -> Result<&'j str, Error> {
-    match json.get("model") {
-        Some(Json::String(name)) if (1..=MODEL_BYTES).contains(&name.len()) => Ok(name),
-        Some(Json::String(name)) if !name.is_empty() => {
-            Err(Error::invalid("model", format!("`model` is longer than {MODEL_BYTES} bytes.")))
-        }
-        Some(Json::String(_)) => {
-            Err(Error::invalid("model", "`model` is empty. Name a model; GET /v1/models lists them."))
-        }
-        Some(other) => Err(wrong_type("model", "a string", other)),
-        None => Err(Error::invalid(
-            "model",
-            "you must provide a model parameter: `model` is missing. GET /v1/models lists the models.",
-        )),
-    }
-}
-
-/// The span of a string that was borrowed from `body`, quotes included. `None` when it had escapes.
-fn borrowed_span(body: &Bytes, text: &str) -> Option<std::ops::Range<usize>> {
-    let start = (text.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
-    let end = start.checked_add(text.len())?;
-    let quoted = start.checked_sub(1)?..end.checked_add(1)?;
-    let inside = body.get(quoted.clone())?;
-    (inside.first() == Some(&b'"') && inside.last() == Some(&b'"') && &inside[1..inside.len() - 1] == text.as_bytes())
-        .then_some(quoted)
+    let question_at = if surface == Surface::ChatCompletions { question_at(json) } else { None };
+    Ok(Inspected { model: Some(model), stream: Some(stream), include_usage, question_at })
 }
 
 fn check_messages(json: &Json<'_>) -> Result<(), Error> {
@@ -137,54 +86,25 @@ fn flag(json: &Json<'_>, name: &'static str) -> Result<bool, Error> {
     }
 }
 
-fn wrong_type(param: impl Into<String>, expected: &str, got: &Json<'_>) -> Error {
-    let param = param.into();
-    let message = format!("Invalid type for `{param}`: expected {expected}, but got {} instead.", got.kind());
-    Error::invalid(param, message).with_code("invalid_type")
-}
-
-/// The last text of the last message, when that message is a user's.
-///
-/// Of several text parts only the last is the question; the others count exactly, like everything else.
 fn question_at(json: &Json<'_>) -> Option<QuestionAt> {
-    let messages = json.get("messages")?.as_array()?;
-    let message = messages.len().checked_sub(1)?;
-    let last = &messages[message];
-    if last.get("role")?.as_str()? != "user" {
-        return None;
-    }
-    match last.get("content")? {
-        Json::String(_) => Some(QuestionAt { message, part: None }),
-        Json::Array(parts) => {
-            let is_text = |part: &Json<'_>| {
-                part.get("type").and_then(Json::as_str) == Some("text")
-                    && part.get("text").and_then(Json::as_str).is_some()
-            };
-            let part = parts.iter().rposition(is_text)?;
-            Some(QuestionAt { message, part: Some(part) })
-        }
-        _ => None,
-    }
-}
-
-fn text_at<'j>(json: &'j Json<'_>, at: QuestionAt) -> Option<&'j str> {
-    let content = json.get("messages")?.as_array()?.get(at.message)?.get("content")?;
-    match at.part {
-        None => content.as_str(),
-        Some(part) => content.as_array()?.get(part)?.get("text")?.as_str(),
-    }
+    let is_user = |message: &Json<'_>| message.get("role").and_then(Json::as_str) == Some("user");
+    let is_text = |part: &Json<'_>| part.get("type").and_then(Json::as_str) == Some("text");
+    QuestionAt::last(json, "messages", "content", is_user, is_text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::request::Request;
     use crate::wire::json::parse;
+    use crate::wire::request::{InPath, read};
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn chat(body: &str) -> Result<Request, Error> {
         let body = Bytes::copy_from_slice(body.as_bytes());
         let json = parse(&body)?;
-        decode(Surface::ChatCompletions, &json, &body)
+        read(Surface::ChatCompletions, &json, &body, &InPath::default())
     }
 
     #[test]

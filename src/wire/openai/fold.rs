@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(fold.push(chunk.as_bytes()), Step::Content);
         fold.push(br#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#);
         assert!(fold.is_too_large());
-        assert_eq!(fold.usage(), Some(Usage { input_tokens: 3, output_tokens: 2 }));
+        assert_eq!(fold.usage(), Some(Usage::new(3, 2)));
         assert!(fold.finish().is_err());
     }
 }

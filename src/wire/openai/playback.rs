@@ -17,11 +17,14 @@ pub fn new_id(surface: Surface) -> String {
         Surface::ChatCompletions => "chatcmpl-",
         Surface::Completions => "cmpl-",
         Surface::Embeddings => "embd-",
+        _ => "",
     };
-    let mut id = String::with_capacity(prefix.len() + 29);
-    id.push_str(prefix);
-    id.extend(rand::rng().sample_iter(Alphanumeric).take(29).map(char::from));
-    id
+    format!("{prefix}{}", random(29))
+}
+
+/// So many random letters and digits.
+pub fn random(chars: usize) -> String {
+    rand::rng().sample_iter(Alphanumeric).take(chars).map(char::from).collect()
 }
 
 /// The body, byte for byte as stored but for `id` and `created`.
@@ -141,22 +144,33 @@ fn text_pieces(mut choice: Map<String, Value>, position: usize) -> Vec<Value> {
     pieces
 }
 
+/// A text in pieces, as a stream tells it.
+pub fn pieces(text: &str) -> Vec<String> {
+    cut_text(text).map(str::to_owned).collect()
+}
+
 /// A long text in pieces, cut between characters and if possible after a space; anything else whole.
 fn cut(value: Value) -> Vec<Value> {
     let Value::String(text) = value else { return vec![value] };
-    let mut pieces = Vec::with_capacity(text.len() / PIECE_BYTES + 1);
-    let mut rest = text.as_str();
-    while rest.len() > PIECE_BYTES {
-        let limit = rest.floor_char_boundary(PIECE_BYTES);
-        let at = rest[..limit].rfind(' ').map_or(limit, |space| space + 1);
+    cut_text(&text).map(Value::from).collect()
+}
+
+fn cut_text(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let at = if rest.len() > PIECE_BYTES {
+            let limit = rest.floor_char_boundary(PIECE_BYTES);
+            rest[..limit].rfind(' ').map_or(limit, |space| space + 1)
+        } else {
+            rest.len()
+        };
         let (piece, tail) = rest.split_at(at);
-        pieces.push(piece.into());
         rest = tail;
-    }
-    if !rest.is_empty() {
-        pieces.push(rest.into());
-    }
-    pieces
+        Some(piece)
+    })
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ def test_other_refusals_have_the_same_shape():
 
 def test_a_path_that_is_not_there(client):
     with pytest.raises(openai.NotFoundError) as error:
-        client.files.list()
+        client.vector_stores.list()
     assert error.value.body["message"]
     with pytest.raises(openai.APIStatusError) as error:
         client.get("/chat/completions", cast_to=object)
