@@ -5,6 +5,7 @@
 
 use super::http::Http;
 use super::keys::Keys;
+use super::signing::{operator_headers, without_key};
 use super::{Call, Provider, Reply};
 use crate::config;
 use crate::types::error::{Error, ErrorKind};
@@ -51,15 +52,6 @@ pub(super) struct Anthropic {
 impl Anthropic {
     pub(super) fn new(settings: &config::Provider) -> Result<Anthropic, String> {
         let wrong = |what: &str| format!("provider `{}`: {what}", settings.name);
-        let mut headers = HeaderMap::new();
-        for (name, value) in &settings.headers {
-            let key = HeaderName::try_from(name.as_str())
-                .map_err(|_| wrong(&format!("header `{name}` has no valid name")))?;
-            let mut value = HeaderValue::from_str(value.expose())
-                .map_err(|_| wrong(&format!("header `{name}` has a value that HTTP forbids")))?;
-            value.set_sensitive(true);
-            headers.insert(key, value);
-        }
         let key_header = settings.key_header.as_deref().map(HeaderName::try_from).transpose();
         let version = settings.cloud.api_version.as_deref().map(HeaderValue::from_str).transpose();
         Ok(Anthropic {
@@ -67,7 +59,7 @@ impl Anthropic {
             keys: Keys::new(settings),
             key_header: key_header.map_err(|_| wrong("the header of its key has no valid name"))?,
             version: version.map_err(|_| wrong("`api_version` holds characters that HTTP forbids"))?,
-            headers,
+            headers: operator_headers(settings)?,
             surfaces: if settings.surfaces.is_empty() { SURFACES.to_vec() } else { settings.surfaces.clone() },
         })
     }
@@ -118,22 +110,9 @@ impl Anthropic {
         let request = self.http.client.post(self.url(call.surface.path())).headers(headers).body(call.body);
         match self.http.send(request).await {
             Ok(response) => Ok(self.http.reply(response)),
-            Err(error) if !self.keys.is_empty() => Err(self.without_key(error)),
+            Err(error) if !self.keys.is_empty() => Err(without_key(error, &self.http.name, "`api_key`")),
             Err(error) => Err(error),
         }
-    }
-
-    /// A refusal of the gateway's own key is not the caller's fault, and its text may quote the key.
-    fn without_key(&self, mut error: Error) -> Error {
-        if let ErrorKind::UpstreamStatus(status @ (401 | 403)) = error.kind {
-            error.reply = None;
-            error.code = Some("upstream_unauthorized");
-            error.message = format!(
-                "Provider `{}` refused the gateway's key (status {status}). The operator has to check its `api_key`.",
-                self.http.name
-            );
-        }
-        error
     }
 
     /// The models it lists, page by page.

@@ -3,6 +3,7 @@
 use super::google::{self, MODEL_PAGES, MODELS_TIMEOUT};
 use super::http::Http;
 use super::keys::Keys;
+use super::signing::operator_headers;
 use super::{Call, Provider, Reply};
 use crate::config;
 use crate::types::error::{Error, ErrorKind};
@@ -34,7 +35,7 @@ impl Gemini {
         Ok(Gemini {
             http: Http::new(settings)?,
             keys: Keys::new(settings),
-            headers: google::headers(settings)?,
+            headers: operator_headers(settings)?,
             base: format!("{base}/{version}"),
         })
     }

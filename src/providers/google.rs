@@ -1,12 +1,11 @@
 //! What Gemini by key and Vertex AI have in common: models in paths, methods, and the operator's headers.
 
 use super::Call;
-use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
 use crate::wire::gemini::embed;
 use crate::wire::json::parse;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use std::time::Duration;
 
 /// Asking for the models must not hold a start up.
@@ -14,17 +13,6 @@ pub(super) const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pages of a list of models; a list that goes on is no list.
 pub(super) const MODEL_PAGES: usize = 20;
-
-/// The operator's headers.
-pub(super) fn headers(settings: &config::Provider) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &settings.headers {
-        let wrong = |what: &str| format!("provider `{}`: header `{name}` has {what}", settings.name);
-        let key = HeaderName::try_from(name.as_str()).map_err(|_| wrong("no valid name"))?;
-        headers.insert(key, secret_value(value.expose()).ok_or_else(|| wrong("a value that HTTP forbids"))?);
-    }
-    Ok(headers)
-}
 
 /// A header's value that is not to be logged.
 pub(super) fn secret_value(text: &str) -> Option<HeaderValue> {

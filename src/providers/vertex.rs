@@ -9,6 +9,7 @@ use super::google::{self, MODEL_PAGES, MODELS_TIMEOUT};
 use super::google_token::{Env, Tokens};
 use super::http::Http;
 use super::keys::Keys;
+use super::signing::operator_headers;
 use super::{Call, Provider, Reply};
 use crate::config;
 use crate::types::error::{Error, ErrorKind};
@@ -58,7 +59,7 @@ impl Vertex {
         };
         let place = Place::new(settings, env, of_credentials, tokens.is_some())?;
         let settings = config::Provider { base_url: place.host.clone(), ..settings.clone() };
-        let headers = google::headers(&settings)?;
+        let headers = operator_headers(&settings)?;
         Ok(Vertex { http: Http::new(&settings)?, keys, tokens, place, headers })
     }
 
