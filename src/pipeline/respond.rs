@@ -101,7 +101,8 @@ impl<'d> Responder<'d> {
         // The provider answered in the other form: play what it said in the form that was asked.
         match reader.end().await {
             End::Whole(answer) => {
-                let (content_type, body, id) = played(&answer, request, now_s())?;
+                let Played { content_type, body, id, lost } = played(&answer, request, now_s())?;
+                headers.extend(dropped_header(&lost));
                 Ok((Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id))
             }
             other => Err(ended_without_answer(other)),
@@ -217,7 +218,7 @@ impl Found {
 
     /// The reply, in the form that the request asks for, and its own id.
     pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> Result<(Reply, String), Error> {
-        let (content_type, body, id) = played(self.answer(), &decoded.request, now_ms / 1000)?;
+        let Played { content_type, body, id, lost } = played(self.answer(), &decoded.request, now_ms / 1000)?;
         let mut headers = vec![
             ("x-askonce-cache".to_owned(), self.word().to_owned()),
             ("x-askonce-tier".to_owned(), self.tier.as_str().to_owned()),
@@ -233,16 +234,22 @@ impl Found {
             headers.push(("age".to_owned(), entry.age_s(now_ms).to_string()));
         }
         headers.push(cost_header(MicroUsd(0)));
-        if decoded.request.stream {
-            let lost = answer::lost_in_a_stream(self.answer());
-            headers.extend(dropped_header(&lost));
-        }
+        headers.extend(dropped_header(&lost));
         Ok((Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id))
     }
 }
 
-/// The answer in the form and the wire that were asked, with a new id, and that id.
-fn played(answer: &Answer, request: &Request, created_s: u64) -> Result<(&'static str, Bytes, String), Error> {
+/// An answer in the form and the wire that were asked.
+struct Played {
+    content_type: &'static str,
+    body: Bytes,
+    /// A new one.
+    id: String,
+    /// Names of what that form and wire cannot carry.
+    lost: Vec<String>,
+}
+
+fn played(answer: &Answer, request: &Request, created_s: u64) -> Result<Played, Error> {
     let reply = ReplyFor {
         id: hub::new_id(request.surface),
         model: request.model.clone(),
@@ -251,19 +258,21 @@ fn played(answer: &Answer, request: &Request, created_s: u64) -> Result<(&'stati
         request: request.body.clone(),
         calls_tools: answer.tool_calls,
     };
-    let own;
+    let unreadable = |why: String| Error::new(ErrorKind::Internal, format!("A stored answer cannot be read: {why}."));
+    let (own, mut lost);
     let answer = if answer.surface == request.surface {
+        lost = Vec::new();
         answer
     } else {
-        own = answer::translated(answer, request.surface, &reply).map_err(|why| {
-            Error::new(ErrorKind::Internal, format!("A stored answer of another surface cannot be read: {why}."))
-        })?;
+        (own, lost) = answer::translated(answer, request.surface, &reply).map_err(unreadable)?;
         &own
     };
     if request.stream {
-        return Ok((EVENT_STREAM, playback::as_stream(answer, &reply), reply.id));
+        let (body, more) = playback::as_stream(answer, &reply).map_err(unreadable)?;
+        lost.extend(more);
+        return Ok(Played { content_type: EVENT_STREAM, body, id: reply.id, lost });
     }
-    Ok((JSON, playback::whole(answer, &reply), reply.id))
+    Ok(Played { content_type: JSON, body: playback::whole(answer, &reply), id: reply.id, lost })
 }
 
 /// The id that stands in a reply's body, if there is one.

@@ -68,15 +68,6 @@ fn of_others(surface: Surface, body: Bytes) -> Result<Answer, String> {
     })
 }
 
-/// What of a stored answer is lost when it is played as a stream, by its names.
-pub fn lost_in_a_stream(answer: &Answer) -> Vec<String> {
-    match answer.surface {
-        Surface::ChatCompletions | Surface::Responses => Vec::new(),
-        chat if chat.is_chat() => hub::decode_answer(chat, &answer.body).map(|one| one.dropped).unwrap_or_default(),
-        _ => Vec::new(),
-    }
-}
-
 /// The words of each choice of an answer's body; empty where there are none.
 pub fn texts(surface: Surface, body: &Bytes) -> Vec<String> {
     match surface {
@@ -93,11 +84,13 @@ fn words(choice: &Choice) -> String {
     choice.parts.iter().filter_map(|part| part.as_text()).collect::<Vec<_>>().concat()
 }
 
-/// The same answer in the wire of another surface of conversations. The error says in words why there is none.
-pub fn translated(answer: &Answer, surface: Surface, reply: &hub::ReplyFor) -> Result<Answer, String> {
+/// The same answer in the wire of another surface of conversations, and the names of what that cannot carry. The error says in
+/// words why there is none.
+pub fn translated(answer: &Answer, surface: Surface, reply: &hub::ReplyFor) -> Result<(Answer, Vec<String>), String> {
     let completion = hub::decode_answer(answer.surface, &answer.body)?;
     let body = hub::encode_answer(surface, &completion, reply);
-    Ok(Answer { usage_unasked: answer.usage_unasked, ..read(surface, body.into())? })
+    let own = Answer { usage_unasked: answer.usage_unasked, ..read(surface, body.into())? };
+    Ok((own, completion.dropped))
 }
 
 /// Where a body tells its id.

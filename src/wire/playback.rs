@@ -17,21 +17,22 @@ pub fn whole(answer: &Answer, reply: &ReplyFor) -> Bytes {
     own.map_or_else(|| as_body(answer, &reply.id, reply.created_s), Bytes::from)
 }
 
-/// The answer as a stream of server-sent events, its end included; empty where the body cannot be read.
-pub fn as_stream(answer: &Answer, reply: &ReplyFor) -> Bytes {
-    match answer.surface {
+/// The answer as a stream of server-sent events, its end included, and the names of what a stream cannot carry. The error
+/// says in words why the body cannot be read.
+pub fn as_stream(answer: &Answer, reply: &ReplyFor) -> Result<(Bytes, Vec<String>), String> {
+    let events = match answer.surface {
         Surface::ChatCompletions | Surface::Completions => {
             let ReplyFor { id, created_s, include_usage, .. } = reply;
-            openai::playback::as_stream(answer.surface, answer, id, *created_s, *include_usage).concat().into()
+            openai::playback::as_stream(answer.surface, answer, id, *created_s, *include_usage).concat()
         }
         Surface::Responses => {
             let ReplyFor { id, created_s, request, .. } = reply;
             let played =
                 responses::playback::as_stream(&answer.body, id, *created_s, request, openai::playback::pieces);
-            played.unwrap_or_default().into()
+            played.ok_or("the stored body is no response")?
         }
         surface => {
-            let Ok(completion) = hub::decode_answer(surface, &answer.body) else { return Bytes::new() };
+            let completion = hub::decode_answer(surface, &answer.body)?;
             let model = completion.model.clone().unwrap_or_else(|| reply.model.clone());
             let mut encoder =
                 hub::encoder(surface, ReplyFor { model, calls_tools: answer.tool_calls, ..reply.clone() });
@@ -40,7 +41,8 @@ pub fn as_stream(answer: &Answer, reply: &ReplyFor) -> Bytes {
                 encoder.push(&delta, &mut out);
             }
             encoder.finish(&mut out);
-            out.into()
+            return Ok((out.into(), completion.dropped));
         }
-    }
+    };
+    Ok((events.into(), Vec::new()))
 }
