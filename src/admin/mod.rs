@@ -93,6 +93,7 @@ fn shown(entry: &Entry, uses: u64) -> serde_json::Value {
         "question": entry.question,
         "semantic": entry.semantic,
         "answer": serde_json::from_slice::<serde_json::Value>(&entry.answer.body).unwrap_or_default(),
+        "dropped": entry.answer.lost.names(),
         "cost_usd": entry.cost.map(|cost| cost.to_string()),
         "latency_ms": entry.latency_ms,
         "source": entry.source.as_str(),

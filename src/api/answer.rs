@@ -1,6 +1,7 @@
 //! What all doors for JSON requests have in common: a request is read, goes through the pass, and its reply goes out in the
 //! frames that its caller expects.
 
+use super::trailers::{self, Trailed};
 use crate::edge::{Doors, RequestId, body, caller, reject};
 use crate::pipeline::{Inbound, Reply, ReplyBody};
 use crate::types::caller::Caller;
@@ -16,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::request::Parts;
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,8 +82,9 @@ pub(super) async fn serve(
     request: Request,
 ) -> Response {
     let arrived = Instant::now();
+    let trailers = trailers::are_taken(&request);
     match answer(doors, surface, path, request, arrived).await {
-        Ok(reply) => send(reply, frames),
+        Ok(reply) => send(reply, frames, trailers),
         Err(error) => reject::reply_in(surface, &error),
     }
 }
@@ -139,7 +141,8 @@ pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::new(ErrorKind::UnsupportedMedia, message).with_code("unsupported_media_type"))
 }
 
-pub(super) fn send(reply: Reply, frames: Frames) -> Response {
+/// The reply as HTTP. What it tells at its end goes out where the caller takes `trailers`.
+pub(super) fn send(reply: Reply, frames: Frames, trailers: bool) -> Response {
     let streamed = reply.content_type.starts_with("text/event-stream");
     let framer = if streamed { frames.framer() } else { None };
     let body = match (reply.body, framer) {
@@ -148,8 +151,17 @@ pub(super) fn send(reply: Reply, frames: Frames) -> Response {
         (ReplyBody::Stream(pieces), None) => Body::from_stream(pieces.map(as_event)),
         (ReplyBody::Stream(pieces), Some(framer)) => Body::from_stream(framed(pieces.map(as_event).boxed(), framer)),
     };
+    let tail = reply.tail.filter(|_| trailers);
+    let announced = tail.as_ref().and_then(trailers::announced);
+    let body = match tail {
+        Some(tail) => Body::new(Trailed::new(body, tail)),
+        None => body,
+    };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
+    if let Some(names) = announced {
+        headers.insert(TRAILER, names);
+    }
     let content_type = frames.content_type().filter(|_| streamed).unwrap_or(&reply.content_type);
     if let Ok(value) = HeaderValue::from_str(content_type) {
         headers.insert(CONTENT_TYPE, value);

@@ -2,6 +2,7 @@
 //!
 //! - `answer`: what all doors for JSON requests have in common
 //! - `openai`, `anthropic`, `gemini`, `bedrock`, `cohere`: the surfaces of each vendor
+//! - `trailers`: what a streamed reply tells at its end
 //! - `models`: the list of models, in the form of each
 //! - `openai_relay`: what of OpenAI's is no conversation: moderations, images, audio, files, batches
 //! - `feedback`: what callers say of answers they were given
@@ -17,6 +18,7 @@ mod health;
 mod models;
 mod openai;
 mod openai_relay;
+mod trailers;
 
 use crate::edge::Doors;
 use axum::Router;

@@ -107,7 +107,7 @@ fn removed(door: Door) -> MethodRouter<Arc<Doors>> {
 async fn serve(State(doors): State<Arc<Doors>>, door: Door, id: Option<String>, request: Request) -> Response {
     let arrived = Instant::now();
     match answer(&doors, door, id, request, arrived).await {
-        Ok(reply) => send(reply, Frames::Sse),
+        Ok(reply) => send(reply, Frames::Sse, false),
         Err(error) => reject::reply(&error),
     }
 }

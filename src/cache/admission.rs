@@ -194,6 +194,7 @@ mod tests {
             usage_unasked: false,
             ending,
             tool_calls: false,
+            lost: Default::default(),
         };
         let table = [
             (&policy, Ending::Whole, 10, Ok(())),

@@ -9,6 +9,7 @@ use super::lookup::Hit;
 use crate::types::answer::Answer;
 use crate::types::error::Error;
 use crate::types::ids::Digest;
+use crate::types::lost::Lost;
 use crate::types::money::MicroUsd;
 use crate::types::surface::Surface;
 use bytes::Bytes;
@@ -54,6 +55,19 @@ pub struct Head {
     pub headers: Vec<(String, String)>,
     /// The answer's id, in a stream.
     pub id: Option<String>,
+    /// Names of what was lost so far.
+    pub lost: Lost,
+    /// It is a translation of a stream: what that loses is known at its end.
+    pub translated: bool,
+}
+
+/// What is known when the upstream has ended.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tail {
+    /// What the answer cost.
+    pub cost: Option<MicroUsd>,
+    /// Names of what was lost that the head does not tell.
+    pub lost: Lost,
 }
 
 /// How a flight ended.
@@ -80,6 +94,7 @@ struct State {
     bytes: usize,
     /// All pieces are kept, for readers yet to come.
     keep: bool,
+    tail: Tail,
     end: Option<End>,
     /// Next piece of each reader; `None` for one that left.
     readers: Vec<Option<usize>>,
@@ -229,6 +244,16 @@ impl Lead {
             .await;
     }
 
+    /// What is known at the end; told before it.
+    pub fn tell(&self, tail: Tail) {
+        self.flight.state.lock().tail = tail;
+    }
+
+    /// Nobody reads it now.
+    pub fn is_deserted(&self) -> bool {
+        !self.flight.state.lock().has_readers()
+    }
+
     /// Resolves when every reader has left.
     pub async fn deserted(&self) {
         self.flight.wait(|state| (!state.has_readers()).then_some(())).await;
@@ -327,6 +352,28 @@ impl Reader {
     pub async fn end(&self) -> End {
         self.flight.wait(|state| state.end.clone()).await
     }
+
+    /// What the flight is yet to tell, for who asks when the reader is gone.
+    pub fn later(&self) -> Later {
+        Later(self.flight.clone())
+    }
+}
+
+/// What a flight tells when it is over.
+#[derive(Clone, Debug)]
+pub struct Later(Arc<Flight>);
+
+impl Later {
+    /// What is known of an answer that came whole; `None` before its end, and of one that failed.
+    pub fn tail(&self) -> Option<Tail> {
+        let state = self.0.state.lock();
+        matches!(state.end, Some(End::Whole(_) | End::Opaque)).then(|| state.tail.clone())
+    }
+
+    /// What it has cost as far as that is known, whole or not.
+    pub fn cost(&self) -> Option<MicroUsd> {
+        self.0.state.lock().tail.cost
+    }
 }
 
 impl Drop for Reader {
@@ -356,6 +403,8 @@ mod tests {
             provider: "p".into(),
             headers: Vec::new(),
             id: None,
+            lost: Lost::default(),
+            translated: false,
         }
     }
 
@@ -394,6 +443,26 @@ mod tests {
             assert!(matches!(end, End::Opaque));
         }
         assert!(flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_tail_is_told_of_what_came_whole_only() {
+        let tail = Tail { cost: Some(MicroUsd(7)), lost: Lost::new(&["citations".to_owned()], 0) };
+        let ends = [
+            (End::Opaque, Some(tail.clone())),
+            (End::Failed(Error::new(ErrorKind::Internal, "x")), None),
+            (End::Lost, None),
+        ];
+        for (end, expected) in ends {
+            let lead = Lead::alone();
+            let later = lead.reader().later();
+            assert!(lead.is_deserted());
+            lead.begin(head());
+            lead.tell(tail.clone());
+            assert_eq!((later.tail(), later.cost()), (None, tail.cost), "before its end");
+            lead.end(end);
+            assert_eq!((later.tail(), later.cost()), (expected, tail.cost));
+        }
     }
 
     #[tokio::test]

@@ -31,6 +31,8 @@ pub(super) struct Decoded {
     pub(super) plan: Plan,
     /// For the recording, where there is one and the caller lets it.
     pub(super) draft: Option<Draft>,
+    /// Nothing of this exchange is to be kept.
+    pub(super) no_store: bool,
     /// What parsing and hashing took.
     pub(super) hash: Duration,
 }
@@ -148,7 +150,8 @@ impl Pipeline {
             })
         });
         let draft = self.draft(inbound, &request, &ask);
-        Ok(Decoded { request: Arc::new(request), ask, plan, draft, hash: started.elapsed() })
+        let no_store = inbound.directives.no_store;
+        Ok(Decoded { request: Arc::new(request), ask, plan, draft, no_store, hash: started.elapsed() })
     }
 
     /// What the recording keeps of a request: nothing of an exchange of which nothing is to be kept, nor of requests

@@ -6,7 +6,6 @@
 //! A target that speaks the caller's wire is sent the caller's bytes. Any other is sent a translation, and what it answers
 //! is translated back here, so that all that follows sees the caller's wire only.
 
-use super::respond::dropped_header;
 use super::serve::Setup;
 use crate::providers::{Call, Provider, Reply};
 use crate::routing::{Next, Plan, Target, Tried, next};
@@ -14,6 +13,7 @@ use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind, UNSUPPORTED};
+use crate::types::lost::Lost;
 use crate::types::request::Request;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
@@ -23,6 +23,7 @@ use crate::wire::{answer, sse, translate};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -42,8 +43,32 @@ pub(super) struct Upstream {
     pub(super) usage_added: bool,
     /// It came in another wire than the caller's.
     pub(super) translated: bool,
+    /// Names of what is lost already.
+    pub(super) lost: Lost,
+    /// Names of what its stream loses, as it comes.
+    pub(super) late: Late,
     pub(super) sent: Instant,
     pub(super) body: UpstreamBody,
+}
+
+/// Names of what a stream loses on its way into another wire, noted as it goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Late(Arc<Mutex<Vec<String>>>);
+
+impl Late {
+    /// What was lost so far.
+    pub(super) fn lost(&self) -> Lost {
+        Lost::new(&self.0.lock(), 0)
+    }
+
+    /// Takes over all `names`, where there are new ones.
+    fn note(&self, names: &[String]) {
+        if !names.is_empty() {
+            let mut noted = self.0.lock();
+            let known = noted.len();
+            noted.extend_from_slice(names.get(known..).unwrap_or_default());
+        }
+    }
 }
 
 /// Its answer.
@@ -58,6 +83,8 @@ pub(super) struct Outbound {
     pub(super) tenant: Tenant,
     pub(super) bearer: Option<Secret>,
     pub(super) headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Nothing of this exchange is to be kept.
+    pub(super) no_store: bool,
 }
 
 /// Tries the plan's targets in order.
@@ -132,7 +159,7 @@ async fn attempt(
     let request = &outbound.request;
     let wire = wire(provider, request.surface, &target.model).ok_or_else(|| unserved(provider, request))?;
     let same = wire == request.surface;
-    let (body, mut dropped) = if same {
+    let (body, mut names) = if same {
         (request.body_for(&target.model), Vec::new())
     } else {
         translate::request(request, wire, &target.model)
@@ -150,33 +177,30 @@ async fn attempt(
         headers: outbound.headers.iter().filter(|(name, _)| same || is_trace(name)).cloned().collect(),
     };
     let sending = provider.send(call).await;
-    let Reply { content_type, mut headers, usage_added, body } =
+    let Reply { content_type, headers, dropped, usage_added, body } =
         sending.map_err(|error| if same { error } else { in_words(error, wire) })?;
+    names.extend(dropped);
+    let late = Late::default();
     let streamed = content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
     let (content_type, usage_added, body) = match (streamed, same) {
         (true, true) => (content_type, usage_added, begin_stream(provider, request, body).await?),
-        (false, true) => (content_type, usage_added, plain(provider, request, wire, body, &mut dropped).await?),
+        (false, true) => (content_type, usage_added, plain(provider, outbound, wire, body, &mut names).await?),
         (true, false) => {
-            let body = translated(provider.name().clone(), request, wire, body);
+            let body = translated(provider.name().clone(), outbound, wire, body, late.clone());
             // It is told by the translation in any case, so that it is kept with the answer.
             let usage_added = request.surface == Surface::ChatCompletions && !request.include_usage;
             (EVENT_STREAM.to_owned(), usage_added, begin_stream(provider, request, body).await?)
         }
-        (false, false) => (JSON.to_owned(), false, plain(provider, request, wire, body, &mut dropped).await?),
+        (false, false) => (JSON.to_owned(), false, plain(provider, outbound, wire, body, &mut names).await?),
     };
-    if !dropped.is_empty() {
-        // What the provider dropped is told in the same header.
-        if let Some(at) = headers.iter().position(|(name, _)| name == "x-askonce-dropped") {
-            dropped.push(headers.swap_remove(at).1);
-        }
-        headers.extend(dropped_header(&dropped));
-    }
     Ok(Upstream {
         provider: provider.name().clone(),
         content_type,
         headers,
         usage_added,
         translated: !same,
+        lost: Lost::new(&names, 0),
+        late,
         sent,
         body,
     })
@@ -191,44 +215,51 @@ fn wire(provider: &dyn Provider, surface: Surface, model: &str) -> Option<Surfac
 }
 
 /// What an answer in the caller's wire says beside what was answered.
-fn reply_for(request: &Request) -> ReplyFor {
+fn reply_for(outbound: &Outbound) -> ReplyFor {
+    let request = &outbound.request;
     ReplyFor {
         id: hub::new_id(request.surface),
         model: request.model.clone(),
         created_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         include_usage: request.include_usage,
         request: request.body.clone(),
+        no_store: outbound.no_store,
         ..ReplyFor::default()
     }
 }
 
-/// A stream in the wire of `wire`, as one in the caller's.
+/// A stream in the wire of `wire`, as one in the caller's. What it loses is noted in `late` before what follows it is
+/// passed on.
 fn translated(
     provider: Arc<str>,
-    request: &Request,
+    outbound: &Outbound,
     wire: Surface,
     rest: BoxStream<'static, Result<Bytes, Error>>,
+    late: Late,
 ) -> BoxStream<'static, Result<Bytes, Error>> {
-    let reply = ReplyFor { include_usage: true, ..reply_for(request) };
-    let stream = translate::Stream::new(wire, request.surface, reply);
+    let reply = ReplyFor { include_usage: true, ..reply_for(outbound) };
+    let stream = translate::Stream::new(wire, outbound.request.surface, reply);
     let failed = move |why: String| Error::new(ErrorKind::UpstreamBroken, format!("Provider `{provider}`: {why}."));
-    futures_util::stream::unfold(Some((stream, rest, failed)), |state| async move {
-        let (mut stream, mut rest, failed) = state?;
+    futures_util::stream::unfold(Some((stream, rest, failed, late)), |state| async move {
+        let (mut stream, mut rest, failed, late) = state?;
         loop {
             let pushed = match rest.next().await {
                 Some(Ok(piece)) => stream.push(&piece),
                 Some(Err(error)) => return Some((Err(error), None)),
                 None if stream.is_done() => return None,
                 None => {
-                    return match stream.end() {
+                    let ended = stream.end();
+                    late.note(stream.dropped());
+                    return match ended {
                         Ok(out) => Some((Ok(out), None)),
                         Err(why) => Some((Err(failed(why)), None)),
                     };
                 }
             };
+            late.note(stream.dropped());
             match pushed {
                 Ok(out) if out.is_empty() => {}
-                Ok(out) => return Some((Ok(out), Some((stream, rest, failed)))),
+                Ok(out) => return Some((Ok(out), Some((stream, rest, failed, late)))),
                 Err(why) => return Some((Err(failed(why)), None)),
             }
         }
@@ -274,7 +305,7 @@ fn unserved_field(provider: &dyn Provider, error: Error) -> Error {
 /// Takes a plain answer whole, and refuses what is not its wire.
 async fn plain(
     provider: &dyn Provider,
-    request: &Request,
+    outbound: &Outbound,
     wire: Surface,
     mut pieces: BoxStream<'static, Result<Bytes, Error>>,
     dropped: &mut Vec<String>,
@@ -298,13 +329,14 @@ async fn plain(
     if !joined.is_empty() {
         body = joined.into();
     }
+    let surface = outbound.request.surface;
     let strange = |why: String| broken(provider, &format!("sent an answer that is not in its wire: {why}"));
-    if wire != request.surface {
-        let (own, lost) = translate::answer(&body, wire, request.surface, &reply_for(request)).map_err(strange)?;
+    if wire != surface {
+        let (own, lost) = translate::answer(&body, wire, surface, &reply_for(outbound)).map_err(strange)?;
         body = own.into();
         dropped.extend(lost);
     }
-    let answer = answer::read(request.surface, body.clone()).map_err(strange)?;
+    let answer = answer::read(surface, body.clone()).map_err(strange)?;
     Ok(UpstreamBody::Plain { body, answer: Box::new(answer) })
 }
 

@@ -4,18 +4,19 @@
 
 use super::Inbound;
 use super::decode::Decoded;
-use super::dispatch::{Outbound, Upstream, UpstreamBody, dispatch};
+use super::dispatch::{Late, Outbound, Upstream, UpstreamBody, dispatch};
 use super::label::{Fresh, Kept};
 use super::places::{Deserted, Unawaited};
 use super::recording::{Draft, Given};
 use super::serve::{Pipeline, Setup};
-use crate::cache::flight::{End, Head, Lead};
+use crate::cache::flight::{End, Head, Lead, Tail};
 use crate::cache::{Check, Comparison, Refresh, Ticket};
 use crate::config::OnHangUp;
 use crate::routing::Plan;
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::lost::Lost;
 use crate::types::money::MicroUsd;
 use crate::types::outcome::NotStored;
 use crate::types::usage::Usage;
@@ -118,6 +119,7 @@ impl Fetch {
                 tenant: inbound.caller.tenant.clone(),
                 bearer: inbound.caller.bearer.clone(),
                 headers: inbound.headers.clone(),
+                no_store: decoded.no_store,
             },
             ticket,
             compare: Vec::new(),
@@ -168,7 +170,7 @@ impl Fetch {
             Ok(upstream) => upstream,
             Err(error) => return End::Failed(error),
         };
-        let Upstream { provider, content_type, headers, usage_added, translated, sent, body } = upstream;
+        let Upstream { provider, content_type, headers, usage_added, translated, lost, late, sent, body } = upstream;
         let request = &self.outbound.request;
         let about = About { surface: request.surface, model: &request.model, provider: &provider };
         let mut head = Head {
@@ -180,9 +182,12 @@ impl Fetch {
             provider: provider.clone(),
             headers,
             id: None,
+            lost: lost.clone(),
+            translated,
         };
         let (end, usage) = match body {
-            UpstreamBody::Plain { body, answer } => {
+            UpstreamBody::Plain { body, mut answer } => {
+                answer.lost = lost.clone();
                 self.store(&answer, &provider).await;
                 head.cost = self.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
                 lead.begin(head);
@@ -190,11 +195,14 @@ impl Fetch {
                 let usage = answer.usage;
                 (End::Whole(Arc::from(answer)), usage)
             }
-            UpstreamBody::Stream { begun, rest } => self.relay(lead, head, (begun, rest), usage_added, about).await,
+            UpstreamBody::Stream { begun, rest } => {
+                self.relay(lead, head, (begun, rest), usage_added, &late, about).await
+            }
         };
         if let (End::Whole(answer), true) = (&end, translated) {
             let id = answer.id_span.clone().and_then(|span| serde_json::from_slice::<String>(&answer.body[span]).ok());
-            self.pipeline.keep_response(&self.outbound.tenant, request, &id.unwrap_or_default(), answer);
+            let Outbound { tenant, no_store, .. } = &self.outbound;
+            self.pipeline.keep_response(tenant, request, *no_store, &id.unwrap_or_default(), answer);
         }
         self.record(&end, usage);
         let error = match &end {
@@ -202,13 +210,24 @@ impl Fetch {
             _ => None,
         };
         metrics::upstream_ended(about, sent.elapsed(), error);
-        if let Some(usage) = usage {
-            metrics::token_usage(about, usage);
-            if let Some(price) = self.plan.price {
-                metrics::cost(about, price.of(usage));
-            }
-        }
+        let cost = self.count(usage, about, lead);
+        lead.tell(Tail { cost, lost: late.lost().beyond(&lost) });
         end
+    }
+
+    /// Counts what the answer took. What nobody reads any more has no line of a request that could tell its cost.
+    fn count(&self, usage: Option<Usage>, about: About<'_>, lead: &Lead) -> Option<MicroUsd> {
+        let usage = usage?;
+        metrics::token_usage(about, usage);
+        let cost = self.plan.price?.of(usage);
+        metrics::cost(about, cost);
+        if lead.is_deserted() {
+            tracing::info!(
+                request_id = %self.request_id, surface = about.surface.as_str(), model = about.model,
+                provider = about.provider, cost_usd = %cost, "fetched while nobody waits"
+            );
+        }
+        Some(cost)
     }
 
     /// Passes a stream on, event by event, and folds it on the side.
@@ -218,6 +237,7 @@ impl Fetch {
         mut head: Head,
         (begun, mut rest): (Bytes, BoxStream<'static, Result<Bytes, Error>>),
         hide_usage: bool,
+        late: &Late,
         about: About<'_>,
     ) -> (End, Option<Usage>) {
         let max_bytes = usize::try_from(self.pipeline.cache().settings().max_answer_bytes).unwrap_or(usize::MAX);
@@ -225,6 +245,8 @@ impl Fetch {
             splitter: sse::Splitter::default(),
             fold: Fold::new(self.outbound.request.surface, self.outbound.request.body.clone(), max_bytes),
             hide_usage,
+            lost: head.lost.clone(),
+            late: late.clone(),
             first_words: None,
             done: false,
         };
@@ -278,9 +300,11 @@ impl Fetch {
         }
         let too_large = relay.fold.is_too_large();
         let done = relay.done;
-        let end = match relay.fold.finish() {
+        let Relay { fold, lost, late, .. } = relay;
+        let end = match fold.finish() {
             Ok(mut answer) => {
                 answer.usage_unasked = answer.usage.is_none() && !self.outbound.request.include_usage;
+                answer.lost = lost.joined(&late.lost()).joined(&answer.lost);
                 self.store(&answer, about.provider).await;
                 End::Whole(Arc::new(answer))
             }
@@ -379,6 +403,9 @@ struct Relay {
     fold: Fold,
     /// The usage was asked for on the gateway's behalf: its event is not passed on.
     hide_usage: bool,
+    /// What was lost before the stream began, and what its translation loses.
+    lost: Lost,
+    late: Late,
     /// When the first words came, and whether that is news.
     first_words: Option<(Instant, bool)>,
     done: bool,

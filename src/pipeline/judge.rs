@@ -134,6 +134,7 @@ impl Pipeline {
             tenant: Tenant("judge".to_owned()),
             bearer: None,
             headers: Vec::new(),
+            no_store: true,
         };
         let upstream = dispatch(&setup, &plan, &outbound).await.map_err(|error| error.message)?;
         let UpstreamBody::Plain { answer, .. } = upstream.body else {

@@ -15,6 +15,7 @@
 //! - `responses`: responses that later requests go on from
 //! - `places`: how much may go on that no caller waits for
 //! - `relay`: requests that are passed on as they are, and never cached
+//! - `tail`: what a streamed reply tells at its end
 //! - `settle`: what is counted and logged when a reply ends
 
 mod decode;
@@ -32,11 +33,13 @@ pub mod responses;
 mod serve;
 mod settle;
 mod tags;
+mod tail;
 mod warm_up;
 
 pub use explain::Explanation;
 pub use recording::Recorder;
 pub use serve::{Pipeline, Setup};
+pub use tail::Tail;
 pub use warm_up::Known;
 
 use crate::types::caller::Caller;
@@ -77,6 +80,14 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: ReplyBody,
+    /// What it tells when a streamed body has ended.
+    pub tail: Option<Tail>,
+}
+
+impl Reply {
+    fn whole(content_type: String, headers: Vec<(String, String)>, body: Bytes) -> Reply {
+        Reply { content_type, headers, body: ReplyBody::Full(body), tail: None }
+    }
 }
 
 /// A reply's body.

@@ -2,12 +2,13 @@
 
 use super::decode::Decoded;
 use super::recording::Given;
-use super::{Reply, ReplyBody};
+use super::{Reply, ReplyBody, Tail};
 use crate::cache::flight::{End, Head, Reader};
 use crate::cache::{Hit, Timing};
 use crate::types::answer::Answer;
 use crate::types::entry::Entry;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::lost::Lost;
 use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::{BypassReason, MissReason, StaleReason, Tier};
 use crate::types::request::Request;
@@ -23,6 +24,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 const JSON: &str = "application/json";
+/// What the caller pays for an answer, in dollars.
+pub(super) const COST: &str = "x-askonce-cost-usd";
+/// Names of what is not in an answer, or did not reach its provider.
+pub(super) const DROPPED: &str = "x-askonce-dropped";
 
 /// How the cache took part in a reply that a fetch gives.
 #[derive(Clone, Copy, Debug)]
@@ -85,25 +90,30 @@ impl<'d> Responder<'d> {
         headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
         headers.extend(head.headers.iter().cloned());
         // Whoever waits for another's answer pays nothing for it.
-        headers.extend(head.cost.map(|cost| cost_header(if follower.is_some() { MicroUsd(0) } else { cost })));
+        let cost = if follower.is_some() { Some(MicroUsd(0)) } else { head.cost };
         if self.can_read_live(&head) {
+            headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&head.lost)));
+            let priced = cost.is_none() && self.decoded.plan.price.is_some();
+            let tail = Tail::of(reader.later(), priced, head.translated);
             let id = follower.map(|_| hub::new_id(request.surface));
             let own = id.clone().or_else(|| head.id.clone()).unwrap_or_default();
             let renaming = id.map(|new| Renaming { surface: request.surface, old: head.id.clone(), new });
             let body = ReplyBody::Stream(live(reader, request.surface, renaming).boxed());
-            return Ok((Reply { content_type: head.content_type.clone(), headers, body }, own));
+            return Ok((Reply { content_type: head.content_type.clone(), headers, body, tail }, own));
         }
         if !head.stream && !request.stream && head.surface == request.surface {
+            headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&head.lost)));
             let body = whole(&reader).await;
             let id = id_of(request.surface, &body);
-            return Ok((Reply { content_type: head.content_type.clone(), headers, body: ReplyBody::Full(body) }, id));
+            return Ok((Reply::whole(head.content_type.clone(), headers, body), id));
         }
         // The provider answered in the other form: play what it said in the form that was asked.
         match reader.end().await {
             End::Whole(answer) => {
-                let Played { content_type, body, id, lost } = played(&answer, request, now_s())?;
-                headers.extend(dropped_header(&lost));
-                Ok((Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id))
+                let Played { content_type, body, id, lost } = played(&answer, self.decoded, now_s())?;
+                let cost = cost.or_else(|| reader.later().cost());
+                headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&lost)));
+                Ok((Reply::whole(content_type.to_owned(), headers, body), id))
             }
             other => Err(ended_without_answer(other)),
         }
@@ -218,7 +228,7 @@ impl Found {
 
     /// The reply, in the form that the request asks for, and its own id.
     pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> Result<(Reply, String), Error> {
-        let Played { content_type, body, id, lost } = played(self.answer(), &decoded.request, now_ms / 1000)?;
+        let Played { content_type, body, id, lost } = played(self.answer(), decoded, now_ms / 1000)?;
         let mut headers = vec![
             ("x-askonce-cache".to_owned(), self.word().to_owned()),
             ("x-askonce-tier".to_owned(), self.tier.as_str().to_owned()),
@@ -235,7 +245,7 @@ impl Found {
         }
         headers.push(cost_header(MicroUsd(0)));
         headers.extend(dropped_header(&lost));
-        Ok((Reply { content_type: content_type.to_owned(), headers, body: ReplyBody::Full(body) }, id))
+        Ok((Reply::whole(content_type.to_owned(), headers, body), id))
     }
 }
 
@@ -245,11 +255,12 @@ struct Played {
     body: Bytes,
     /// A new one.
     id: String,
-    /// Names of what that form and wire cannot carry.
-    lost: Vec<String>,
+    /// Names of what it lacks: what its own request lost, and what that form and wire cannot carry.
+    lost: Lost,
 }
 
-fn played(answer: &Answer, request: &Request, created_s: u64) -> Result<Played, Error> {
+fn played(answer: &Answer, decoded: &Decoded, created_s: u64) -> Result<Played, Error> {
+    let request = &decoded.request;
     let reply = ReplyFor {
         id: hub::new_id(request.surface),
         model: request.model.clone(),
@@ -257,19 +268,22 @@ fn played(answer: &Answer, request: &Request, created_s: u64) -> Result<Played, 
         include_usage: request.include_usage,
         request: request.body.clone(),
         calls_tools: answer.tool_calls,
+        no_store: decoded.no_store,
     };
     let unreadable = |why: String| Error::new(ErrorKind::Internal, format!("A stored answer cannot be read: {why}."));
-    let (own, mut lost);
+    let mut lost = answer.lost.clone();
+    let own;
     let answer = if answer.surface == request.surface {
-        lost = Vec::new();
         answer
     } else {
-        (own, lost) = answer::translated(answer, request.surface, &reply).map_err(unreadable)?;
+        let names;
+        (own, names) = answer::translated(answer, request.surface, &reply).map_err(unreadable)?;
+        lost.extend(&names);
         &own
     };
     if request.stream {
         let (body, more) = playback::as_stream(answer, &reply).map_err(unreadable)?;
-        lost.extend(more);
+        lost.extend(&more);
         return Ok(Played { content_type: EVENT_STREAM, body, id: reply.id, lost });
     }
     Ok(Played { content_type: JSON, body: playback::whole(answer, &reply), id: reply.id, lost })
@@ -392,23 +406,12 @@ fn ended_without_answer(end: End) -> Error {
     }
 }
 
-/// Names of what was lost: so many of them, and so much of each, as fit a header.
-pub(super) fn dropped_header(names: &[String]) -> Option<(String, String)> {
-    const MOST: usize = 32;
-    const CHARS: usize = 64;
-    let shown = |name: &String| {
-        let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-        name.chars().take(CHARS).map(plain).collect::<String>()
-    };
-    let mut text: Vec<String> = names.iter().take(MOST).map(shown).collect();
-    if names.len() > MOST {
-        text.push(format!("{} more", names.len() - MOST));
-    }
-    (!text.is_empty()).then(|| ("x-askonce-dropped".to_owned(), text.join(", ")))
+pub(super) fn dropped_header(lost: &Lost) -> Option<(String, String)> {
+    (!lost.is_empty()).then(|| (DROPPED.to_owned(), lost.to_string()))
 }
 
-fn cost_header(cost: MicroUsd) -> (String, String) {
-    ("x-askonce-cost-usd".to_owned(), cost.to_string())
+pub(super) fn cost_header(cost: MicroUsd) -> (String, String) {
+    (COST.to_owned(), cost.to_string())
 }
 
 fn probability_header(p: f32) -> (String, String) {

@@ -75,15 +75,14 @@ impl Responses {
         Responses { limits, state: Mutex::new(State::default()) }
     }
 
-    /// Keeps an answer, unless its request says not to, or it is larger than all that may be kept. `request` has the
-    /// earlier turns in its input, as [`Responses::expanded`] gives it.
+    /// Keeps an answer, unless it is larger than all that may be kept. `request` has the earlier turns in its input, as
+    /// [`Responses::expanded`] gives it.
     pub fn keep(&self, tenant: &Tenant, id: &str, request: Bytes, answer: Bytes) {
         self.keep_at(tenant, id, request, answer, Instant::now());
     }
 
     fn keep_at(&self, tenant: &Tenant, id: &str, request: Bytes, answer: Bytes, now: Instant) {
-        let is_wanted = parse(&request).is_ok_and(|json| history::is_kept(&json));
-        if !is_wanted || self.limits.responses == 0 || size(id, &request, &answer) > self.limits.bytes {
+        if self.limits.responses == 0 || size(id, &request, &answer) > self.limits.bytes {
             return;
         }
         let mut state = self.state.lock();
@@ -252,9 +251,12 @@ impl Pipeline {
         }
     }
 
-    /// Keeps an answer that its provider does not keep under this id.
-    pub(super) fn keep_response(&self, tenant: &Tenant, request: &Request, id: &str, answer: &Answer) {
-        if request.surface == Surface::Responses && answer.surface == Surface::Responses && !id.is_empty() {
+    /// Keeps an answer that its provider does not keep under this id, unless its request, or the caller's `no-store`,
+    /// says not to.
+    pub(super) fn keep_response(&self, tenant: &Tenant, request: &Request, no_store: bool, id: &str, answer: &Answer) {
+        let is_response = request.surface == Surface::Responses && answer.surface == Surface::Responses;
+        let is_wanted = || parse(&request.body).is_ok_and(|json| history::is_kept(&json, no_store));
+        if is_response && !id.is_empty() && is_wanted() {
             self.responses.keep(tenant, id, request.body.clone(), playback::as_body(answer, id, created_s()));
         }
     }
@@ -326,8 +328,6 @@ mod tests {
     #[test]
     fn limits_hold() {
         let (store, ann) = (store(2, 200), tenant("ann"));
-        keep(&store, &ann, "r0", r#"{"input":"x","store":false}"#);
-        assert_eq!(store.size().0, 0);
         for id in ["r1", "r2", "r3", "r3"] {
             keep(&store, &ann, id, r#"{"input":"x"}"#);
         }

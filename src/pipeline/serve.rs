@@ -365,7 +365,7 @@ impl Pipeline {
         let now_ms = self.cache.now_ms();
         self.record(decoded.draft.as_ref(), |draft| found.given(now_ms.saturating_sub(draft.at_ms)));
         let (reply, id) = found.reply(decoded, now_ms)?;
-        self.keep_response(&ask.tenant, &decoded.request, &id, found.answer());
+        self.keep_response(&ask.tenant, &decoded.request, decoded.no_store, &id, found.answer());
         self.cache.answered(&ask.tenant, [settlement.request_id(), &id], about);
         Ok(reply)
     }

@@ -1,7 +1,7 @@
 //! Settle: what is counted and logged, exactly once, when a reply ends: well, with an error, or with a hang-up.
 
-use super::respond::Found;
-use super::{Reply, ReplyBody};
+use super::respond::{COST, Found};
+use super::{Reply, ReplyBody, Tail};
 use crate::telemetry::metrics::{self, About};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::Price;
@@ -20,6 +20,8 @@ pub(super) struct Settlement {
     model: Option<String>,
     provider: String,
     cache: &'static str,
+    /// What the caller pays, in dollars, once that is known.
+    cost: Option<String>,
     settled: bool,
 }
 
@@ -33,6 +35,7 @@ impl Settlement {
             model: None,
             provider: String::new(),
             cache: "none",
+            cost: None,
             settled: false,
         }
     }
@@ -65,8 +68,9 @@ impl Settlement {
 
     /// Rides on the reply: settled when its body has ended.
     pub(super) fn ride(mut self, reply: Reply) -> Reply {
-        let provider = reply.headers.iter().find(|(name, _)| name == "x-askonce-provider");
-        self.provider = provider.map(|(_, value)| value.clone()).unwrap_or_default();
+        let header = |name: &str| reply.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+        self.provider = header("x-askonce-provider").unwrap_or_default();
+        self.cost = header(COST);
         let left = length(&reply.headers);
         let streamed = reply.content_type.starts_with("text/event-stream");
         match reply.body {
@@ -78,7 +82,7 @@ impl Settlement {
                 Reply { body: ReplyBody::Full(body), ..reply }
             }
             ReplyBody::Stream(pieces) => {
-                let riding = Riding { pieces, left, settlement: self };
+                let riding = Riding { pieces, left, tail: reply.tail.clone(), settlement: self };
                 Reply { body: ReplyBody::Stream(riding.boxed()), ..reply }
             }
         }
@@ -100,11 +104,12 @@ impl Settlement {
         match error {
             None => tracing::info!(
                 request_id = %self.request_id, surface = about.surface.as_str(), model = about.model,
-                provider = about.provider, cache = self.cache, took_ms, "served"
+                provider = about.provider, cache = self.cache, took_ms, cost_usd = self.cost.as_deref(), "served"
             ),
             Some(error) => tracing::warn!(
                 request_id = %self.request_id, surface = about.surface.as_str(), model = about.model,
-                provider = about.provider, cache = self.cache, took_ms, status = error.status(), error = %error, "failed"
+                provider = about.provider, cache = self.cache, took_ms, cost_usd = self.cost.as_deref(),
+                status = error.status(), error = %error, "failed"
             ),
         }
     }
@@ -135,7 +140,18 @@ struct Riding<S> {
     pieces: S,
     /// Bytes still to come, where that is known: who has them all asks for no end.
     left: Option<u64>,
+    /// Tells what it cost.
+    tail: Option<Tail>,
     settlement: Settlement,
+}
+
+impl<S> Riding<S> {
+    fn settle(&mut self, error: Option<&Error>) {
+        if let Some(cost) = self.tail.as_ref().and_then(Tail::cost) {
+            self.settlement.cost = Some(cost.to_string());
+        }
+        self.settlement.settle(error);
+    }
 }
 
 impl<S: Stream<Item = Result<Bytes, Error>> + Unpin> Stream for Riding<S> {
@@ -144,15 +160,15 @@ impl<S: Stream<Item = Result<Bytes, Error>> + Unpin> Stream for Riding<S> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.pieces.poll_next_unpin(cx);
         match &polled {
-            Poll::Ready(None) => self.settlement.settle(None),
+            Poll::Ready(None) => self.settle(None),
             Poll::Ready(Some(Err(error))) => {
                 let error = error.clone();
-                self.settlement.settle(Some(&error));
+                self.settle(Some(&error));
             }
             Poll::Ready(Some(Ok(piece))) => {
                 self.left = left_after(self.left, piece);
                 if self.left == Some(0) {
-                    self.settlement.settle(None);
+                    self.settle(None);
                 }
             }
             Poll::Pending => {}

@@ -114,6 +114,7 @@ impl Demo {
             return Ok(Reply {
                 content_type: "application/json".to_owned(),
                 headers,
+                dropped: Vec::new(),
                 usage_added: false,
                 body: pieces.boxed(),
             });
@@ -124,7 +125,8 @@ impl Demo {
             tokio::time::sleep(PIECE).await;
             Ok(event)
         });
-        Ok(Reply { content_type: "text/event-stream".to_owned(), headers, usage_added: false, body: pieces.boxed() })
+        let content_type = "text/event-stream".to_owned();
+        Ok(Reply { content_type, headers, dropped: Vec::new(), usage_added: false, body: pieces.boxed() })
     }
 }
 

@@ -55,7 +55,7 @@ impl Http {
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let content_type = header("content-type").unwrap_or("application/json").to_owned();
         let headers = passed_on(response.headers());
-        Reply { content_type, headers, usage_added: false, body: self.body(response) }
+        Reply { content_type, headers, dropped: Vec::new(), usage_added: false, body: self.body(response) }
     }
 
     fn body(&self, response: Response) -> BoxStream<'static, Result<Bytes, Error>> {

@@ -46,7 +46,8 @@ impl Local {
         };
         let body = self.body(&vectors, base64);
         let pieces = stream::once(async move { Ok(body.to_string().into()) });
-        Ok(Reply { content_type: "application/json".to_owned(), headers, usage_added: false, body: pieces.boxed() })
+        let content_type = "application/json".to_owned();
+        Ok(Reply { content_type, headers, dropped: Vec::new(), usage_added: false, body: pieces.boxed() })
     }
 
     /// Is base64 asked for? Options that this model cannot meet are refused.

@@ -104,6 +104,8 @@ pub struct Reply {
     pub content_type: String,
     /// Headers worth passing on to the caller.
     pub headers: Vec<(String, String)>,
+    /// Fields of the request that the provider refuses and was not sent.
+    pub dropped: Vec<String>,
     /// Usage was asked for although the caller did not want it: its event is not passed on.
     pub usage_added: bool,
     /// The body as it comes. A stream is one of server-sent events, whatever frames the provider sends.

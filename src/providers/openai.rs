@@ -24,9 +24,6 @@ use std::time::Duration;
 /// Asking for the models must not hold a start up.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Names the request fields that were not sent.
-const DROPPED: &str = "x-askonce-dropped";
-
 /// The version of Anthropic's API, which its wire wants in every request.
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
@@ -145,10 +142,7 @@ impl OpenAi {
         let request = self.http.client.post(url).headers(headers).body(body);
         match self.http.send(request).await {
             Ok(response) => {
-                let mut reply = Reply { usage_added, ..self.http.reply(response) };
-                if !dropped.is_empty() {
-                    reply.headers.push((DROPPED.to_owned(), dropped.join(", ")));
-                }
+                let mut reply = Reply { usage_added, dropped, ..self.http.reply(response) };
                 if let Some(taken) = taken {
                     reply.body = taken.hold(reply.body);
                 }

@@ -309,6 +309,7 @@ mod tests {
     use crate::types::caller::Tenant;
     use crate::types::entry::Source;
     use crate::types::ids::Digest;
+    use crate::types::lost::Lost;
     use crate::types::money::MicroUsd;
     use crate::types::surface::Surface;
     use crate::types::usage::Usage;
@@ -340,6 +341,7 @@ mod tests {
                 usage_unasked: id == 3,
                 ending: Ending::Whole,
                 tool_calls: false,
+                lost: if id == 2 { Lost::new(&["seed".to_owned()], id) } else { Lost::default() },
             },
             cost: Some(MicroUsd(5)),
             latency_ms: id % 2,

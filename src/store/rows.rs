@@ -4,6 +4,7 @@ use crate::types::answer::{Answer, Ending};
 use crate::types::caller::Tenant;
 use crate::types::entry::{Entry, Source};
 use crate::types::ids::EntryId;
+use crate::types::lost::Lost;
 use crate::types::money::MicroUsd;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
@@ -50,6 +51,11 @@ struct Row {
     #[serde(default)]
     usage_unasked: bool,
     tool_calls: bool,
+    /// Names of what the answer lacks, and how many there are beside the names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dropped: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    dropped_more: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
@@ -100,6 +106,8 @@ pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) -> Result<(), serde_json::
         usage_parts: entry.answer.usage.and_then(parts),
         usage_unasked: entry.answer.usage_unasked,
         tool_calls: entry.answer.tool_calls,
+        dropped: entry.answer.lost.names().to_vec(),
+        dropped_more: entry.answer.lost.more(),
     };
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -144,6 +152,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, String> {
             usage_unasked: row.usage_unasked,
             ending: Ending::Whole,
             tool_calls: row.tool_calls,
+            lost: Lost::new(&row.dropped, row.dropped_more),
         },
         cost: row.cost_micro_usd.map(MicroUsd),
         latency_ms: row.latency_ms,
@@ -174,9 +183,16 @@ mod tests {
         bytes.extend_from_slice(b"{}");
         let entry = read(&bytes).unwrap();
         assert_eq!(entry.answer.usage, Some(Usage::new(3, 4)));
+        assert!(entry.answer.lost.is_empty());
         let mut again = Vec::new();
         write(&entry, &mut again).unwrap();
-        assert!(!again.windows(11).any(|bytes| bytes == b"usage_parts"), "what there is none of takes no bytes");
+        let text = String::from_utf8_lossy(&again);
+        assert!(!text.contains("usage_parts") && !text.contains("dropped"), "what there is none of takes no bytes");
         assert_eq!(read(&again).unwrap().answer.usage, entry.answer.usage);
+        let lost = Lost::new(&["seed".to_owned(), "citations".to_owned()], 2);
+        let lacking = Entry { answer: Answer { lost, ..entry.answer.clone() }, ..entry };
+        let mut row = Vec::new();
+        write(&lacking, &mut row).unwrap();
+        assert_eq!(read(&row).unwrap(), lacking);
     }
 }

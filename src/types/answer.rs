@@ -1,5 +1,6 @@
 //! `Answer`: one complete reply in the wire of its surface.
 
+use super::lost::Lost;
 use super::surface::Surface;
 use super::usage::Usage;
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub struct Answer {
     pub ending: Ending,
     /// Carries tool calls, whose arguments are drawn from the very words of the question.
     pub tool_calls: bool,
+    /// What its request lost on the way to the provider, and what the provider said that is not in `body`.
+    pub lost: Lost,
 }
 
 /// How an answer ended: only a whole one may be stored.

@@ -73,7 +73,8 @@ impl Entry {
     pub fn bytes(&self) -> usize {
         let strings = self.tenant.0.len() + self.model.len() + self.provider.len();
         let tags: usize = self.tags.iter().map(|tag| tag.len() + size_of::<String>()).sum();
-        Entry::bytes_of(self.answer.body.len() + self.question.as_ref().map_or(0, String::len) + strings + tags)
+        let lost = self.answer.lost.bytes();
+        Entry::bytes_of(self.answer.body.len() + self.question.as_ref().map_or(0, String::len) + strings + tags + lost)
     }
 
     /// Bytes of memory that an entry takes, about, whose texts have so many.

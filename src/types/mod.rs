@@ -12,6 +12,7 @@ pub mod entry;
 pub mod error;
 pub mod ids;
 pub mod json;
+pub mod lost;
 pub mod money;
 pub mod outcome;
 pub mod request;

@@ -6,6 +6,7 @@ use crate::types::answer::{Answer, Ending};
 use crate::types::chat::Content;
 use crate::types::completion::{Choice, Completion, Stop};
 use crate::types::json::Json;
+use crate::types::lost::Lost;
 use crate::types::surface::Surface;
 use bytes::Bytes;
 
@@ -41,6 +42,7 @@ pub(super) fn of_chat(surface: Surface, completion: &Completion, body: Bytes) ->
         usage_unasked: false,
         ending: ending(completion),
         tool_calls: completion.choices.iter().any(is_call),
+        lost: Lost::default(),
         body,
     }
 }
@@ -64,6 +66,7 @@ fn of_others(surface: Surface, body: Bytes) -> Result<Answer, String> {
         usage_unasked: false,
         ending: Ending::Whole,
         tool_calls: false,
+        lost: Lost::default(),
         body,
     })
 }
@@ -89,7 +92,7 @@ fn words(choice: &Choice) -> String {
 pub fn translated(answer: &Answer, surface: Surface, reply: &hub::ReplyFor) -> Result<(Answer, Vec<String>), String> {
     let completion = hub::decode_answer(answer.surface, &answer.body)?;
     let body = hub::encode_answer(surface, &completion, reply);
-    let own = Answer { usage_unasked: answer.usage_unasked, ..read(surface, body.into())? };
+    let own = Answer { usage_unasked: answer.usage_unasked, lost: answer.lost.clone(), ..read(surface, body.into())? };
     Ok((own, completion.dropped))
 }
 

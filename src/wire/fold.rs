@@ -4,6 +4,7 @@ use super::openai::fold as openai;
 use super::{answer, hub, responses, sse};
 use crate::types::answer::Answer;
 use crate::types::completion::{Delta, Gather};
+use crate::types::lost::Lost;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use bytes::Bytes;
@@ -150,12 +151,15 @@ impl Gathering {
             self.decoder.end(&mut self.deltas)?;
             self.take(0);
         }
-        if let Some(lost) = self.decoder.dropped().first() {
-            return Err(format!("the stream has parts without a word here (`{lost}`)"));
-        }
         if let Some(body) = self.told {
             return answer::read(self.surface, body.into());
         }
+        let dropped = self.decoder.dropped();
+        // Google rates nearly every answer: without those words one is worth keeping all the same, and says what it lacks.
+        if let Some(lost) = dropped.first().filter(|_| self.surface != Surface::GenerateContent) {
+            return Err(format!("the stream has parts without a word here (`{lost}`)"));
+        }
+        let lost = Lost::new(dropped, 0);
         let completion = self.gather.finish();
         let reply = hub::ReplyFor {
             id: completion.id.clone().unwrap_or_default(),
@@ -164,6 +168,42 @@ impl Gathering {
             ..hub::ReplyFor::default()
         };
         let body = hub::encode_answer(self.surface, &completion, &reply);
-        Ok(answer::of_chat(self.surface, &completion, body.into()))
+        Ok(Answer { lost, ..answer::of_chat(self.surface, &completion, body.into()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(surface: Surface, events: &[&str]) -> Result<Answer, String> {
+        let mut fold = Fold::new(surface, Bytes::new(), 1 << 20);
+        for data in events {
+            let event = format!("data: {data}\n\n");
+            let step = fold.push(&sse::event(event.as_bytes()).ok_or("no event")?);
+            assert!(!matches!(step, Step::Failed(_)), "{step:?}");
+        }
+        fold.finish()
+    }
+
+    #[test]
+    fn an_answer_that_lacks_something_of_its_stream_says_so_or_is_none() {
+        let rated =
+            r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"safetyRatings":[{}],"finishReason":"STOP"}]}"#;
+        let answer = folded(Surface::GenerateContent, &[rated]).unwrap();
+        assert_eq!(answer.lost.to_string(), "safetyRatings");
+        let cited = [r#"{"type":"citation-start"}"#, r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#];
+        assert!(folded(Surface::CohereChat, &cited).unwrap_err().contains("citations"));
+        // A stream that ends with its whole body loses nothing.
+        let item = r#"{"type":"message","content":[{"type":"output_text","text":"a","annotations":[{"x":1}]}]}"#;
+        let done = format!(r#"{{"type":"response.output_item.done","item":{item}}}"#);
+        let end = |output: &str| {
+            format!(
+                r#"{{"type":"response.completed","response":{{"id":"r","status":"completed","output":[{output}]}}}}"#
+            )
+        };
+        let answer = folded(Surface::Responses, &[&done, &end(item)]).unwrap();
+        assert!(answer.lost.is_empty() && String::from_utf8_lossy(&answer.body).contains(r#"[{"x":1}]"#));
+        assert!(folded(Surface::Responses, &[&done, &end("")]).unwrap_err().contains("annotations"));
     }
 }

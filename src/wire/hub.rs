@@ -108,6 +108,8 @@ pub struct ReplyFor {
     pub request: Bytes,
     /// The answer is there whole and calls tools, for wires that tell the words before a call apart from others.
     pub calls_tools: bool,
+    /// Nothing of the exchange is to be kept, for wires whose answers say whether they are.
+    pub no_store: bool,
 }
 
 /// What a provider's error reply says.

@@ -11,7 +11,7 @@ pub use super::openai::playback::as_body;
 /// The answer as a body: byte for byte as stored but for id and date, and for what a response repeats of its request.
 pub fn whole(answer: &Answer, reply: &ReplyFor) -> Bytes {
     let own = match answer.surface {
-        Surface::Responses => responses::playback::as_body(&answer.body, &reply.id, reply.created_s, &reply.request),
+        Surface::Responses => responses::playback::as_body(&answer.body, reply),
         _ => None,
     };
     own.map_or_else(|| as_body(answer, &reply.id, reply.created_s), Bytes::from)
@@ -26,9 +26,7 @@ pub fn as_stream(answer: &Answer, reply: &ReplyFor) -> Result<(Bytes, Vec<String
             openai::playback::as_stream(answer.surface, answer, id, *created_s, *include_usage).concat()
         }
         Surface::Responses => {
-            let ReplyFor { id, created_s, request, .. } = reply;
-            let played =
-                responses::playback::as_stream(&answer.body, id, *created_s, request, openai::playback::pieces);
+            let played = responses::playback::as_stream(&answer.body, reply, openai::playback::pieces);
             played.ok_or("the stored body is no response")?
         }
         surface => {

@@ -69,6 +69,11 @@ impl Stream {
         self.done
     }
 
+    /// Names of what was read so far and cannot be told in the wire it is read in.
+    pub fn dropped(&self) -> &[String] {
+        self.decoder.dropped()
+    }
+
     /// Takes the next bytes, and gives what they amount to. The error says in words why the stream failed.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Bytes, String> {
         self.splitter.push(bytes);
@@ -121,6 +126,43 @@ impl Stream {
 mod tests {
     use super::*;
     use crate::types::json::Json;
+
+    #[test]
+    fn a_stream_names_what_it_loses_as_a_whole_answer_does() {
+        let table: [(Surface, &str, &[&str]); 4] = [
+            (
+                Surface::ChatCompletions,
+                "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\",\"annotations\":[{}]},\"logprobs\":{\"content\":[]}}]}\n\n\
+                 data: {\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+                &["logprobs", "annotations"],
+            ),
+            (
+                Surface::GenerateContent,
+                "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"safetyRatings\":[{}]}]}\n\n\
+                 data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]},\"safetyRatings\":[{}],\"citationMetadata\":{\"citations\":[]},\"finishReason\":\"STOP\"}]}\n\n",
+                &["safetyRatings", "citationMetadata"],
+            ),
+            (
+                Surface::Responses,
+                "data: {\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{\"type\":\"web_search_call\"}}\n\n\
+                 data: {\"type\":\"response.output_item.done\",\"output_index\":1,\"item\":{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"a\",\"annotations\":[{}],\"logprobs\":[]}]}}\n\n\
+                 data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[]}}\n\n",
+                &["output.web_search_call", "annotations"],
+            ),
+            (
+                Surface::CohereChat,
+                "data: {\"type\":\"citation-start\"}\n\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"COMPLETE\"}}\n\n",
+                &["citations"],
+            ),
+        ];
+        for (target, events, names) in table {
+            let mut stream = Stream::new(target, Surface::Messages, ReplyFor::default());
+            assert!(stream.dropped().is_empty());
+            stream.push(events.as_bytes()).unwrap();
+            stream.end().unwrap();
+            assert_eq!(stream.dropped(), names, "{target:?}");
+        }
+    }
 
     #[test]
     fn vectors_are_translated_both_ways() {

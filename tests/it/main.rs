@@ -23,4 +23,5 @@ mod replay;
 mod streaming;
 mod surfaces;
 mod tenants;
+mod trailers;
 mod warm_up;

@@ -31,6 +31,7 @@ fn made(id: u64, key: u8, expires_ms: u64, cost: u64, body: usize) -> Arc<Entry>
             usage_unasked: false,
             ending: Ending::Whole,
             tool_calls: false,
+            lost: Default::default(),
         },
         cost: Some(MicroUsd(cost)),
         latency_ms: 0,

@@ -63,7 +63,7 @@ pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &
     } else {
         ReplyBody::Stream(rest.pieces())
     };
-    Ok(Reply { content_type: reply.content_type, headers, body })
+    Ok(Reply { content_type: reply.content_type, headers, body, tail: None })
 }
 
 /// A list without what is known as other tenants'; `None` where it may be seen as it is.

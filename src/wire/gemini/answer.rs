@@ -27,12 +27,7 @@ pub fn decode(body: &[u8]) -> Result<Completion, String> {
         let mut reader = Reader::of_answer(&seed(whole.id.as_deref(), index));
         let choice = choice(candidate, &format!("candidates[{index}]"), &mut reader)?;
         whole.choices.push(choice);
-        let lost = LOST.into_iter().filter(|name| is_there(candidate, name)).chain(reader.lost);
-        for name in lost {
-            if !whole.dropped.iter().any(|dropped| dropped == name) {
-                whole.dropped.push(name.to_owned());
-            }
-        }
+        note_dropped(candidate, &reader, &mut whole.dropped);
     }
     if whole.choices.is_empty() {
         match blocked(&json) {
@@ -47,6 +42,16 @@ pub fn decode(body: &[u8]) -> Result<Completion, String> {
 /// What the ids of calls without one are made from.
 pub(super) fn seed(id: Option<&str>, choice: usize) -> String {
     format!("{}/{choice}", id.unwrap_or_default())
+}
+
+/// Notes what of a candidate has no word in `Choice`, whether it is whole or a piece of a stream.
+pub(super) fn note_dropped(candidate: &Json<'_>, reader: &Reader, dropped: &mut Vec<String>) {
+    let lost = LOST.into_iter().filter(|name| is_there(candidate, name)).chain(reader.lost.iter().copied());
+    for name in lost {
+        if !dropped.iter().any(|dropped| dropped == name) {
+            dropped.push(name.to_owned());
+        }
+    }
 }
 
 fn is_there(candidate: &Json<'_>, name: &str) -> bool {

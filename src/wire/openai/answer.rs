@@ -2,6 +2,7 @@
 
 use crate::types::answer::{Answer, Ending};
 use crate::types::json::Json;
+use crate::types::lost::Lost;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use crate::wire::json::{parse, span_of};
@@ -27,7 +28,8 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
     drop(json);
     let id_span = span_of(&body, "id").filter(|span| body.get(span.start) == Some(&b'"'));
     let created_span = span_of(&body, "created");
-    Ok(Answer { surface, id_span, created_span, usage, usage_unasked: false, ending, tool_calls, body })
+    let lost = Lost::default();
+    Ok(Answer { surface, id_span, created_span, usage, usage_unasked: false, ending, tool_calls, lost, body })
 }
 
 /// The words of each choice of a reply body; empty where there are none, or the body is of another shape.

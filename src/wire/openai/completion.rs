@@ -30,13 +30,13 @@ pub fn decode(body: &[u8]) -> Result<Completion, String> {
     for choice in choices {
         let said = choice.get("message").ok_or("expected a `message` in each choice")?;
         whole.choices.push(choice_of(choice, said)?);
-        dropped(choice, said, &mut whole.dropped);
+        note_dropped(choice, said, &mut whole.dropped);
     }
     Ok(whole)
 }
 
-/// What has no word in `Completion`.
-fn dropped(choice: &Json<'_>, said: &Json<'_>, names: &mut Vec<String>) {
+/// Notes what of a choice has no word in `Completion`, whether it is whole or a piece of a stream.
+pub(super) fn note_dropped(choice: &Json<'_>, said: &Json<'_>, names: &mut Vec<String>) {
     let there = |json: &Json<'_>, name: &str| match json.get(name) {
         None | Some(Json::Null) => false,
         Some(Json::Array(items)) => !items.is_empty(),

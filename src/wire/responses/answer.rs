@@ -33,7 +33,8 @@ pub fn read(json: &Json<'_>) -> Result<Completion, String> {
     whole.usage = json.get("usage").and_then(usage);
     let mut parts = Vec::new();
     for item in output {
-        push_item(item, &mut parts, &mut whole.dropped);
+        note_dropped(item, &mut whole.dropped);
+        push_item(item, &mut parts);
     }
     let stop = stop(json, &parts);
     whole.choices.push(Choice { parts, stop });
@@ -90,12 +91,31 @@ pub fn usage(json: &Json<'_>) -> Option<Usage> {
     })
 }
 
-fn push_item(item: &Json<'_>, parts: &mut Vec<Part>, dropped: &mut Vec<String>) {
+/// Notes what of an item has no word in `Completion`.
+pub fn note_dropped(item: &Json<'_>, dropped: &mut Vec<String>) {
+    let content = match item.get("type").and_then(Json::as_str).unwrap_or_default() {
+        "message" => item.get("content").and_then(Json::as_array).unwrap_or_default(),
+        "reasoning" | "function_call" | "custom_tool_call" | "image_generation_call" => return,
+        other => return note(dropped, &format!("output.{other}")),
+    };
+    for part in content {
+        let there = |name: &&str| part.get(name).and_then(Json::as_array).is_some_and(|items| !items.is_empty());
+        match part.get("type").and_then(Json::as_str).unwrap_or_default() {
+            "output_text" => {
+                ["annotations", "logprobs"].iter().filter(|name| there(name)).for_each(|name| note(dropped, name))
+            }
+            "refusal" => {}
+            other => note(dropped, &format!("output.message.{other}")),
+        }
+    }
+}
+
+fn push_item(item: &Json<'_>, parts: &mut Vec<Part>) {
     let text = |name: &str| item.get(name).and_then(Json::as_str).unwrap_or_default();
     match text("type") {
         "message" => {
             for part in item.get("content").and_then(Json::as_array).unwrap_or_default() {
-                push_content(part, parts, dropped);
+                push_content(part, parts);
             }
         }
         "reasoning" => push_thought(item, parts),
@@ -104,22 +124,16 @@ fn push_item(item: &Json<'_>, parts: &mut Vec<Part>, dropped: &mut Vec<String>) 
             let source = Source::Data(text("result").to_owned());
             parts.push(Part::new(Content::Image(Media::new(source, Some(media::kind_of(text("result")).to_owned())))));
         }
-        other => note(dropped, &format!("output.{other}")),
+        _ => {}
     }
 }
 
-fn push_content(part: &Json<'_>, parts: &mut Vec<Part>, dropped: &mut Vec<String>) {
+fn push_content(part: &Json<'_>, parts: &mut Vec<Part>) {
     let text = |name: &str| part.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-    let there = |name: &str| part.get(name).and_then(Json::as_array).is_some_and(|items| !items.is_empty());
     match text("type").as_str() {
-        "output_text" => {
-            for name in ["annotations", "logprobs"].into_iter().filter(|name| there(name)) {
-                note(dropped, name);
-            }
-            parts.push(Part::text(text("text")));
-        }
+        "output_text" => parts.push(Part::text(text("text"))),
         "refusal" => parts.push(Part::new(Content::Refusal(text("refusal")))),
-        other => note(dropped, &format!("output.message.{other}")),
+        _ => {}
     }
 }
 

@@ -34,7 +34,7 @@ impl Echo {
             copy(o, &json, "max_tool_calls", "null");
             o.text("model", &reply.model);
         });
-        let after = inside(&|o| settings(o, &json));
+        let after = inside(&|o| settings(o, &json, reply.no_store));
         let last = inside(&|o| {
             copy(o, &json, "user", "null");
             copy(o, &json, "metadata", "{}");
@@ -94,7 +94,7 @@ fn copy(o: &mut Object<'_>, json: &Json<'_>, name: &str, default: &str) {
     }
 }
 
-fn settings(o: &mut Object<'_>, json: &Json<'_>) {
+fn settings(o: &mut Object<'_>, json: &Json<'_>, no_store: bool) {
     copy(o, json, "parallel_tool_calls", "true");
     copy(o, json, "previous_response_id", "null");
     copy(o, json, "prompt_cache_key", "null");
@@ -106,7 +106,7 @@ fn settings(o: &mut Object<'_>, json: &Json<'_>) {
     copy(o, json, "safety_identifier", "null");
     // Another tier is asked of the vendor's own models only.
     o.text("service_tier", "default");
-    copy(o, json, "store", "true");
+    copy(o, json, "store", if no_store { "false" } else { "true" });
     copy(o, json, "temperature", "1.0");
     let text = json.get("text").unwrap_or(&Json::Null);
     o.object("text", |o| {

@@ -12,9 +12,13 @@ pub fn previous<'j>(request: &'j Json<'_>) -> Result<Option<&'j str>, Error> {
     Ok(maybe_text(request, "", "previous_response_id")?.filter(|id| !id.is_empty()))
 }
 
-/// Is the answer to a request to be kept? It is unless the caller says otherwise.
-pub fn is_kept(request: &Json<'_>) -> bool {
-    request.get("store") != Some(&Json::Bool(false))
+/// Is the answer to a request to be kept? As the request says; where it does not, unless nothing of the exchange is to be
+/// stored.
+pub fn is_kept(request: &Json<'_>, no_store: bool) -> bool {
+    match request.get("store") {
+        Some(Json::Bool(store)) => *store,
+        _ => !no_store,
+    }
 }
 
 /// The request with the turns before it in its input, and without their name. Instructions are not among them: the
@@ -234,8 +238,15 @@ mod tests {
 
     #[test]
     fn kept_unless_told_otherwise() {
-        for (body, kept) in [(r#"{}"#, true), (r#"{"store":null}"#, true), (r#"{"store":false}"#, false)] {
-            assert_eq!(is_kept(&parse(body.as_bytes()).unwrap()), kept, "{body}");
+        let table = [
+            (r#"{}"#, true, false),
+            (r#"{"store":null}"#, true, false),
+            (r#"{"store":false}"#, false, false),
+            (r#"{"store":true}"#, true, true),
+        ];
+        for (body, kept, kept_in_spite) in table {
+            let json = parse(body.as_bytes()).unwrap();
+            assert_eq!((is_kept(&json, false), is_kept(&json, true)), (kept, kept_in_spite), "{body}");
         }
         let error = not_found("resp_9");
         assert_eq!((error.status(), error.code), (400, Some("previous_response_not_found")));

@@ -3,8 +3,10 @@
 //! A vendor that speaks this wire itself answers with more than there are words for in `Completion`: what its own tools
 //! did, quotations, log probabilities. Its streams end with their whole body, and that is played back, so nothing is lost.
 
+use super::history::is_kept;
 use super::stream::Events;
 use crate::types::json::Json;
+use crate::wire::hub::ReplyFor;
 use crate::wire::json::{parse, span_of};
 use crate::wire::sse::Event;
 use crate::wire::write::{Object, text_of, to_text, value};
@@ -27,27 +29,21 @@ pub fn whole(event: &Event<'_>) -> Option<Vec<u8>> {
 /// Fields of a request that tell no two requests apart and stand in its answer.
 const HARMLESS: [&str; 5] = ["metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"];
 
-/// A stored body with another id and date, as the answer to `request`.
-pub fn as_body(body: &[u8], id: &str, created_s: u64, request: &[u8]) -> Option<Vec<u8>> {
+/// A stored body with another id and date, as the answer to another request.
+pub fn as_body(body: &[u8], reply: &ReplyFor) -> Option<Vec<u8>> {
     let json = parse(body).ok()?;
-    let request = parse(request).ok();
-    Some(renewed(&json, id, created_s, request.as_ref(), false).into_bytes())
+    let request = parse(&reply.request).ok();
+    Some(renewed(&json, reply, request.as_ref(), false).into_bytes())
 }
 
 /// A stored body as the stream it would have been, with another id and date; texts are cut into pieces by `cut`. `None`
 /// where it is no body of this wire.
-pub fn as_stream(
-    body: &[u8],
-    id: &str,
-    created_s: u64,
-    request: &[u8],
-    cut: impl Fn(&str) -> Vec<String>,
-) -> Option<Vec<u8>> {
+pub fn as_stream(body: &[u8], reply: &ReplyFor, cut: impl Fn(&str) -> Vec<String>) -> Option<Vec<u8>> {
     let json = parse(body).ok()?;
-    let request = parse(request).ok();
+    let request = parse(&reply.request).ok();
     let items = json.get("output").and_then(Json::as_array)?;
     let mut play = Play { events: Events::default(), out: Vec::with_capacity(body.len() * 4), cut: &cut };
-    let begun = renewed(&json, id, created_s, request.as_ref(), true);
+    let begun = renewed(&json, reply, request.as_ref(), true);
     for name in ["response.created", "response.in_progress"] {
         play.events.write(&mut play.out, name, |o| o.raw("response", &begun));
     }
@@ -56,19 +52,20 @@ pub fn as_stream(
     }
     let incomplete = json.get("status").and_then(Json::as_str) == Some("incomplete");
     let last = if incomplete { "response.incomplete" } else { "response.completed" };
-    play.events
-        .write(&mut play.out, last, |o| o.raw("response", &renewed(&json, id, created_s, request.as_ref(), false)));
+    play.events.write(&mut play.out, last, |o| o.raw("response", &renewed(&json, reply, request.as_ref(), false)));
     Some(play.out)
 }
 
 /// The response with another id and date; where it has only `begun`, without what is not there yet.
-fn renewed(json: &Json<'_>, id: &str, created_s: u64, request: Option<&Json<'_>>, begun: bool) -> String {
+fn renewed(json: &Json<'_>, reply: &ReplyFor, request: Option<&Json<'_>>, begun: bool) -> String {
     let Json::Object(fields) = json else { return "{}".to_owned() };
+    let unkept = request.is_some_and(|request| !is_kept(request, reply.no_store));
     to_text(|o| {
         for (name, field) in fields {
             match name.as_ref() {
-                "id" => o.text(name, id),
-                "created_at" => o.integer(name, created_s),
+                "id" => o.text(name, &reply.id),
+                "created_at" => o.integer(name, reply.created_s),
+                "store" if unkept => o.flag(name, false),
                 "status" if begun => o.text(name, "in_progress"),
                 "output" if begun => o.array(name, |_| {}),
                 own if HARMLESS.contains(&own) && request.is_some() => {
@@ -226,6 +223,10 @@ mod tests {
 
     const BODY: &str = include_str!("../../../tests/golden/responses/answer.json");
 
+    fn reply(id: &str, created_s: u64) -> ReplyFor {
+        ReplyFor { id: id.to_owned(), created_s, ..ReplyFor::default() }
+    }
+
     fn words(text: &str) -> Vec<String> {
         text.split_inclusive(' ').map(str::to_owned).collect()
     }
@@ -238,18 +239,28 @@ mod tests {
 
     #[test]
     fn a_played_stream_ends_with_its_body() {
-        let stream = as_stream(BODY.as_bytes(), "resp_2", 9, b"", words).unwrap();
+        let stream = as_stream(BODY.as_bytes(), &reply("resp_2", 9), words).unwrap();
         let events = events(&stream);
         let (last, others) = events.split_last().unwrap();
         assert!(others.iter().all(|event| whole(&sse::event(event).unwrap()).is_none()));
         let body = whole(&sse::event(last).unwrap()).unwrap();
-        assert_eq!(body, as_body(BODY.trim().as_bytes(), "resp_2", 9, b"").unwrap());
-        assert_eq!(as_body(&body, "resp_1", 7, b"").unwrap(), BODY.trim().as_bytes());
+        assert_eq!(body, as_body(BODY.trim().as_bytes(), &reply("resp_2", 9)).unwrap());
+        assert_eq!(as_body(&body, &reply("resp_1", 7)).unwrap(), BODY.trim().as_bytes());
+    }
+
+    #[test]
+    fn what_is_not_kept_does_not_say_that_it_is() {
+        let store = |no_store, request: &'static [u8]| {
+            let reply = ReplyFor { no_store, request: request.into(), ..reply("r", 0) };
+            let body = as_body(br#"{"id":"x","store":true,"output":[]}"#, &reply).unwrap();
+            String::from_utf8(body).unwrap().contains(r#""store":true"#)
+        };
+        assert!(store(false, b"{}") && !store(true, b"{}") && store(true, br#"{"store":true}"#));
     }
 
     #[test]
     fn a_played_stream_says_what_its_body_says() {
-        let stream = as_stream(BODY.as_bytes(), "resp_1", 7, b"", words).unwrap();
+        let stream = as_stream(BODY.as_bytes(), &reply("resp_1", 7), words).unwrap();
         let (mut decoder, mut gather, mut deltas) =
             (stream::Decoder::default(), Gather::default(), Vec::<Delta>::new());
         for event in events(&stream) {
@@ -264,7 +275,7 @@ mod tests {
     #[test]
     fn what_has_no_word_is_played_too() {
         let body = br#"{"id":"r","status":"completed","output":[{"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"x"}},{"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"a b","annotations":[{"type":"url_citation","url":"u"}],"logprobs":[{"token":"a"}]}]}]}"#;
-        let stream = String::from_utf8(as_stream(body, "r", 0, b"", words).unwrap()).unwrap();
+        let stream = String::from_utf8(as_stream(body, &reply("r", 0), words).unwrap()).unwrap();
         for expected in [
             r#""item":{"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"x"}}"#,
             r#""annotation_index":0,"annotation":{"type":"url_citation","url":"u"}"#,

@@ -3,7 +3,9 @@
 use crate::types::chat::{Content, Part};
 use crate::types::completion::{Delta, Stop};
 use crate::types::json::Json;
-use crate::wire::gemini::answer::{blocked, candidates, metadata, parts_of, seed, stop_of, usage, with_calls};
+use crate::wire::gemini::answer::{
+    blocked, candidates, metadata, note_dropped, parts_of, seed, stop_of, usage, with_calls,
+};
 use crate::wire::gemini::error;
 use crate::wire::gemini::fields::{field, maybe_integer, maybe_text};
 use crate::wire::gemini::part::Reader;
@@ -21,6 +23,7 @@ pub struct Decoder {
     begun: bool,
     id: Option<String>,
     choices: BTreeMap<u32, Open>,
+    dropped: Vec<String>,
 }
 
 /// One of the answers, as far as it has come.
@@ -70,6 +73,10 @@ impl hub::Decoder for Decoder {
             false => Err("the stream ended without a `finishReason`".to_owned()),
         }
     }
+
+    fn dropped(&self) -> &[String] {
+        &self.dropped
+    }
 }
 
 impl Decoder {
@@ -97,6 +104,7 @@ impl Decoder {
             let part = open.reader.read(part, "candidates.content.parts").map_err(|error| error.message)?;
             open.part(choice, part, out);
         }
+        note_dropped(json, &open.reader, &mut self.dropped);
         if let Some(part) = metadata(json) {
             open.close(choice, out);
             out.push(Delta::Whole { choice, part });

@@ -6,7 +6,7 @@ use crate::types::json::Json;
 use crate::wire::hub;
 use crate::wire::json::parse;
 use crate::wire::openai::request::{parts, signature};
-use crate::wire::openai::{answer, ending, playback, thoughts};
+use crate::wire::openai::{answer, completion, ending, playback, thoughts};
 use crate::wire::sse::Event;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ const MAX_CALLS: usize = 1_024;
 pub struct Decoder {
     begun: bool,
     choices: BTreeMap<u32, Choice>,
+    dropped: Vec<String>,
 }
 
 /// What is known of one answer.
@@ -71,7 +72,9 @@ impl hub::Decoder for Decoder {
         for (position, choice) in json.get("choices").and_then(Json::as_array).unwrap_or_default().iter().enumerate() {
             let index = choice.get("index").and_then(Json::as_u64).unwrap_or(position as u64);
             let index = u32::try_from(index).ok().filter(|&index| index < 128).ok_or("a choice counts beyond 128")?;
-            self.choices.entry(index).or_default().push(index, choice, out)?;
+            let said = choice.get("delta").or_else(|| choice.get("message")).unwrap_or(&Json::Null);
+            completion::note_dropped(choice, said, &mut self.dropped);
+            self.choices.entry(index).or_default().push(index, choice, said, out)?;
         }
         // Groq tells its usage in a field of its own.
         let usage = json.get("usage").or_else(|| json.get("x_groq").and_then(|own| own.get("usage")));
@@ -86,28 +89,30 @@ impl hub::Decoder for Decoder {
         }
         Err("the stream ended without [DONE] and without a finish reason".to_owned())
     }
+
+    fn dropped(&self) -> &[String] {
+        &self.dropped
+    }
 }
 
 impl Choice {
-    fn push(&mut self, choice: u32, json: &Json<'_>, out: &mut Vec<Delta>) -> Result<(), String> {
-        if let Some(delta) = json.get("delta").or_else(|| json.get("message")) {
-            self.thoughts(choice, delta, out);
-            self.content(choice, delta.get("content"), out);
-            if let Some(text) = delta.get("refusal").and_then(Json::as_str).filter(|text| !text.is_empty()) {
-                self.turn_to(choice, Kind::Refusal, out);
-                self.refused = true;
-                out.push(Delta::Refusal { choice, text: text.to_owned() });
-            }
-            if let Some(signature) = signature(delta).filter(|_| self.open.is_some()) {
-                out.push(Delta::Signature { choice, signature: signature.to_owned() });
-            }
-            self.pictures(choice, delta, out);
-            for call in delta.get("tool_calls").and_then(Json::as_array).unwrap_or_default() {
-                self.call(choice, call, call.get("function").or_else(|| call.get("custom")), out)?;
-            }
-            if let Some(own @ Json::Object(_)) = delta.get("function_call") {
-                self.call(choice, &Json::Null, Some(own), out)?;
-            }
+    fn push(&mut self, choice: u32, json: &Json<'_>, delta: &Json<'_>, out: &mut Vec<Delta>) -> Result<(), String> {
+        self.thoughts(choice, delta, out);
+        self.content(choice, delta.get("content"), out);
+        if let Some(text) = delta.get("refusal").and_then(Json::as_str).filter(|text| !text.is_empty()) {
+            self.turn_to(choice, Kind::Refusal, out);
+            self.refused = true;
+            out.push(Delta::Refusal { choice, text: text.to_owned() });
+        }
+        if let Some(signature) = signature(delta).filter(|_| self.open.is_some()) {
+            out.push(Delta::Signature { choice, signature: signature.to_owned() });
+        }
+        self.pictures(choice, delta, out);
+        for call in delta.get("tool_calls").and_then(Json::as_array).unwrap_or_default() {
+            self.call(choice, call, call.get("function").or_else(|| call.get("custom")), out)?;
+        }
+        if let Some(own @ Json::Object(_)) = delta.get("function_call") {
+            self.call(choice, &Json::Null, Some(own), out)?;
         }
         if let Some(word) = json.get("finish_reason").and_then(Json::as_str).filter(|_| !self.ended) {
             self.close(choice, out);

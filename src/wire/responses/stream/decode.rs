@@ -25,6 +25,7 @@ pub struct Decoder {
     refused: bool,
     /// A part is over, but its signature may follow.
     owed: bool,
+    dropped: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +83,10 @@ impl hub::Decoder for Decoder {
 
     fn end(&mut self, _out: &mut Vec<Delta>) -> Result<(), String> {
         Err("the stream ended without response.completed".to_owned())
+    }
+
+    fn dropped(&self) -> &[String] {
+        &self.dropped
     }
 }
 
@@ -152,6 +157,7 @@ impl Decoder {
 
     fn done(&mut self, json: &Json<'_>, out: &mut Vec<Delta>) {
         let Some(item) = json.get("item") else { return };
+        answer::note_dropped(item, &mut self.dropped);
         match item.get("type").and_then(Json::as_str) {
             Some("function_call" | "custom_tool_call") => {
                 if self.item(json).call.is_none() {

@@ -1,0 +1,100 @@
+//! HTTP trailers (RFC 9110, section 6.5): what a streamed reply tells when it has ended, for callers that take them.
+
+use crate::pipeline::Tail;
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::Bytes;
+use http::header::TE;
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http_body::Frame;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Does the caller take trailers? In HTTP/2 everybody does; in HTTP/1.1 who says so (RFC 9110, section 10.1.4). HTTP/1.0
+/// has no place for them.
+pub(super) fn are_taken(request: &Request) -> bool {
+    match request.version() {
+        Version::HTTP_2 => true,
+        Version::HTTP_11 => {
+            let lines = request.headers().get_all(TE).iter().filter_map(|line| line.to_str().ok());
+            lines.flat_map(|line| line.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+        }
+        _ => false,
+    }
+}
+
+/// The value of `Trailer`.
+pub(super) fn announced(tail: &Tail) -> Option<HeaderValue> {
+    let names: Vec<&str> = tail.announced().collect();
+    HeaderValue::try_from(names.join(", ")).ok()
+}
+
+/// A body with trailers behind it.
+pub(super) struct Trailed {
+    body: Body,
+    /// Until it is told.
+    tail: Option<Tail>,
+}
+
+impl Trailed {
+    pub(super) fn new(body: Body, tail: Tail) -> Trailed {
+        Trailed { body, tail: Some(tail) }
+    }
+}
+
+fn map_of(fields: Vec<(String, String)>) -> HeaderMap {
+    let pairs = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)));
+    pairs.collect()
+}
+
+impl http_body::Body for Trailed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(None) => {
+                let trailers = self.tail.take().map(|tail| map_of(tail.fields())).filter(|map| !map.is_empty());
+                Poll::Ready(trailers.map(|map| Ok(Frame::trailers(map))))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.tail = None;
+                Poll::Ready(Some(Err(error)))
+            }
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.tail.is_none() && self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_can_read_trailers_takes_them() {
+        let of = |version: Version, lines: &[&'static str]| {
+            let mut request = Request::builder().version(version);
+            for line in lines {
+                request = request.header(TE, *line);
+            }
+            are_taken(&request.body(Body::empty()).unwrap())
+        };
+        let table = [
+            (Version::HTTP_2, vec![], true),
+            (Version::HTTP_11, vec![], false),
+            (Version::HTTP_11, vec!["trailers"], true),
+            (Version::HTTP_11, vec!["gzip;q=0.5", "deflate, Trailers"], true),
+            (Version::HTTP_11, vec!["trailers-not"], false),
+            (Version::HTTP_10, vec!["trailers"], false),
+        ];
+        for (version, lines, expected) in table {
+            assert_eq!(of(version, &lines), expected, "{version:?} {lines:?}");
+        }
+    }
+}
