@@ -71,6 +71,16 @@ fn damaged(corpus: &[Vec<u8>], rng: &mut StdRng) -> Vec<u8> {
     bytes
 }
 
+/// A model of each family at Bedrock.
+const AT_BEDROCK: [&str; 6] = [
+    "amazon.titan-embed-text-v2:0",
+    "amazon.titan-embed-image-v1",
+    "cohere.embed-english-v3",
+    "cohere.embed-v4:0",
+    "amazon.nova-2-multimodal-embeddings-v1:0",
+    "cohere.rerank-v3-5:0",
+];
+
 fn requests(bytes: &Bytes) {
     let Ok(json) = json::parse(bytes) else { return };
     let path = InPath { model: Some("m".to_owned()), stream: true };
@@ -78,8 +88,11 @@ fn requests(bytes: &Bytes) {
         for path in [&path, &InPath::default()] {
             let Ok(request) = read(surface, &json, bytes, path) else { continue };
             let _ = request.body_for("other \"model\"");
-            for target in Surface::CHATS {
+            for target in Surface::ALL {
                 let _ = translate::request(&request, target, "m");
+            }
+            for model in AT_BEDROCK {
+                let _ = translate::invocations(&request, model);
             }
         }
         if let Ok(asked) = embeddings::decode(surface, &json, "m") {
@@ -107,6 +120,15 @@ fn answers(bytes: &Bytes) {
         }
     }
     let _ = rerank::decode_answer(bytes);
+    let _ = rerank::surface_of(bytes);
+    for surface in Surface::ALL {
+        for target in Surface::ALL {
+            let _ = translate::answer(bytes, target, surface, &reply);
+        }
+        for model in AT_BEDROCK {
+            let _ = translate::invoked(std::slice::from_ref(bytes), model, Some(3), surface, &reply);
+        }
+    }
 }
 
 fn streams(bytes: &Bytes, rng: &mut StdRng) {

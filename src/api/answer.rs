@@ -11,6 +11,7 @@ use crate::types::surface::Surface;
 use crate::wire::event_stream;
 use crate::wire::gemini::array::ArrayForm;
 use crate::wire::request::InPath;
+use crate::wire::rerank;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -83,15 +84,17 @@ pub(super) async fn serve(
 ) -> Response {
     let arrived = Instant::now();
     let trailers = trailers::are_taken(&request);
-    match answer(doors, surface, path, request, arrived).await {
+    let mut surface = surface;
+    match answer(doors, &mut surface, path, request, arrived).await {
         Ok(reply) => send(reply, frames, trailers),
         Err(error) => reject::reply_in(surface, &error),
     }
 }
 
+/// `surface` is that of the door; where one door is for two, it becomes that of the body.
 async fn answer(
     doors: &Arc<Doors>,
-    surface: Surface,
+    surface: &mut Surface,
     path: InPath,
     request: Request,
     arrived: Instant,
@@ -104,16 +107,13 @@ async fn answer(
             return Err(error);
         }
     };
-    let inbound = Inbound {
-        surface,
-        path,
-        caller,
-        directives,
-        headers: caller::passed_on(&parts.headers),
-        request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
-        arrived,
-        body: body::read(&doors.edge, Request::from_parts(parts, body)).await?,
-    };
+    let headers = caller::passed_on(&parts.headers);
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let body = body::read(&doors.edge, Request::from_parts(parts, body)).await?;
+    if rerank::is_rerank(*surface) {
+        *surface = rerank::surface_of(&body);
+    }
+    let inbound = Inbound { surface: *surface, path, caller, directives, headers, request_id, arrived, body };
     doors.pipeline.serve(inbound).await
 }
 

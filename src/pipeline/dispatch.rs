@@ -6,6 +6,7 @@
 //! A target that speaks the caller's wire is sent the caller's bytes. Any other is sent a translation, and what it answers
 //! is translated back here, so that all that follows sees the caller's wire only.
 
+use super::invoke;
 use super::serve::Setup;
 use crate::providers::{Call, Provider, Reply};
 use crate::routing::{Next, Plan, Target, Tried, next};
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 /// A plain answer may be this large; it is held in memory whole.
 const PLAIN_BYTES: usize = 64 << 20;
 /// The first event of a stream may be this large.
@@ -157,8 +158,12 @@ async fn attempt(
     sent: Instant,
 ) -> Result<Upstream, Error> {
     let request = &outbound.request;
-    let wire = wire(provider, request.surface, &target.model).ok_or_else(|| unserved(provider, request))?;
+    let wire = wire(provider, request.surface, &target.model);
+    let wire = wire.ok_or_else(|| unserved(provider, request, &target.model))?;
     let same = wire == request.surface;
+    if wire == Surface::InvokeModel && !same {
+        return invoke::attempt(provider, target, outbound, sent).await;
+    }
     let (body, mut names) = if same {
         (request.body_for(&target.model), Vec::new())
     } else {
@@ -166,17 +171,7 @@ async fn attempt(
             .map(|encoded| (Bytes::from(encoded.body), encoded.dropped))
             .map_err(|error| unserved_field(provider, error))?
     };
-    let call = Call {
-        surface: wire,
-        model: target.model.clone(),
-        body,
-        stream: request.stream,
-        include_usage: request.include_usage,
-        tenant: outbound.tenant.clone(),
-        bearer: outbound.bearer.clone(),
-        headers: outbound.headers.iter().filter(|(name, _)| same || is_trace(name)).cloned().collect(),
-    };
-    let sending = provider.send(call).await;
+    let sending = provider.send(call(outbound, wire, &target.model, body)).await;
     let Reply { content_type, headers, dropped, usage_added, body } =
         sending.map_err(|error| if same { error } else { in_words(error, wire) })?;
     names.extend(dropped);
@@ -206,6 +201,22 @@ async fn attempt(
     })
 }
 
+/// One call in the wire of `wire`. Another wire than the caller's is sent none of the caller's headers but the trace.
+pub(super) fn call(outbound: &Outbound, wire: Surface, model: &str, body: Bytes) -> Call {
+    let request = &outbound.request;
+    let same = wire == request.surface;
+    Call {
+        surface: wire,
+        model: model.to_owned(),
+        body,
+        stream: request.stream,
+        include_usage: request.include_usage,
+        tenant: outbound.tenant.clone(),
+        bearer: outbound.bearer.clone(),
+        headers: outbound.headers.iter().filter(|(name, _)| same || is_trace(name)).cloned().collect(),
+    }
+}
+
 /// The wire in which a provider is sent a request of `surface`. Bodies of InvokeModel are conversations in the forms of many
 /// vendors: who does not serve them is sent what they say.
 fn wire(provider: &dyn Provider, surface: Surface, model: &str) -> Option<Surface> {
@@ -215,7 +226,7 @@ fn wire(provider: &dyn Provider, surface: Surface, model: &str) -> Option<Surfac
 }
 
 /// What an answer in the caller's wire says beside what was answered.
-fn reply_for(outbound: &Outbound) -> ReplyFor {
+pub(super) fn reply_for(outbound: &Outbound) -> ReplyFor {
     let request = &outbound.request;
     ReplyFor {
         id: hub::new_id(request.surface),
@@ -273,7 +284,7 @@ fn is_trace(name: &http::HeaderName) -> bool {
 }
 
 /// The error of a provider that speaks another wire than the caller: its words, without its bytes.
-fn in_words(mut error: Error, wire: Surface) -> Error {
+pub(super) fn in_words(mut error: Error, wire: Surface) -> Error {
     if let (Some(reply), ErrorKind::UpstreamStatus(_)) = (error.reply.take(), error.kind)
         && let Some(told) = hub::told(wire, &reply.body)
     {
@@ -282,7 +293,14 @@ fn in_words(mut error: Error, wire: Surface) -> Error {
     error
 }
 
-fn unserved(provider: &dyn Provider, request: &Request) -> Error {
+pub(super) fn unserved(provider: &dyn Provider, request: &Request, model: &str) -> Error {
+    if provider.speaks(request.surface).is_some() {
+        let (name, surface) = (provider.name(), request.surface.as_str());
+        let message = format!(
+            "Provider `{name}` serves the surface `{surface}`, but not with its model `{model}`, as far as is known."
+        );
+        return Error::invalid("model", message).with_code(UNSUPPORTED);
+    }
     let serves = Surface::ALL.into_iter().filter(|surface| provider.speaks(*surface) == Some(*surface));
     let serves: Vec<&str> = serves.map(Surface::as_str).collect();
     let message = format!(
@@ -295,21 +313,18 @@ fn unserved(provider: &dyn Provider, request: &Request) -> Error {
     Error::invalid("model", message).with_code(UNSUPPORTED)
 }
 
-fn unserved_field(provider: &dyn Provider, error: Error) -> Error {
+pub(super) fn unserved_field(provider: &dyn Provider, error: Error) -> Error {
     if error.code != Some(UNSUPPORTED) {
         return error;
     }
     Error { message: format!("Provider `{}`: {}", provider.name(), error.message), ..error }
 }
 
-/// Takes a plain answer whole, and refuses what is not its wire.
-async fn plain(
+/// Takes a plain answer whole.
+pub(super) async fn whole(
     provider: &dyn Provider,
-    outbound: &Outbound,
-    wire: Surface,
     mut pieces: BoxStream<'static, Result<Bytes, Error>>,
-    dropped: &mut Vec<String>,
-) -> Result<UpstreamBody, Error> {
+) -> Result<Bytes, Error> {
     let mut body = Bytes::new();
     let mut joined: Vec<u8> = Vec::new();
     while let Some(piece) = pieces.next().await {
@@ -326,10 +341,19 @@ async fn plain(
             return Err(broken(provider, &format!("sent more than {PLAIN_BYTES} bytes without streaming")));
         }
     }
-    if !joined.is_empty() {
-        body = joined.into();
-    }
+    Ok(if joined.is_empty() { body } else { joined.into() })
+}
+
+/// Takes a plain answer whole, and refuses what is not its wire.
+async fn plain(
+    provider: &dyn Provider,
+    outbound: &Outbound,
+    wire: Surface,
+    pieces: BoxStream<'static, Result<Bytes, Error>>,
+    dropped: &mut Vec<String>,
+) -> Result<UpstreamBody, Error> {
     let surface = outbound.request.surface;
+    let mut body = whole(provider, pieces).await?;
     let strange = |why: String| broken(provider, &format!("sent an answer that is not in its wire: {why}"));
     if wire != surface {
         let (own, lost) = translate::answer(&body, wire, surface, &reply_for(outbound)).map_err(strange)?;
@@ -370,6 +394,6 @@ async fn begin_stream(
     }
 }
 
-fn broken(provider: &dyn Provider, what: &str) -> Error {
+pub(super) fn broken(provider: &dyn Provider, what: &str) -> Error {
     Error::new(ErrorKind::UpstreamBroken, format!("Provider `{}` {what}.", provider.name()))
 }

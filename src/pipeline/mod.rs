@@ -6,6 +6,7 @@
 //! - `decode`: bytes → request, digests, policy
 //! - `tags`: labels of a request, from its header and its metadata
 //! - `dispatch`: targets tried until one answers, or none is left
+//! - `invoke`: requests that go out in the bodies of a provider's models, perhaps several to each
 //! - `fetch`: the task that carries an answer from its provider into a flight and the cache
 //! - `respond`: readers of a flight, and playback of stored answers, as replies
 //! - `label`: whether a fresh answer says what a stored one does, for the judgement to learn; `judge`: a model that is asked
@@ -23,6 +24,7 @@ mod dispatch;
 mod explain;
 mod feedback;
 mod fetch;
+mod invoke;
 mod judge;
 mod label;
 mod places;

@@ -11,6 +11,7 @@ use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
+use crate::wire::count;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -185,6 +186,9 @@ impl Provider for Anthropic {
         match surface {
             one if self.surfaces.contains(&one) => Some(one),
             chat if chat.is_chat() => Some(Surface::Messages),
+            counts if count::is_count(counts) => {
+                self.surfaces.contains(&Surface::CountTokens).then_some(Surface::CountTokens)
+            }
             _ => None,
         }
     }

@@ -13,9 +13,9 @@ use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
-use crate::wire::embeddings;
 use crate::wire::openai::stream_usage;
 use crate::wire::path::segment;
+use crate::wire::{count, embeddings};
 use futures_util::future::BoxFuture;
 use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -265,6 +265,7 @@ impl Provider for Azure {
             one if self.surfaces.contains(&one) => Some(one),
             chat if chat.is_chat() => has(Surface::ChatCompletions).or(has(Surface::Responses)),
             vectors if embeddings::is_embeddings(vectors) => has(Surface::Embeddings),
+            counts if count::is_count(counts) => has(Surface::InputTokens),
             _ => None,
         }
     }

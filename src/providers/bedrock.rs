@@ -17,6 +17,7 @@ use crate::types::surface::Surface;
 use crate::wire::bedrock::error::{TYPE_HEADER, bare};
 use crate::wire::event_stream::{self, ToSse};
 use crate::wire::path::segment;
+use crate::wire::{embeddings, rerank};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -308,7 +309,19 @@ impl Provider for Bedrock {
     fn speaks(&self, surface: Surface) -> Option<Surface> {
         match surface {
             Surface::InvokeModel => Some(Surface::InvokeModel),
+            // In the bodies of the model, which not every one has.
+            one if embeddings::is_embeddings(one) || rerank::is_rerank(one) => Some(Surface::InvokeModel),
             chat => chat.is_chat().then_some(Surface::Converse),
+        }
+    }
+
+    fn speaks_for(&self, surface: Surface, model: &str) -> Option<Surface> {
+        match surface {
+            vectors if embeddings::is_embeddings(vectors) => {
+                embeddings::bedrock::is_known(model).then_some(Surface::InvokeModel)
+            }
+            orders if rerank::is_rerank(orders) => rerank::bedrock::is_known(model).then_some(Surface::InvokeModel),
+            other => self.speaks(other),
         }
     }
 

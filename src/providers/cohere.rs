@@ -8,7 +8,7 @@ use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
-use crate::wire::embeddings;
+use crate::wire::{embeddings, rerank};
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -133,6 +133,7 @@ impl Provider for Cohere {
             one if self.surfaces.contains(&one) => Some(one),
             chat if chat.is_chat() => has(Surface::CohereChat),
             vectors if embeddings::is_embeddings(vectors) => has(Surface::CohereEmbed),
+            orders if rerank::is_rerank(orders) => has(Surface::Rerank),
             _ => None,
         }
     }
@@ -216,6 +217,7 @@ mod tests {
             (Surface::Messages, Some(Surface::CohereChat)),
             (Surface::Embeddings, Some(Surface::CohereEmbed)),
             (Surface::Rerank, Some(Surface::Rerank)),
+            (Surface::RerankTexts, Some(Surface::Rerank)),
             (Surface::Completions, None),
             (Surface::Images, None),
         ];

@@ -9,8 +9,8 @@ use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
-use crate::wire::embeddings;
 use crate::wire::gemini::embed;
+use crate::wire::{count, embeddings};
 use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -131,7 +131,7 @@ impl Provider for Gemini {
         match surface {
             chat if chat.is_chat() => Some(Surface::GenerateContent),
             vectors if embeddings::is_embeddings(vectors) => Some(Surface::EmbedContent),
-            Surface::CountContent => Some(surface),
+            counts if count::is_count(counts) => Some(Surface::CountContent),
             _ => None,
         }
     }

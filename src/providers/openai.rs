@@ -8,9 +8,9 @@ use crate::config::{self, LimitField, ProviderKind, StreamUsage};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
-use crate::wire::embeddings;
 use crate::wire::openai::quirks::Quirks;
 use crate::wire::openai::stream_usage;
+use crate::wire::{count, embeddings, rerank};
 use futures_util::future::BoxFuture;
 use http::Method;
 use http::header::{
@@ -124,6 +124,29 @@ impl OpenAi {
         Ok(headers)
     }
 
+    /// The surface at which tokens are counted for one who asks at `surface`: that one, if it is there.
+    fn counts(&self, surface: Surface) -> Option<Surface> {
+        // Who has the one has the other.
+        let beside = |counts: &Surface| match counts {
+            Surface::InputTokens => self.surfaces.contains(&Surface::Responses),
+            Surface::CountTokens => self.surfaces.contains(&Surface::Messages),
+            _ => false,
+        };
+        let there = |counts: &Surface| self.surfaces.contains(counts) || beside(counts);
+        [surface].into_iter().chain(count::SURFACES).find(there)
+    }
+
+    /// The address of what goes there as it came.
+    fn address(&self, surface: Surface) -> String {
+        let base = self.http.base_url.as_str();
+        let base = match surface {
+            // Text Embeddings Inference has it beside OpenAI's `/v1`, not below.
+            Surface::RerankTexts => base.strip_suffix("/v1").unwrap_or(base),
+            _ => base,
+        };
+        format!("{base}{}", surface.path())
+    }
+
     async fn post(&self, call: Call) -> Result<Reply, Error> {
         let accept = if call.stream { "text/event-stream" } else { "application/json" };
         let mut callers = call.headers;
@@ -134,7 +157,7 @@ impl OpenAi {
         }
         let mut headers = self.headers(callers, taken.as_ref(), call.bearer.as_ref())?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let url = format!("{}{}", self.http.base_url, call.surface.path());
+        let url = self.address(call.surface);
         let openai = matches!(call.surface, Surface::ChatCompletions | Surface::Completions);
         let usage_added = openai && self.stream_usage && call.stream && !call.include_usage;
         let body = if usage_added { stream_usage::asked(&call.body) } else { call.body };
@@ -232,13 +255,14 @@ impl Provider for OpenAi {
     fn speaks(&self, surface: Surface) -> Option<Surface> {
         match surface {
             one if self.surfaces.contains(&one) => Some(one),
-            // Who has the one has the other.
-            Surface::InputTokens if self.surfaces.contains(&Surface::Responses) => Some(surface),
-            Surface::CountTokens if self.surfaces.contains(&Surface::Messages) => Some(surface),
+            counts if count::is_count(counts) => self.counts(counts),
             // OpenAI's older wire first: it loses the least on the way.
             chat if chat.is_chat() => Surface::CHATS.into_iter().find(|known| self.surfaces.contains(known)),
             vectors if embeddings::is_embeddings(vectors) => {
                 self.surfaces.contains(&Surface::Embeddings).then_some(Surface::Embeddings)
+            }
+            orders if rerank::is_rerank(orders) => {
+                rerank::SURFACES.into_iter().find(|known| self.surfaces.contains(known))
             }
             _ => None,
         }

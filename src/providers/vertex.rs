@@ -15,8 +15,8 @@ use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
-use crate::wire::embeddings;
 use crate::wire::gemini::embed;
+use crate::wire::{count, embeddings};
 use bytes::Bytes;
 use call::Prepared;
 use futures_util::StreamExt;
@@ -176,7 +176,7 @@ impl Provider for Vertex {
         match surface {
             chat if chat.is_chat() => Some(Surface::GenerateContent),
             vectors if embeddings::is_embeddings(vectors) => Some(Surface::EmbedContent),
-            Surface::CountContent => Some(surface),
+            counts if count::is_count(counts) => Some(Surface::CountContent),
             _ => None,
         }
     }
@@ -184,7 +184,7 @@ impl Provider for Vertex {
     fn speaks_for(&self, surface: Surface, model: &str) -> Option<Surface> {
         match surface {
             chat if call::is_anthropics(model) && chat.is_chat() => Some(Surface::Messages),
-            Surface::CountTokens if call::is_anthropics(model) => Some(surface),
+            counts if call::is_anthropics(model) && count::is_count(counts) => Some(Surface::CountTokens),
             _ if call::is_anthropics(model) => None,
             other => self.speaks(other),
         }

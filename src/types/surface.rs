@@ -27,6 +27,8 @@ pub enum Surface {
     CohereEmbed,
     /// Cohere `POST /v2/rerank`, which others speak at `/v1/rerank`
     Rerank,
+    /// Text Embeddings Inference `POST /rerank`: `texts` in place of `documents`, answered with a bare list
+    RerankTexts,
     /// Anthropic `POST /v1/messages/count_tokens`
     CountTokens,
     /// Gemini `POST /v1beta/models/{model}:countTokens`
@@ -49,7 +51,7 @@ pub enum Surface {
 
 impl Surface {
     /// Every surface.
-    pub const ALL: [Surface; 20] = [
+    pub const ALL: [Surface; 21] = [
         Surface::ChatCompletions,
         Surface::Responses,
         Surface::Messages,
@@ -61,6 +63,7 @@ impl Surface {
         Surface::EmbedContent,
         Surface::CohereEmbed,
         Surface::Rerank,
+        Surface::RerankTexts,
         Surface::CountTokens,
         Surface::CountContent,
         Surface::InputTokens,
@@ -96,6 +99,7 @@ impl Surface {
             Surface::EmbedContent => "embed_content",
             Surface::CohereEmbed => "cohere_embed",
             Surface::Rerank => "rerank",
+            Surface::RerankTexts => "rerank_texts",
             Surface::CountTokens => "count_tokens",
             Surface::CountContent => "count_content",
             Surface::InputTokens => "input_tokens",
@@ -126,6 +130,7 @@ impl Surface {
             Surface::InvokeModel => "chat",
             Surface::Completions => "text_completion",
             Surface::Embeddings | Surface::EmbedContent | Surface::CohereEmbed => "embeddings",
+            Surface::Rerank | Surface::RerankTexts => "rerank",
             other => other.as_str(),
         }
     }
@@ -142,7 +147,7 @@ impl Surface {
             Surface::Embeddings => "/embeddings",
             Surface::CohereChat => "/chat",
             Surface::CohereEmbed => "/embed",
-            Surface::Rerank => "/rerank",
+            Surface::Rerank | Surface::RerankTexts => "/rerank",
             Surface::Moderations => "/moderations",
             Surface::Files => "/files",
             Surface::Batches => "/batches",

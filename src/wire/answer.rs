@@ -54,7 +54,7 @@ fn of_others(surface: Surface, body: Bytes) -> Result<Answer, String> {
         return Err(format!("expected a JSON object, got {}", json.kind()));
     }
     let usage = match surface {
-        Surface::Rerank => rerank::usage(&json),
+        Surface::Rerank | Surface::RerankTexts => rerank::usage(&json),
         other => embeddings::usage(other, &json),
     };
     drop(json);

@@ -3,7 +3,7 @@
 //! - `openai`: `POST /v1/embeddings`
 //! - `cohere`: `POST /v2/embed`
 //! - `gemini`: `:embedContent` and `:batchEmbedContents`
-//! - `bedrock`: the bodies of Titan and Cohere models, which a provider sends one after another
+//! - `bedrock`: the bodies of Titan's, Cohere's and Nova's models there, several of them to a request
 //! - `number`: vectors from one form of number into another
 //!
 //! Floats and base64 say the same: a target is asked for what it has, and the caller is given what was wanted. Whole numbers

@@ -11,7 +11,7 @@ use crate::types::request::QuestionAt;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use crate::wire::sse::Event;
-use crate::wire::{anthropic, bedrock, cohere, gemini, openai, responses};
+use crate::wire::{anthropic, bedrock, cohere, gemini, openai, rerank, responses};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -33,6 +33,15 @@ pub struct Inspected {
 pub struct Encoded {
     /// The body.
     pub body: Vec<u8>,
+    /// Fields that the wire cannot carry and that only bias the answer, by the names they came under.
+    pub dropped: Vec<String>,
+}
+
+/// A request in another wire that may take several calls there.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Bodies {
+    /// A body for each call. Their answers, in this order, make one answer.
+    pub bodies: Vec<Vec<u8>>,
     /// Fields that the wire cannot carry and that only bias the answer, by the names they came under.
     pub dropped: Vec<String>,
 }
@@ -257,6 +266,7 @@ pub fn error_body(surface: Surface, error: &Error) -> Vec<u8> {
         Surface::GenerateContent | Surface::EmbedContent | Surface::CountContent => gemini::error::body(error),
         Surface::Converse | Surface::InvokeModel => bedrock::error::body(error),
         Surface::CohereChat | Surface::CohereEmbed | Surface::Rerank => cohere::error::body(error),
+        Surface::RerankTexts => rerank::bare_error_body(error),
         _ => openai::error::body(error),
     }
 }

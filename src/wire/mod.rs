@@ -10,6 +10,7 @@
 //! - `event_stream`: AWS's binary frames, and what they are as server-sent events
 //! - `hub`: every wire of conversations ↔ `types::chat` and `types::completion`
 //! - `embeddings`, `rerank`: every wire of vectors and of orders ↔ `types::embeddings` and `types::rerank`
+//! - `count`: what counts tokens, in the wires of those vendors that have it
 //! - `openai`: the OpenAI wire: requests, answers, streams, playback, errors; `responses`: its second one
 //! - `anthropic`, `gemini`, `bedrock`, `cohere`: theirs, in files of the same names
 
@@ -17,6 +18,7 @@ pub mod answer;
 pub mod anthropic;
 pub mod bedrock;
 pub mod cohere;
+pub mod count;
 pub mod embeddings;
 pub mod event_stream;
 pub mod fold;

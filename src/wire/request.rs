@@ -3,6 +3,7 @@
 use super::hub::{self, Inspected};
 use super::json::span_of;
 use super::openai;
+use super::rerank;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::json::Json;
 use crate::types::request::Request;
@@ -33,6 +34,9 @@ pub fn read(surface: Surface, json: &Json<'_>, body: &Bytes, path: &InPath) -> R
             openai::decode::inspect(surface, json)?
         }
         chat if chat.is_chat() => hub::inspect(chat, json)?,
+        Surface::RerankTexts if path.model.is_none() && json.get("model").is_none() => {
+            return Ok(unnamed(surface, body));
+        }
         _ => Inspected { model: if path.model.is_some() { None } else { Some(model(json)?) }, ..Inspected::default() },
     };
     let question = question_at.and_then(|at| at.text(json)).map(str::to_owned);
@@ -47,6 +51,20 @@ pub fn read(surface: Surface, json: &Json<'_>, body: &Bytes, path: &InPath) -> R
     };
     let stream = stream.unwrap_or(path.stream);
     Ok(Request { surface, model, model_span, stream, include_usage, body: body.clone(), question_at, question })
+}
+
+/// A request of a wire whose servers have one model, which it does not name.
+fn unnamed(surface: Surface, body: &Bytes) -> Request {
+    Request {
+        surface,
+        model: rerank::UNNAMED.to_owned(),
+        model_span: None,
+        stream: false,
+        include_usage: false,
+        body: body.clone(),
+        question_at: None,
+        question: None,
+    }
 }
 
 /// The model of a request that tells it in its path.

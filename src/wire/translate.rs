@@ -1,12 +1,16 @@
-//! A request, an answer and a stream from one wire of conversations into another; vectors, too, which come whole.
+//! A request, an answer and a stream from one wire of conversations into another; vectors, orders and counts, too, which come
+//! whole.
 
-use super::embeddings;
-use super::hub::{self, Decoder, Encoded, Encoder, ReplyFor};
+use super::hub::{self, Bodies, Decoder, Encoded, Encoder, ReplyFor};
 use super::json::parse;
 use super::sse;
+use super::{count, embeddings, rerank};
+use crate::types::embeddings::Vectors;
 use crate::types::error::Error;
 use crate::types::request::Request;
+use crate::types::rerank::Ranking;
 use crate::types::surface::Surface;
+use crate::types::usage::Usage;
 use bytes::Bytes;
 
 /// One event of a stream may be this large.
@@ -17,6 +21,12 @@ pub fn request(request: &Request, target: Surface, model: &str) -> Result<Encode
     let json = parse(&request.body)?;
     if embeddings::is_embeddings(request.surface) {
         return embeddings::encode(target, &embeddings::decode(request.surface, &json, model)?);
+    }
+    if rerank::is_rerank(request.surface) {
+        return rerank::encode(rerank::form_at(target), &rerank::decode(&json, model)?);
+    }
+    if count::is_count(request.surface) {
+        return count::encode(target, &count::decode(request.surface, &json, model)?);
     }
     let mut chat = hub::decode(request.surface, &json, &request.model, request.stream)?;
     model.clone_into(&mut chat.model);
@@ -39,8 +49,62 @@ pub fn answer(
         let vectors = embeddings::decode_answer(target, body)?;
         return Ok((embeddings::encode_answer(surface, &vectors, &asked, reply)?, Vec::new()));
     }
+    if rerank::is_rerank(surface) {
+        return Ok((ranked(rerank::decode_answer(body)?, surface, reply)?, Vec::new()));
+    }
+    if count::is_count(surface) {
+        return Ok((count::encode_answer(surface, count::decode_answer(target, body)?), Vec::new()));
+    }
     let completion = hub::decode_answer(target, body)?;
     Ok((hub::encode_answer(surface, &completion, reply), completion.dropped))
+}
+
+/// A ranking in the wire of `surface`.
+fn ranked(ranking: Ranking, surface: Surface, reply: &ReplyFor) -> Result<Vec<u8>, String> {
+    let asked = parse(&reply.request).and_then(|json| rerank::decode(&json, &reply.model));
+    let asked = asked.map_err(|error| error.message)?;
+    rerank::check(&ranking, &asked)?;
+    Ok(rerank::encode_answer(rerank::form_at(surface), &ranking, &asked, reply))
+}
+
+/// `request`, of vectors or an order, in the bodies that `model` takes at Bedrock. `None`: nothing is known of that model.
+pub fn invocations(request: &Request, model: &str) -> Option<Result<Bodies, Error>> {
+    let json = match parse(&request.body) {
+        Ok(json) => json,
+        Err(error) => return Some(Err(error)),
+    };
+    if rerank::is_rerank(request.surface) {
+        let encoded = match rerank::decode(&json, model) {
+            Ok(asked) => rerank::bedrock::encode(&asked)?,
+            Err(error) => Err(error),
+        };
+        return Some(encoded.map(|one| Bodies { bodies: vec![one.body], dropped: one.dropped }));
+    }
+    match embeddings::decode(request.surface, &json, model) {
+        Ok(asked) => embeddings::bedrock::encode(&asked),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// The answers of `model` to those bodies as one answer in the wire of `surface`. `tokens` are those that the replies' heads
+/// tell, where the bodies tell none. The error says in words what is wrong with them.
+pub fn invoked(
+    answers: &[Bytes],
+    model: &str,
+    tokens: Option<u64>,
+    surface: Surface,
+    reply: &ReplyFor,
+) -> Result<Vec<u8>, String> {
+    let usage = tokens.map(|tokens| Usage::new(tokens, 0));
+    if rerank::is_rerank(surface) {
+        let [one] = answers else { return Err(format!("expected one answer, got {}", answers.len())) };
+        let ranking = rerank::decode_answer(one)?;
+        return ranked(Ranking { usage: ranking.usage.or(usage), ..ranking }, surface, reply);
+    }
+    let asked = parse(&reply.request).and_then(|json| embeddings::decode(surface, &json, &reply.model));
+    let asked = asked.map_err(|error| error.message)?;
+    let vectors = embeddings::bedrock::decode(model, answers)?;
+    embeddings::encode_answer(surface, &Vectors { usage: vectors.usage.or(usage), ..vectors }, &asked, reply)
 }
 
 /// A stream in the wire of one surface on its way into that of another.

@@ -166,7 +166,7 @@ fn refuses_in_these_words() {
             "catalogue: [{name: a, base_url: 'http://h', surfaces: [chats]}]",
             "catalogue[0].surfaces[0]: unknown surface `chats`, expected one of `chat`, `chat_completions`, `responses`, \
              `messages`, `generate_content`, `converse`, `cohere_chat`, `completions`, `embeddings`, `embed_content`, \
-             `cohere_embed`, `rerank`, `count_tokens`, `count_content`, `input_tokens`, `invoke_model`, `moderations`, `images`, `audio`, `files`, `batches` at \
+             `cohere_embed`, `rerank`, `rerank_texts`, `count_tokens`, `count_content`, `input_tokens`, `invoke_model`, `moderations`, `images`, `audio`, `files`, `batches` at \
              line 1, column 56; did you mean `chat`?",
         ),
         (

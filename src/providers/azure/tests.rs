@@ -73,6 +73,7 @@ fn an_old_version_has_no_responses() {
     assert_eq!(spoken(None, Surface::Messages), Some(Surface::ChatCompletions));
     assert_eq!(spoken(None, Surface::CohereEmbed), Some(Surface::Embeddings));
     assert_eq!(spoken(None, Surface::Rerank), None);
+    assert_eq!(spoken(None, Surface::CountTokens), spoken(None, Surface::InputTokens));
 }
 
 #[tokio::test]

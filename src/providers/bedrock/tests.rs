@@ -197,7 +197,20 @@ fn the_address_is_that_of_the_region() {
     let provider = built(&own, &[]).unwrap();
     assert_eq!(provider.speaks(Surface::InvokeModel), Some(Surface::InvokeModel));
     assert_eq!(provider.speaks(Surface::Messages), Some(Surface::Converse));
-    assert_eq!(provider.speaks(Surface::Embeddings), None);
+    let table = [
+        (Surface::Embeddings, "amazon.titan-embed-text-v2:0", Some(Surface::InvokeModel)),
+        (Surface::EmbedContent, "us.cohere.embed-v4:0", Some(Surface::InvokeModel)),
+        (Surface::CohereEmbed, "amazon.nova-2-multimodal-embeddings-v1:0", Some(Surface::InvokeModel)),
+        (Surface::Embeddings, CLAUDE, None),
+        (Surface::Rerank, "cohere.rerank-v3-5:0", Some(Surface::InvokeModel)),
+        (Surface::RerankTexts, "amazon.rerank-v1:0", Some(Surface::InvokeModel)),
+        (Surface::Rerank, "amazon.titan-embed-text-v2:0", None),
+        (Surface::Messages, CLAUDE, Some(Surface::Converse)),
+        (Surface::Moderations, CLAUDE, None),
+    ];
+    for (surface, model, expected) in table {
+        assert_eq!(provider.speaks_for(surface, model), expected, "{surface:?} {model}");
+    }
 }
 
 #[test]

@@ -91,21 +91,38 @@ fn piece(piece: &Json<'_>, at: &str) -> Result<Input, Error> {
 /// Writes a request.
 pub(super) fn encode(asked: &Embeddings) -> Result<Encoded, Error> {
     let mut losses = Losses::default();
-    let body = write::to_vec(|object| {
-        object.text("model", &asked.model);
-        write_fields(object, asked, &mut losses);
-    });
-    losses.encoded(body)
-}
-
-/// Writes all fields but the model's name.
-pub(super) fn write_fields(object: &mut Object<'_>, asked: &Embeddings, losses: &mut Losses) {
     losses.drop_if(asked.user.is_some(), "user");
     losses.drop_if(asked.title.is_some(), "title");
     losses.drop_if(asked.normalize == Some(false), "normalize");
-    // Cohere wants to be told what the vectors are for.
     let pictures = !asked.inputs.is_empty() && asked.inputs.iter().all(|input| matches!(input, Input::Image(_)));
-    let (task, exact) = match asked.task {
+    let (task, exact) = word_of_task(asked.task, pictures);
+    losses.drop_if(!exact, "task_type");
+    let body = write::to_vec(|object| {
+        object.text("model", &asked.model);
+        object.text("input_type", task);
+        write_inputs(object, &asked.inputs, pictures, &mut losses);
+        object.maybe_integer("output_dimension", asked.dimensions);
+        object.array("embedding_types", |list| write_encodings(list, asked));
+        object.maybe_text(
+            "truncate",
+            asked.truncate.map(|truncate| match truncate {
+                Truncate::Never => "NONE",
+                Truncate::Start => "START",
+                Truncate::End => "END",
+            }),
+        );
+        for name in CARRIED {
+            let extra = asked.extra.iter().find(|extra| extra.name == name);
+            object.maybe_raw(name, extra.map(|extra| extra.json.as_str()));
+        }
+    });
+    losses.others(&asked.extra, |name| CARRIED.contains(&name));
+    losses.encoded(body)
+}
+
+/// What the vectors are for, which Cohere wants to be told, and whether the word says it exactly.
+pub(super) fn word_of_task(task: Option<Task>, pictures: bool) -> (&'static str, bool) {
+    match task {
         None if pictures => ("image", true),
         None | Some(Task::Document) => ("search_document", true),
         Some(Task::Query) => ("search_query", true),
@@ -114,29 +131,11 @@ pub(super) fn write_fields(object: &mut Object<'_>, asked: &Embeddings, losses: 
         Some(Task::Image) => ("image", true),
         Some(Task::Similarity) => ("clustering", false),
         Some(Task::QuestionAnswering | Task::FactVerification | Task::CodeQuery) => ("search_query", false),
-    };
-    losses.drop_if(!exact, "task_type");
-    object.text("input_type", task);
-    write_inputs(object, &asked.inputs, pictures, losses);
-    object.maybe_integer("output_dimension", asked.dimensions);
-    object.array("embedding_types", |list| write_encodings(list, asked));
-    object.maybe_text(
-        "truncate",
-        asked.truncate.map(|truncate| match truncate {
-            Truncate::Never => "NONE",
-            Truncate::Start => "START",
-            Truncate::End => "END",
-        }),
-    );
-    for name in CARRIED {
-        let extra = asked.extra.iter().find(|extra| extra.name == name);
-        object.maybe_raw(name, extra.map(|extra| extra.json.as_str()));
     }
-    losses.others(&asked.extra, |name| CARRIED.contains(&name));
 }
 
 /// Base64 is made of floats here, so that a target without it serves it all the same.
-fn write_encodings(list: &mut Array<'_>, asked: &Embeddings) {
+pub(super) fn write_encodings(list: &mut Array<'_>, asked: &Embeddings) {
     let mut written: Vec<Encoding> = Vec::new();
     for encoding in asked.wanted() {
         let encoding = if *encoding == Encoding::Base64 { Encoding::Float } else { *encoding };
@@ -183,7 +182,7 @@ fn write_pieces(list: &mut Array<'_>, pieces: &[Input], losses: &mut Losses) {
 }
 
 /// Pictures come with the request here.
-fn checked<'u>(url: &'u str, losses: &mut Losses) -> &'u str {
+pub(super) fn checked<'u>(url: &'u str, losses: &mut Losses) -> &'u str {
     if !url.starts_with("data:") {
         losses.refuse("input", "it fetches no pictures; send them as `data:` URLs.");
     }

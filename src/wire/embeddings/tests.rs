@@ -121,43 +121,187 @@ fn an_answer_that_lacks_vectors_is_an_error() {
     }
 }
 
+/// What a model at Bedrock is sent for a request in OpenAI's wire, and what is dropped; or the field that is refused.
+fn at_bedrock(model: &str, body: &str) -> Result<(Vec<String>, Vec<String>), String> {
+    let asked = Embeddings { model: model.into(), ..read(Surface::Embeddings, body).unwrap() };
+    let bodies = bedrock::encode(&asked).unwrap().map_err(|error| error.param.unwrap_or_default().into_owned())?;
+    Ok((bodies.bodies.into_iter().map(|body| String::from_utf8(body).unwrap()).collect(), bodies.dropped))
+}
+
 #[test]
 fn bodies_at_bedrock() {
-    let asked =
-        |model: &str, body: &str| Embeddings { model: model.into(), ..read(Surface::Embeddings, body).unwrap() };
-    let bodies = |asked: &Embeddings| {
-        let bodies = bedrock::encode(asked).unwrap().unwrap();
-        let texts: Vec<String> = bodies.bodies.into_iter().map(|body| String::from_utf8(body).unwrap()).collect();
-        (texts, bodies.dropped)
-    };
     let two = r#"{"input":["a","b"],"dimensions":256}"#;
-    let titan = asked("amazon.titan-embed-text-v2:0", two);
-    let expected = [r#"{"inputText":"a","dimensions":256}"#, r#"{"inputText":"b","dimensions":256}"#];
-    assert_eq!(bodies(&titan), (expected.map(str::to_owned).to_vec(), vec![]));
-    let answers = [r#"{"embedding":[1.50],"inputTextTokenCount":2}"#, r#"{"embedding":[2],"inputTextTokenCount":3}"#];
-    let vectors = bedrock::decode(&titan.model, &answers).unwrap();
-    assert_eq!(
-        (vectors.form(Encoding::Float).unwrap().join(" "), vectors.usage),
-        ("[1.50] [2]".into(), Some(Usage::new(5, 0)))
-    );
-    let cohere = asked("us.cohere.embed-v4:0", two);
-    let expected =
-        r#"{"input_type":"search_document","texts":["a","b"],"output_dimension":256,"embedding_types":["float"]}"#;
-    assert_eq!(bodies(&cohere), (vec![expected.to_owned()], vec![]));
-    let vectors = bedrock::decode(&cohere.model, &[r#"{"embeddings":{"float":[[1],[2]]},"id":"x"}"#]).unwrap();
-    assert_eq!(vectors.form(Encoding::Float).unwrap().len(), 2);
-    let fixed = bedrock::encode(&asked("amazon.titan-embed-text-v1", two)).unwrap().unwrap_err();
-    assert_eq!(fixed.param.as_deref(), Some("dimensions"));
-    let picture = Embeddings {
-        model: "amazon.titan-embed-image-v1".into(),
-        inputs: vec![Input::Mixed(vec![Input::Text("a".into()), Input::Image("data:image/png;base64,QQ==".into())])],
-        dimensions: Some(384),
-        ..Embeddings::default()
+    let nova = |purpose: &str, more: &str| {
+        format!(
+            r#"{{"schemaVersion":"nova-multimodal-embed-v1","taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{{"embeddingPurpose":"{purpose}",{more}}}}}"#
+        )
     };
-    let expected = r#"{"inputText":"a","inputImage":"QQ==","embeddingConfig":{"outputEmbeddingLength":384}}"#;
-    assert_eq!(bodies(&picture).0, [expected]);
-    assert!(bedrock::encode(&asked("anthropic.claude", two)).is_none());
-    assert!(bedrock::decode("anthropic.claude", &["{}"]).is_err());
+    let table: [(&str, &str, Vec<String>, &[&str]); 9] = [
+        (
+            "amazon.titan-embed-text-v2:0",
+            two,
+            vec![
+                r#"{"inputText":"a","dimensions":256}"#.into(),
+                r#"{"inputText":"b","dimensions":256}"#.into(),
+            ],
+            &[],
+        ),
+        (
+            "amazon.titan-embed-text-v1",
+            r#"{"input":"a","user":"u","input_type":"query","x":1}"#,
+            vec![r#"{"inputText":"a"}"#.into()],
+            &["input_type", "user", "x"],
+        ),
+        (
+            "arn:aws:bedrock:eu-west-1::foundation-model/amazon.titan-embed-image-v1",
+            r#"{"input":"a","dimensions":384}"#,
+            vec![r#"{"inputText":"a","embeddingConfig":{"outputEmbeddingLength":384}}"#.into()],
+            &[],
+        ),
+        (
+            "us.cohere.embed-v4:0",
+            two,
+            vec![r#"{"input_type":"search_document","texts":["a","b"],"embedding_types":["float"],"output_dimension":256}"#.into()],
+            &[],
+        ),
+        (
+            "us.cohere.embed-v4:0",
+            r#"{"input":"a","truncate":"END","max_tokens":9}"#,
+            vec![r#"{"input_type":"search_document","texts":["a"],"embedding_types":["float"],"max_tokens":9,"truncate":"RIGHT"}"#.into()],
+            &[],
+        ),
+        (
+            "cohere.embed-english-v3",
+            r#"{"input":"a","truncate":"END","input_type":"query","max_tokens":9}"#,
+            vec![r#"{"input_type":"search_query","texts":["a"],"embedding_types":["float"],"truncate":"END"}"#.into()],
+            &["max_tokens"],
+        ),
+        (
+            "amazon.nova-2-multimodal-embeddings-v1:0",
+            two,
+            vec![
+                nova("GENERIC_INDEX", r#""embeddingDimension":256,"text":{"truncationMode":"NONE","value":"a"}"#),
+                nova("GENERIC_INDEX", r#""embeddingDimension":256,"text":{"truncationMode":"NONE","value":"b"}"#),
+            ],
+            &[],
+        ),
+        (
+            "amazon.nova-2-multimodal-embeddings-v1:0",
+            r#"{"input":"a","input_type":"query","truncate":"START"}"#,
+            vec![nova("GENERIC_RETRIEVAL", r#""text":{"truncationMode":"START","value":"a"}"#)],
+            &[],
+        ),
+        (
+            "amazon.nova-2-multimodal-embeddings-v1:0",
+            r#"{"input":"a","task":"text-matching","user":"u"}"#,
+            vec![nova("CLUSTERING", r#""text":{"truncationMode":"NONE","value":"a"}"#)],
+            &["user", "task_type"],
+        ),
+    ];
+    for (model, body, expected, dropped) in table {
+        let dropped = dropped.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(at_bedrock(model, body), Ok((expected, dropped)), "{model} {body}");
+    }
+    assert!(bedrock::encode(&Embeddings { model: "anthropic.claude".into(), ..Embeddings::default() }).is_none());
+}
+
+#[test]
+fn what_a_model_at_bedrock_cannot_do_is_refused() {
+    let many = format!(r#"{{"input":[{}"z"]}}"#, r#""a","#.repeat(2_048));
+    let table = [
+        ("amazon.titan-embed-text-v1", r#"{"input":"a","dimensions":256}"#, "dimensions"),
+        ("amazon.titan-embed-text-v2:0", r#"{"input":[1,2]}"#, "input"),
+        ("amazon.titan-embed-text-v2:0", many.as_str(), "input"),
+        ("cohere.embed-english-v3", r#"{"input":"a","dimensions":256}"#, "dimensions"),
+        ("cohere.embed-v4:0", r#"{"input":[1,2]}"#, "input"),
+        ("amazon.nova-2-multimodal-embeddings-v1:0", r#"{"input":[1,2]}"#, "input"),
+    ];
+    for (model, body, param) in table {
+        assert_eq!(at_bedrock(model, body), Err(param.to_owned()), "{model} {body:.60}");
+    }
+    let nothing = Embeddings { model: "amazon.titan-embed-text-v2:0".into(), ..Embeddings::default() };
+    assert_eq!(bedrock::encode(&nothing).unwrap().unwrap_err().param.as_deref(), Some("input"));
+    let integers = read(Surface::CohereEmbed, r#"{"texts":["a"],"embedding_types":["int8"]}"#).unwrap();
+    for model in ["amazon.titan-embed-text-v2:0", "amazon.nova-2-multimodal-embeddings-v1:0"] {
+        let error = bedrock::encode(&Embeddings { model: model.into(), ..integers.clone() }).unwrap().unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("embedding_types"), "{model}");
+    }
+    assert!(bedrock::encode(&Embeddings { model: "cohere.embed-v4:0".into(), ..integers }).unwrap().is_ok());
+}
+
+#[test]
+fn pictures_at_bedrock() {
+    let url = || Input::Image("data:image/png;base64,QQ==".into());
+    let both = || Input::Mixed(vec![Input::Text("a".into()), url()]);
+    let far = || Input::Image("https://x.test/a.png".into());
+    let titan = r#"{"inputText":"a","inputImage":"QQ=="}"#;
+    let nova = r#"{"schemaVersion":"nova-multimodal-embed-v1","taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"embeddingPurpose":"GENERIC_INDEX","image":{"format":"png","source":{"bytes":"QQ=="}}}}"#;
+    let three = r#"{"input_type":"image","images":["data:image/png;base64,QQ=="],"embedding_types":["float"]}"#;
+    let four = r#"{"input_type":"search_document","inputs":[{"content":[{"type":"text","text":"a"},{"type":"image_url","image_url":"data:image/png;base64,QQ=="}]}],"embedding_types":["float"]}"#;
+    // A model, its inputs, and its bodies where it takes them.
+    type Row<'r> = (&'r str, Vec<Input>, Option<Vec<&'r str>>);
+    let table: [Row<'_>; 10] = [
+        ("amazon.titan-embed-image-v1", vec![both()], Some(vec![titan])),
+        ("amazon.titan-embed-image-v1", vec![far()], None),
+        ("amazon.titan-embed-image-v1", vec![Input::Mixed(vec![url(), url()])], None),
+        ("amazon.titan-embed-text-v2:0", vec![url()], None),
+        ("amazon.nova-2-multimodal-embeddings-v1:0", vec![url()], Some(vec![nova])),
+        ("amazon.nova-2-multimodal-embeddings-v1:0", vec![both()], None),
+        ("amazon.nova-2-multimodal-embeddings-v1:0", vec![far()], None),
+        ("cohere.embed-english-v3", vec![url(), url()], Some(vec![three, three])),
+        ("cohere.embed-english-v3", vec![both()], None),
+        ("cohere.embed-v4:0", vec![both()], Some(vec![four])),
+    ];
+    for (model, inputs, expected) in table {
+        let asked = Embeddings { model: model.into(), inputs, ..Embeddings::default() };
+        let bodies = bedrock::encode(&asked).unwrap();
+        let bodies =
+            bodies.map(|bodies| bodies.bodies.into_iter().map(|one| String::from_utf8(one).unwrap()).collect());
+        let bodies: Option<Vec<String>> = bodies.ok();
+        let expected = expected.map(|all| all.into_iter().map(str::to_owned).collect());
+        assert_eq!(bodies, expected, "{model} {:?}", asked.inputs);
+    }
+}
+
+#[test]
+fn answers_of_bedrock_are_one_answer() {
+    let floats = |model: &str, answers: &[&str]| {
+        let vectors = bedrock::decode(model, answers)?;
+        Ok::<_, String>((vectors.form(Encoding::Float).unwrap_or_default().join(" "), vectors.usage))
+    };
+    let titan = [r#"{"embedding":[1.50],"inputTextTokenCount":2}"#, r#"{"embedding":[2],"inputTextTokenCount":3}"#];
+    let silent = [titan[0], r#"{"embedding":[2]}"#];
+    let cohere = [r#"{"embeddings":{"float":[[1],[2]]},"id":"x"}"#, r#"{"embeddings":[[3]],"id":"y"}"#];
+    let nova = [r#"{"embeddings":[{"embeddingType":"TEXT","embedding":[1],"truncatedCharLength":3}]}"#];
+    let (text, image) = ("amazon.titan-embed-text-v2:0", "amazon.titan-embed-image-v1");
+    assert_eq!(floats(text, &titan), Ok(("[1.50] [2]".into(), Some(Usage::new(5, 0)))));
+    assert_eq!(floats(text, &silent), Ok(("[1.50] [2]".into(), None)), "a part of the tokens is not told as all");
+    assert_eq!(floats("us.cohere.embed-v4:0", &cohere), Ok(("[1] [2] [3]".into(), None)));
+    assert_eq!(floats("amazon.nova-2-multimodal-embeddings-v1:0", &nova), Ok(("[1]".into(), None)));
+    let wrong = [
+        (image, r#"{"embedding":null,"inputTextTokenCount":0,"message":"too large a picture"}"#, "too large a picture"),
+        (text, r#"{"embedding":3}"#, "no list"),
+        (text, "{}", "embedding"),
+        ("amazon.nova-2-multimodal-embeddings-v1:0", r#"{"embeddings":[]}"#, "expected one vector, got 0"),
+        ("anthropic.claude", "{}", "no model"),
+    ];
+    for (model, answer, why) in wrong {
+        let error = floats(model, &[answer]).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+    let other = r#"{"embeddings":{"int8":[[1]]}}"#;
+    assert!(floats("cohere.embed-v4:0", &[cohere[0], other]).unwrap_err().contains("different forms"));
+}
+
+#[test]
+fn cohere_at_bedrock_takes_so_many_inputs_at_once() {
+    let body = format!(r#"{{"input":[{}"z"]}}"#, r#""a","#.repeat(96));
+    let (bodies, _) = at_bedrock("cohere.embed-v4:0", &body).unwrap();
+    let counts: Vec<usize> = bodies
+        .iter()
+        .map(|body| parse(body.as_bytes()).unwrap().get("texts").unwrap().as_array().unwrap().len())
+        .collect();
+    assert_eq!(counts, [96, 1]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `texts` → a bare list: Text Embeddings Inference.
 
-use crate::types::error::Error;
+use crate::types::error::{Error, ErrorKind};
 use crate::types::json::Json;
 use crate::types::rerank::{Rank, Ranking, Rerank, RerankDocument};
 use crate::wire::hub::{Encoded, Losses};
@@ -43,6 +43,19 @@ pub(super) fn encode(asked: &Rerank) -> Result<Encoded, Error> {
     });
     losses.others(&asked.extra, |_| false);
     losses.encoded(body)
+}
+
+/// The body of an error: `{"error", "error_type"}`.
+pub fn error_body(error: &Error) -> Vec<u8> {
+    let kind = match error.kind {
+        ErrorKind::Overloaded | ErrorKind::UpstreamStatus(429 | 503) => "Overloaded",
+        kind if matches!(Error::new(kind, "").status(), 400..=499) => "Validation",
+        _ => "Backend",
+    };
+    write::to_vec(|object| {
+        object.text("error", &error.message);
+        object.text("error_type", kind);
+    })
 }
 
 /// Reads an answer.

@@ -1,0 +1,121 @@
+//! What goes to a provider in the bodies of its models, as Bedrock has them for vectors and orders: perhaps several of them to
+//! one request, whose answers are one answer.
+
+use super::dispatch::{self, Late, Outbound, Upstream, UpstreamBody};
+use crate::providers::{Call, Provider, Reply};
+use crate::routing::Target;
+use crate::types::error::Error;
+use crate::types::lost::Lost;
+use crate::types::surface::Surface;
+use crate::wire::hub::Bodies;
+use crate::wire::{answer, translate};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::time::Instant;
+
+/// So many calls of one request are under way at a time.
+const AT_ONCE: usize = 8;
+/// The answers of one request may be this large together; they are held in memory whole.
+const ALL_BYTES: usize = 256 << 20;
+/// The reply header that tells the tokens of one call.
+const TOKENS: &str = "x-amzn-bedrock-input-token-count";
+
+/// One call's answer.
+struct Part {
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+/// Sends a request in the bodies of the target's model. One call that fails fails all, and the others are given up.
+pub(super) async fn attempt(
+    provider: &dyn Provider,
+    target: &Target,
+    outbound: &Outbound,
+    sent: Instant,
+) -> Result<Upstream, Error> {
+    let request = &outbound.request;
+    let encoded = translate::invocations(request, &target.model);
+    let encoded = encoded.ok_or_else(|| dispatch::unserved(provider, request, &target.model))?;
+    let Bodies { bodies, dropped } = encoded.map_err(|error| dispatch::unserved_field(provider, error))?;
+    let calls = bodies.into_iter().map(|body| {
+        let call = dispatch::call(outbound, Surface::InvokeModel, &target.model, Bytes::from(body));
+        part(provider, Call { stream: false, ..call })
+    });
+    let mut coming = stream::iter(calls).buffered(AT_ONCE);
+    let (mut parts, mut bytes): (Vec<Part>, usize) = (Vec::new(), 0);
+    while let Some(part) = coming.try_next().await? {
+        bytes = bytes.saturating_add(part.body.len());
+        if bytes > ALL_BYTES {
+            return Err(dispatch::broken(provider, &format!("sent more than {ALL_BYTES} bytes to one request")));
+        }
+        parts.push(part);
+    }
+    let (headers, tokens) = head(&parts);
+    let bodies: Vec<Bytes> = parts.into_iter().map(|part| part.body).collect();
+    let strange = |why: String| dispatch::broken(provider, &format!("sent an answer that is not in its wire: {why}"));
+    let reply = dispatch::reply_for(outbound);
+    let own = translate::invoked(&bodies, &target.model, tokens, request.surface, &reply).map_err(strange)?;
+    let body = Bytes::from(own);
+    let answer = answer::read(request.surface, body.clone()).map_err(strange)?;
+    Ok(Upstream {
+        provider: provider.name().clone(),
+        content_type: dispatch::JSON.to_owned(),
+        headers,
+        usage_added: false,
+        translated: true,
+        lost: Lost::new(&dropped, 0),
+        late: Late::default(),
+        sent,
+        body: UpstreamBody::Plain { body, answer: Box::new(answer) },
+    })
+}
+
+async fn part(provider: &dyn Provider, call: Call) -> Result<Part, Error> {
+    let sending = provider.send(call).await;
+    let Reply { headers, body, .. } = sending.map_err(|error| dispatch::in_words(error, Surface::InvokeModel))?;
+    Ok(Part { headers, body: dispatch::whole(provider, body).await? })
+}
+
+/// The headers of the reply to the caller, and the tokens of all calls where each tells its own. What the first call's reply
+/// says of itself alone is left out where there are others.
+fn head(parts: &[Part]) -> (Vec<(String, String)>, Option<u64>) {
+    let tokens = |part: &Part| {
+        let told = part.headers.iter().find(|(name, _)| name == TOKENS)?;
+        told.1.parse::<u64>().ok()
+    };
+    let sum = parts.iter().map(tokens).try_fold(0_u64, |sum, one| Some(sum.saturating_add(one?)));
+    let first = parts.first().map(|part| part.headers.clone()).unwrap_or_default();
+    let of_one = |name: &str| name.starts_with("x-amzn-bedrock-");
+    let headers = first.into_iter().filter(|(name, _)| parts.len() == 1 || !of_one(name)).collect();
+    (headers, sum.filter(|_| !parts.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_summed_where_every_reply_tells_them() {
+        let part = |tokens: Option<&str>| Part {
+            headers: [("x-upstream-request-id".to_owned(), "id".to_owned())]
+                .into_iter()
+                .chain(tokens.map(|tokens| (TOKENS.to_owned(), tokens.to_owned())))
+                .collect(),
+            body: Bytes::new(),
+        };
+        // What each reply tells, their sum, and how many headers are left.
+        type Row<'r> = (&'r [Option<&'r str>], Option<u64>, usize);
+        let table: [Row<'_>; 5] = [
+            (&[Some("3")], Some(3), 2),
+            (&[Some("3"), Some("4")], Some(7), 1),
+            (&[Some("3"), None], None, 1),
+            (&[Some("many")], None, 2),
+            (&[], None, 0),
+        ];
+        for (told, sum, kept) in table {
+            let parts: Vec<Part> = told.iter().map(|tokens| part(*tokens)).collect();
+            let (headers, tokens) = head(&parts);
+            assert_eq!((tokens, headers.len()), (sum, kept), "{told:?}");
+        }
+    }
+}
