@@ -9,7 +9,7 @@ use askonce::types::completion::Gather;
 use askonce::types::surface::Surface;
 use askonce::wire::hub::{self, ReplyFor};
 use askonce::wire::request::{InPath, read};
-use askonce::wire::{answer, embeddings, event_stream, fold, json, playback, rerank, sse, translate};
+use askonce::wire::{answer, embeddings, event_stream, fold, json, ndjson, playback, rerank, sse, translate};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -160,10 +160,28 @@ fn streams(bytes: &Bytes, rng: &mut StdRng) {
     if pieces.iter().all(|piece| frames.push(piece, &mut out).is_ok()) {
         let _ = frames.end();
     }
+    lines(&pieces);
     let mut back = Vec::new();
     event_stream::FromSse::default().push(bytes, &mut back);
     back.extend_from_slice(bytes);
     let _ = event_stream::ToSse::default().push(&back, &mut out);
+}
+
+/// Lines of JSON, and what they are as an answer of Ollama's.
+fn lines(pieces: &[&[u8]]) {
+    let (mut lines, mut events) = (ndjson::ToSse::default(), Vec::new());
+    if pieces.iter().all(|piece| lines.push(piece, &mut events).is_ok()) {
+        let _ = lines.end(&mut events);
+    }
+    for target in Surface::CHATS {
+        let mut stream = translate::Stream::new(Surface::OllamaChat, target, ReplyFor::default());
+        if events.chunks(100).all(|piece| stream.push(piece).is_ok()) {
+            let _ = stream.end();
+        }
+    }
+    let (mut back, mut out) = (ndjson::FromSse::default(), Vec::new());
+    back.push(&events, &mut out);
+    back.finish(&mut out);
 }
 
 #[test]

@@ -8,10 +8,9 @@ use crate::types::caller::Caller;
 use crate::types::directives::Directives;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
-use crate::wire::event_stream;
 use crate::wire::gemini::array::ArrayForm;
 use crate::wire::request::InPath;
-use crate::wire::rerank;
+use crate::wire::{event_stream, ndjson, rerank};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -32,6 +31,8 @@ pub(super) enum Frames {
     Array,
     /// As AWS event stream messages.
     EventStream,
+    /// As lines of JSON, as Ollama writes them.
+    Lines,
 }
 
 /// Turns server-sent events into other frames: bytes in, bytes out; `None` is the end.
@@ -43,6 +44,7 @@ impl Frames {
             Frames::Sse => None,
             Frames::Array => Some("application/json; charset=UTF-8"),
             Frames::EventStream => Some("application/vnd.amazon.eventstream"),
+            Frames::Lines => Some(ndjson::CONTENT_TYPE),
         }
     }
 
@@ -67,6 +69,17 @@ impl Frames {
                     let mut out = Vec::new();
                     // The end of the connection is the end of the stream; there is no last message.
                     messages.push(piece.unwrap_or_default(), &mut out);
+                    out.into()
+                }))
+            }
+            Frames::Lines => {
+                let mut lines = ndjson::FromSse::default();
+                Some(Box::new(move |piece| {
+                    let mut out = Vec::new();
+                    match piece {
+                        Some(piece) => lines.push(piece, &mut out),
+                        None => lines.finish(&mut out),
+                    }
                     out.into()
                 }))
             }

@@ -1,7 +1,7 @@
 //! Floor 5b: the doors for callers.
 //!
 //! - `answer`: what all doors for JSON requests have in common
-//! - `openai`, `anthropic`, `gemini`, `bedrock`, `cohere`: the surfaces of each vendor
+//! - `openai`, `anthropic`, `gemini`, `bedrock`, `cohere`, `ollama`: the surfaces of each vendor
 //! - `trailers`: what a streamed reply tells at its end
 //! - `models`: the list of models, in the form of each
 //! - `openai_relay`: what of OpenAI's is no conversation: moderations, images, audio, files, batches
@@ -16,6 +16,7 @@ mod feedback;
 mod gemini;
 mod health;
 mod models;
+mod ollama;
 mod openai;
 mod openai_relay;
 mod trailers;
@@ -38,7 +39,8 @@ pub fn routes(doors: Arc<Doors>) -> Router {
         .nest(
             "/cohere",
             cohere::routes().merge(cohere::models()).nest("/v2", cohere::routes()).nest("/v1", cohere::models()),
-        );
+        )
+        .nest("/ollama", versioned(all_of_openai).nest("/api", ollama::routes()));
     for prefix in EVERYTHING {
         routes = routes.nest(prefix, everything());
     }
@@ -58,6 +60,7 @@ fn everything() -> Router<Arc<Doors>> {
         .nest("/v1beta", gemini::routes())
         .nest("/v1beta1", gemini::routes())
         .nest("/v2", cohere::routes())
+        .nest("/api", ollama::routes())
         .merge(bedrock::routes())
 }
 

@@ -34,7 +34,7 @@ pub(super) fn list(doors: &Arc<Doors>, form: Surface, request: Request) -> Respo
             let id = |one: Option<&(String, String)>| one.map(|(id, _)| id.clone());
             json!({"data": objects, "has_more": false, "first_id": id(all.first()), "last_id": id(all.last())})
         }
-        Surface::GenerateContent | Surface::CohereChat => json!({"models": objects}),
+        Surface::GenerateContent | Surface::CohereChat | Surface::OllamaChat => json!({"models": objects}),
         _ => json!({"object": "list", "data": objects}),
     })
 }
@@ -80,6 +80,16 @@ fn object(form: Surface, id: &str, owner: &str) -> Value {
             "baseModelId": id,
             "displayName": id,
             "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens", "embedContent"],
+        }),
+        Surface::OllamaChat => json!({
+            "name": id,
+            "model": id,
+            "modified_at": "1970-01-01T00:00:00Z",
+            "size": 0,
+            "digest": "",
+            "details": {
+                "parent_model": "", "format": "", "family": "", "families": null, "parameter_size": "", "quantization_level": "",
+            },
         }),
         Surface::CohereChat => json!({"name": id, "endpoints": ["chat", "embed", "rerank"]}),
         _ => json!({"id": id, "object": "model", "created": 0, "owned_by": owner}),

@@ -145,6 +145,8 @@ words! {
         Bedrock = "bedrock",
         /// Cohere.
         Cohere = "cohere",
+        /// Ollama, by its own API: `ollama` is the entry of the catalogue that is spoken to in OpenAI's wire.
+        Ollama = "ollama-native",
         /// The built-in provider that answers from the bundled questions.
         Demo = "demo",
     }

@@ -291,6 +291,7 @@ fn suggestion(kind: ProviderKind) -> Option<&'static str> {
             Some("write the part before `/model`, such as `https://bedrock-runtime.us-east-1.amazonaws.com`")
         }
         ProviderKind::Cohere => Some("write the part before `/v2`, such as `https://api.cohere.com`"),
+        ProviderKind::Ollama => Some("write the part before `/api`, such as `http://127.0.0.1:11434`"),
         ProviderKind::OpenAi | ProviderKind::OpenAiCompatible | ProviderKind::Demo => None,
     }
 }

@@ -13,6 +13,8 @@ pub fn of(path: &str) -> Surface {
         Surface::Converse
     } else if path.starts_with("/v2/") || path.starts_with("/cohere") {
         Surface::CohereChat
+    } else if path.starts_with("/ollama") || path.starts_with("/api/") || has("/api/chat") || has("/api/embed") {
+        Surface::OllamaChat
     } else {
         Surface::ChatCompletions
     }
@@ -33,6 +35,9 @@ mod tests {
             ("/model/a.b-c/converse", Surface::Converse),
             ("/bedrock/x", Surface::Converse),
             ("/v2/chat", Surface::CohereChat),
+            ("/api/chat", Surface::OllamaChat),
+            ("/api/show", Surface::OllamaChat),
+            ("/litellm/api/embed", Surface::OllamaChat),
             ("/", Surface::ChatCompletions),
         ];
         for (path, expected) in table {

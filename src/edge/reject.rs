@@ -51,7 +51,7 @@ pub fn unknown_path(uri: &Uri) -> Error {
     let path: String = uri.path().chars().take(200).collect();
     let message = format!(
         "Unknown path {path}. This gateway serves /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, \
-         /v1/messages, /v1beta/models/MODEL:generateContent, /model/MODEL/converse, /v2/chat, /v1/models and more: see \
+         /v1/messages, /v1beta/models/MODEL:generateContent, /model/MODEL/converse, /v2/chat, /api/chat, /v1/models and more: see \
          docs/surfaces.md."
     );
     Error::new(ErrorKind::NotFound, message).with_code("unknown_url")

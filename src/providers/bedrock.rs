@@ -6,6 +6,7 @@
 use super::aws::credentials::Credentials;
 use super::aws::sigv4::{self, Unsigned};
 use super::aws::{Environment, domain};
+use super::frames::events;
 use super::http::Http;
 use super::keys::Keys;
 use super::signing::{operator_headers, secret_value};
@@ -15,12 +16,10 @@ use crate::types::error::{Error, ErrorKind, UpstreamReply};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
 use crate::wire::bedrock::error::{TYPE_HEADER, bare};
-use crate::wire::event_stream::{self, ToSse};
+use crate::wire::event_stream;
 use crate::wire::path::segment;
 use crate::wire::{embeddings, rerank};
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, StreamExt};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use reqwest::{Response, Url};
@@ -171,7 +170,7 @@ impl Bedrock {
         reply.headers.extend(told);
         if reply.content_type.starts_with(event_stream::CONTENT_TYPE) {
             reply.content_type = "text/event-stream".to_owned();
-            reply.body = events(self.http.name.clone(), reply.body);
+            reply.body = events::<event_stream::ToSse>(self.http.name.clone(), reply.body);
         }
         reply
     }
@@ -260,32 +259,6 @@ fn typed(reply: UpstreamReply, kind: Option<&str>) -> UpstreamReply {
     let mut body = format!("{{\"__type\":\"{kind}\"{comma}").into_bytes();
     body.extend_from_slice(rest);
     UpstreamReply { body: body.into(), ..reply }
-}
-
-/// Frames as server-sent events.
-fn events(
-    name: Arc<str>,
-    frames: BoxStream<'static, Result<Bytes, Error>>,
-) -> BoxStream<'static, Result<Bytes, Error>> {
-    let broken = move |what: event_stream::Broken| {
-        Error::new(ErrorKind::UpstreamBroken, format!("Provider `{name}` sent a broken stream: {what}."))
-    };
-    let state = Some((frames, ToSse::default(), broken));
-    let pieces = futures_util::stream::unfold(state, |state| async move {
-        let (mut frames, mut to_sse, broken) = state?;
-        let mut out = Vec::new();
-        let ended = match frames.next().await {
-            None => Some(to_sse.end().map_err(&broken)),
-            Some(Err(error)) => Some(Err(error)),
-            Some(Ok(chunk)) => to_sse.push(&chunk, &mut out).map_err(&broken).err().map(Err),
-        };
-        // What came whole before the stream broke is told before that is.
-        let told = (!out.is_empty()).then(|| Ok(Bytes::from(out)));
-        let failed = ended.clone().and_then(Result::err).map(Err);
-        let state = ended.is_none().then_some((frames, to_sse, broken));
-        Some((told.into_iter().chain(failed), state))
-    });
-    pieces.flat_map(futures_util::stream::iter).boxed()
 }
 
 /// The control plane's list.

@@ -1,13 +1,14 @@
 //! Floor 3: providers. A provider is address, auth and quirks, behind one trait.
 //!
 //! - `http`: one client per provider; every failure classified
+//! - `frames`: streams in frames of a vendor's own as server-sent events
 //! - `outbound`: that client: its proxy and its certificates
 //! - `keys`: which of a provider's keys a request goes with, within the keys' limits
 //! - `signing`: the operator's headers, a key as a header, and what becomes of a refusal of it
 //! - `entra`: access tokens of Microsoft Entra
 //! - `openai`: OpenAI, and whoever speaks its wire at another address
 //! - `aws`: how AWS's requests are signed, and what with
-//! - `azure`, `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`: those of their own wire or their own way of signing in
+//! - `azure`, `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `ollama`: those of their own wire or their own way of signing in
 //! - `google`, `google_token`: what Google's two have in common, and signing in to its cloud
 //! - `demo`: answers from the bundled questions, without any network
 //! - `catalogue`: the entries of `catalogue.yaml` that are found by their key or port; `prices.yaml` lies beside them, and
@@ -23,6 +24,7 @@ pub mod catalogue;
 mod cohere;
 mod demo;
 mod entra;
+mod frames;
 mod gemini;
 mod google;
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod google_token;
 mod http;
 mod keys;
 mod local;
+mod ollama;
 mod openai;
 mod outbound;
 mod registry;

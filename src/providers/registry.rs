@@ -8,6 +8,7 @@ use super::cohere::Cohere;
 use super::demo::Demo;
 use super::gemini::Gemini;
 use super::local::{self, Local};
+use super::ollama::Ollama;
 use super::openai::OpenAi;
 use super::vertex::Vertex;
 use crate::config::{self, ProviderKind};
@@ -38,6 +39,7 @@ impl Registry {
                 ProviderKind::Vertex => Arc::new(Vertex::new(one)?),
                 ProviderKind::Bedrock => Arc::new(Bedrock::new(one)?),
                 ProviderKind::Cohere => Arc::new(Cohere::new(one)?),
+                ProviderKind::Ollama => Arc::new(Ollama::new(one)?),
                 ProviderKind::Demo => Arc::new(Demo::new(&one.name)?),
             };
             providers.insert(one.name.clone(), provider);

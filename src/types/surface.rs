@@ -17,6 +17,8 @@ pub enum Surface {
     Converse,
     /// Cohere `POST /v2/chat`
     CohereChat,
+    /// Ollama `POST /api/chat`
+    OllamaChat,
     /// OpenAI `POST /v1/completions`
     Completions,
     /// OpenAI `POST /v1/embeddings`
@@ -25,6 +27,8 @@ pub enum Surface {
     EmbedContent,
     /// Cohere `POST /v2/embed`
     CohereEmbed,
+    /// Ollama `POST /api/embed`
+    OllamaEmbed,
     /// Cohere `POST /v2/rerank`, which others speak at `/v1/rerank`
     Rerank,
     /// Text Embeddings Inference `POST /rerank`: `texts` in place of `documents`, answered with a bare list
@@ -51,17 +55,19 @@ pub enum Surface {
 
 impl Surface {
     /// Every surface.
-    pub const ALL: [Surface; 21] = [
+    pub const ALL: [Surface; 23] = [
         Surface::ChatCompletions,
         Surface::Responses,
         Surface::Messages,
         Surface::GenerateContent,
         Surface::Converse,
         Surface::CohereChat,
+        Surface::OllamaChat,
         Surface::Completions,
         Surface::Embeddings,
         Surface::EmbedContent,
         Surface::CohereEmbed,
+        Surface::OllamaEmbed,
         Surface::Rerank,
         Surface::RerankTexts,
         Surface::CountTokens,
@@ -76,13 +82,14 @@ impl Surface {
     ];
 
     /// The surfaces of conversations: each can be translated into each other.
-    pub const CHATS: [Surface; 6] = [
+    pub const CHATS: [Surface; 7] = [
         Surface::ChatCompletions,
         Surface::Responses,
         Surface::Messages,
         Surface::GenerateContent,
         Surface::Converse,
         Surface::CohereChat,
+        Surface::OllamaChat,
     ];
 
     /// The word for logs and metrics.
@@ -94,10 +101,12 @@ impl Surface {
             Surface::GenerateContent => "generate_content",
             Surface::Converse => "converse",
             Surface::CohereChat => "cohere_chat",
+            Surface::OllamaChat => "ollama_chat",
             Surface::Completions => "completions",
             Surface::Embeddings => "embeddings",
             Surface::EmbedContent => "embed_content",
             Surface::CohereEmbed => "cohere_embed",
+            Surface::OllamaEmbed => "ollama_embed",
             Surface::Rerank => "rerank",
             Surface::RerankTexts => "rerank_texts",
             Surface::CountTokens => "count_tokens",
@@ -129,8 +138,8 @@ impl Surface {
             surface if surface.is_chat() => "chat",
             Surface::InvokeModel => "chat",
             Surface::Completions => "text_completion",
-            Surface::Embeddings | Surface::EmbedContent | Surface::CohereEmbed => "embeddings",
             Surface::Rerank | Surface::RerankTexts => "rerank",
+            Surface::Embeddings | Surface::EmbedContent | Surface::CohereEmbed | Surface::OllamaEmbed => "embeddings",
             other => other.as_str(),
         }
     }
@@ -147,6 +156,8 @@ impl Surface {
             Surface::Embeddings => "/embeddings",
             Surface::CohereChat => "/chat",
             Surface::CohereEmbed => "/embed",
+            Surface::OllamaChat => "/api/chat",
+            Surface::OllamaEmbed => "/api/embed",
             Surface::Rerank | Surface::RerankTexts => "/rerank",
             Surface::Moderations => "/moderations",
             Surface::Files => "/files",

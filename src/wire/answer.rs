@@ -100,7 +100,7 @@ pub fn translated(answer: &Answer, surface: Surface, reply: &hub::ReplyFor) -> R
 pub fn id_key(surface: Surface) -> Option<&'static str> {
     match surface {
         Surface::GenerateContent => Some("responseId"),
-        Surface::Converse => None,
+        Surface::Converse | Surface::OllamaChat | Surface::OllamaEmbed => None,
         _ => Some("id"),
     }
 }
@@ -108,7 +108,7 @@ pub fn id_key(surface: Surface) -> Option<&'static str> {
 /// Where a body tells when it was made.
 fn created_key(surface: Surface) -> Option<&'static str> {
     match surface {
-        Surface::Responses => Some("created_at"),
+        Surface::Responses | Surface::OllamaChat => Some("created_at"),
         Surface::ChatCompletions | Surface::Completions => Some("created"),
         _ => None,
     }

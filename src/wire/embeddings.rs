@@ -2,6 +2,7 @@
 //!
 //! - `openai`: `POST /v1/embeddings`
 //! - `cohere`: `POST /v2/embed`
+//! - `ollama`: `POST /api/embed`
 //! - `gemini`: `:embedContent` and `:batchEmbedContents`
 //! - `bedrock`: the bodies of Titan's, Cohere's and Nova's models there, several of them to a request
 //! - `number`: vectors from one form of number into another
@@ -13,6 +14,7 @@ pub mod bedrock;
 mod cohere;
 mod gemini;
 mod number;
+mod ollama;
 mod openai;
 
 use super::hub::{Encoded, ReplyFor};
@@ -24,7 +26,7 @@ use crate::types::usage::Usage;
 
 /// Is it a surface of vectors, each of which can be translated into each other?
 pub fn is_embeddings(surface: Surface) -> bool {
-    matches!(surface, Surface::Embeddings | Surface::CohereEmbed | Surface::EmbedContent)
+    matches!(surface, Surface::Embeddings | Surface::CohereEmbed | Surface::EmbedContent | Surface::OllamaEmbed)
 }
 
 /// Reads a request.
@@ -32,6 +34,7 @@ pub fn decode(surface: Surface, json: &Json<'_>, model: &str) -> Result<Embeddin
     let asked = match surface {
         Surface::Embeddings => openai::decode(json)?,
         Surface::CohereEmbed => cohere::decode(json)?,
+        Surface::OllamaEmbed => ollama::decode(json)?,
         Surface::EmbedContent => gemini::decode(json)?,
         other => return Err(no_vectors(other)),
     };
@@ -43,6 +46,7 @@ pub fn encode(surface: Surface, asked: &Embeddings) -> Result<Encoded, Error> {
     match surface {
         Surface::Embeddings => openai::encode(asked),
         Surface::CohereEmbed => cohere::encode(asked),
+        Surface::OllamaEmbed => ollama::encode(asked),
         Surface::EmbedContent => gemini::encode(asked),
         other => Err(no_vectors(other)),
     }
@@ -53,6 +57,7 @@ pub fn decode_answer(surface: Surface, body: &[u8]) -> Result<Vectors, String> {
     match surface {
         Surface::Embeddings => openai::decode_answer(body),
         Surface::CohereEmbed => cohere::decode_answer(body),
+        Surface::OllamaEmbed => ollama::decode_answer(body),
         Surface::EmbedContent => gemini::decode_answer(body),
         other => Err(no_vectors(other).message),
     }
@@ -73,6 +78,7 @@ pub fn encode_answer(
     match surface {
         Surface::Embeddings => openai::encode_answer(vectors, asked, reply),
         Surface::CohereEmbed => cohere::encode_answer(vectors, asked, reply),
+        Surface::OllamaEmbed => ollama::encode_answer(vectors, reply),
         Surface::EmbedContent => gemini::encode_answer(vectors, asked),
         other => Err(no_vectors(other).message),
     }
@@ -83,6 +89,7 @@ pub fn usage(surface: Surface, answer: &Json<'_>) -> Option<Usage> {
     match surface {
         Surface::Embeddings => super::openai::answer::usage_of(answer.get("usage")?),
         Surface::CohereEmbed => cohere::usage_of(answer.get("meta")?),
+        Surface::OllamaEmbed => ollama::usage_of(answer),
         Surface::EmbedContent => gemini::usage(answer),
         _ => None,
     }

@@ -11,7 +11,7 @@ use crate::types::request::QuestionAt;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use crate::wire::sse::Event;
-use crate::wire::{anthropic, bedrock, cohere, gemini, openai, rerank, responses};
+use crate::wire::{anthropic, bedrock, cohere, gemini, ollama, openai, rerank, responses};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -164,6 +164,7 @@ pub fn inspect(surface: Surface, json: &Json<'_>) -> Result<Inspected, Error> {
         Surface::GenerateContent => gemini::request::inspect(json),
         Surface::Converse => bedrock::request::inspect(json),
         Surface::CohereChat => cohere::request::inspect(json),
+        Surface::OllamaChat => ollama::request::inspect(json),
         other => Err(no_chat(other)),
     }
 }
@@ -177,6 +178,7 @@ pub fn decode(surface: Surface, json: &Json<'_>, model: &str, stream: bool) -> R
         Surface::GenerateContent => gemini::request::decode(json)?,
         Surface::Converse => bedrock::request::decode(json)?,
         Surface::CohereChat => cohere::request::decode(json)?,
+        Surface::OllamaChat => ollama::request::decode(json)?,
         // Its form is that of the model that the caller named.
         Surface::InvokeModel => bedrock::invoke::decode(model, json, stream)?,
         other => return Err(no_chat(other)),
@@ -193,6 +195,7 @@ pub fn encode(surface: Surface, chat: &Chat) -> Result<Encoded, Error> {
         Surface::GenerateContent => gemini::request::encode(chat),
         Surface::Converse => bedrock::request::encode(chat),
         Surface::CohereChat => cohere::request::encode(chat),
+        Surface::OllamaChat => ollama::request::encode(chat),
         other => Err(no_chat(other)),
     }
 }
@@ -206,6 +209,7 @@ pub fn decode_answer(surface: Surface, body: &[u8]) -> Result<Completion, String
         Surface::GenerateContent => gemini::answer::decode(body),
         Surface::Converse => bedrock::answer::decode(body),
         Surface::CohereChat => cohere::answer::decode(body),
+        Surface::OllamaChat => ollama::answer::decode(body),
         other => Err(no_chat(other).message),
     }
 }
@@ -218,6 +222,7 @@ pub fn encode_answer(surface: Surface, completion: &Completion, reply: &ReplyFor
         Surface::GenerateContent => gemini::answer::encode(completion, reply),
         Surface::Converse => bedrock::answer::encode(completion, reply),
         Surface::CohereChat => cohere::answer::encode(completion, reply),
+        Surface::OllamaChat => ollama::answer::encode(completion, reply),
         Surface::InvokeModel => bedrock::invoke::encode_answer(&reply.model, completion, reply),
         _ => openai::completion::encode(completion, reply),
     }
@@ -231,6 +236,7 @@ pub fn decoder(surface: Surface) -> Box<dyn Decoder> {
         Surface::GenerateContent => Box::new(gemini::stream::Decoder::default()),
         Surface::Converse => Box::new(bedrock::stream::Decoder::default()),
         Surface::CohereChat => Box::new(cohere::stream::Decoder::default()),
+        Surface::OllamaChat => Box::new(ollama::stream::Decoder::default()),
         _ => Box::new(openai::stream::Decoder::default()),
     }
 }
@@ -243,6 +249,7 @@ pub fn encoder(surface: Surface, reply: ReplyFor) -> Box<dyn Encoder> {
         Surface::GenerateContent => Box::new(gemini::stream::Encoder::new(reply)),
         Surface::Converse => Box::new(bedrock::stream::Encoder::new(reply)),
         Surface::CohereChat => Box::new(cohere::stream::Encoder::new(reply)),
+        Surface::OllamaChat => Box::new(ollama::stream::Encoder::new(reply)),
         Surface::InvokeModel => Box::new(bedrock::invoke::Encoder::new(&reply.model.clone(), reply)),
         _ => Box::new(openai::stream::Encoder::new(reply)),
     }
@@ -267,6 +274,7 @@ pub fn error_body(surface: Surface, error: &Error) -> Vec<u8> {
         Surface::Converse | Surface::InvokeModel => bedrock::error::body(error),
         Surface::CohereChat | Surface::CohereEmbed | Surface::Rerank => cohere::error::body(error),
         Surface::RerankTexts => rerank::bare_error_body(error),
+        Surface::OllamaChat | Surface::OllamaEmbed => ollama::error::body(error),
         _ => openai::error::body(error),
     }
 }
@@ -279,6 +287,7 @@ pub fn error_event(surface: Surface, error: &Error) -> Vec<u8> {
         Surface::GenerateContent => gemini::error::event(error),
         Surface::Converse | Surface::InvokeModel => bedrock::error::event(error),
         Surface::CohereChat => cohere::error::event(error),
+        Surface::OllamaChat => ollama::error::event(error),
         _ => openai::error::event(error),
     }
 }
@@ -290,6 +299,7 @@ pub fn told(surface: Surface, body: &[u8]) -> Option<Told> {
         Surface::GenerateContent | Surface::EmbedContent | Surface::CountContent => gemini::error::told(body),
         Surface::Converse | Surface::InvokeModel => bedrock::error::told(body),
         Surface::CohereChat | Surface::CohereEmbed | Surface::Rerank => cohere::error::told(body),
+        Surface::OllamaChat | Surface::OllamaEmbed => ollama::error::told(body),
         _ => openai::error::told(body),
     }
 }
@@ -304,6 +314,19 @@ pub fn arguments_object(arguments: &str) -> Cow<'_, str> {
         return Cow::Borrowed(trimmed);
     }
     Cow::Owned(crate::wire::write::to_text(|object| object.text("arguments", arguments)))
+}
+
+/// An id for a call that came without one, of what came with it: the same whenever the same bytes are read. `answer` tells it
+/// from the same call in another answer, `at` from the same call in the same one.
+pub fn call_id(answer: &str, name: &str, arguments: &str, at: usize) -> String {
+    let mut hash = blake3::Hasher::new();
+    for part in [answer, name, arguments] {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(&(at as u64).to_le_bytes());
+    let hex = hash.finalize().to_hex();
+    format!("call_{}", hex.get(..24).unwrap_or_default())
 }
 
 /// Prompt tokens told in parts: those that were neither read from nor written to the prompt cache, and those.

@@ -15,6 +15,7 @@ mod flight;
 mod follow_ups;
 mod judgement;
 mod keeping;
+mod ollama;
 mod orders;
 mod passthrough;
 mod persistence;

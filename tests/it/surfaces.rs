@@ -27,6 +27,7 @@ fn asked(surface: &str) -> (&'static str, Value, &'static str) {
             "/output/message/content/0/text",
         ),
         "cohere" => ("/v2/chat", json!({"model": "m", "messages": user}), "/message/content/0/text"),
+        "ollama" => ("/api/chat", json!({"model": "m", "messages": user, "stream": false}), "/message/content"),
         "invoke" => (
             "/model/m/invoke",
             json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": user}),
@@ -44,7 +45,7 @@ async fn ask(gateway: &Gateway, surface: &str) -> (Reply, Value) {
     (reply, said)
 }
 
-const CHATS: [&str; 6] = ["chat", "messages", "responses", "generate_content", "converse", "cohere"];
+const CHATS: [&str; 7] = ["chat", "messages", "responses", "generate_content", "converse", "cohere", "ollama"];
 
 #[tokio::test]
 async fn each_surface_has_answers_of_its_own() {
@@ -58,8 +59,8 @@ async fn each_surface_has_answers_of_its_own() {
         assert_eq!(again.header("x-askonce-cost-usd"), "0.000000");
     }
     let (invoked, words) = ask(&gateway, "invoke").await;
-    assert_eq!((invoked.cache().as_str(), words), ("bypass/surface", json!("answer 7")));
-    assert_eq!(upstream.calls(), 7);
+    assert_eq!((invoked.cache().as_str(), words), ("bypass/surface", json!("answer 8")));
+    assert_eq!(upstream.calls(), 8);
 }
 
 #[tokio::test]
@@ -163,6 +164,7 @@ async fn errors_are_told_in_the_callers_dialect() {
         ("generate_content", "/error/status", json!("RESOURCE_EXHAUSTED")),
         ("converse", "/__type", json!("ThrottlingException")),
         ("responses", "/error/type", json!("rate_limit_error")),
+        ("ollama", "/error", json!("Provider `up` answered with status 429. It says: slow down")),
     ];
     for (surface, place, expected) in table {
         let (path, body, _) = asked(surface);

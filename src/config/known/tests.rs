@@ -37,7 +37,7 @@ fn every_entry_is_whole() {
         assert!(own || address.starts_with("https://"), "{name}: {address}");
         if let Ok(
             kind @ (ProviderKind::Azure | ProviderKind::Anthropic | ProviderKind::Gemini)
-            | kind @ (ProviderKind::Vertex | ProviderKind::Bedrock | ProviderKind::Cohere),
+            | kind @ (ProviderKind::Vertex | ProviderKind::Bedrock | ProviderKind::Cohere | ProviderKind::Ollama),
         ) = name.parse::<ProviderKind>()
         {
             assert_eq!(base_url::check_root(&address), Ok(address), "{kind} speaks a wire of its own");
@@ -59,6 +59,7 @@ fn every_entry_is_whole() {
         "vertex",
         "bedrock",
         "cohere",
+        "ollama-native",
         "deepseek",
         "xai",
         "together",
@@ -119,13 +120,13 @@ fn refuses_in_these_words() {
         (
             "providers: [{name: a, kind: deepsek}]",
             "providers[0].kind: unknown provider kind `deepsek`, expected one of `openai`, `openai_compatible`, `azure`, \
-             `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `demo`, or a name that `askonce providers` lists at line 1, \
+             `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `ollama-native`, `demo`, or a name that `askonce providers` lists at line 1, \
              column 29; did you mean `deepseek`?",
         ),
         (
             "providers: [{name: a, kind: somewhere-else}]",
             "providers[0].kind: unknown provider kind `somewhere-else`, expected one of `openai`, `openai_compatible`, `azure`, \
-             `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `demo`, or a name that `askonce providers` lists at line 1, \
+             `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `ollama-native`, `demo`, or a name that `askonce providers` lists at line 1, \
              column 29; for any other server that speaks OpenAI's API \
              write `openai_compatible` and its `base_url`",
         ),
@@ -165,8 +166,8 @@ fn refuses_in_these_words() {
         (
             "catalogue: [{name: a, base_url: 'http://h', surfaces: [chats]}]",
             "catalogue[0].surfaces[0]: unknown surface `chats`, expected one of `chat`, `chat_completions`, `responses`, \
-             `messages`, `generate_content`, `converse`, `cohere_chat`, `completions`, `embeddings`, `embed_content`, \
-             `cohere_embed`, `rerank`, `rerank_texts`, `count_tokens`, `count_content`, `input_tokens`, `invoke_model`, `moderations`, `images`, `audio`, `files`, `batches` at \
+             `messages`, `generate_content`, `converse`, `cohere_chat`, `ollama_chat`, `completions`, `embeddings`, `embed_content`, \
+             `cohere_embed`, `ollama_embed`, `rerank`, `rerank_texts`, `count_tokens`, `count_content`, `input_tokens`, `invoke_model`, `moderations`, `images`, `audio`, `files`, `batches` at \
              line 1, column 56; did you mean `chat`?",
         ),
         (

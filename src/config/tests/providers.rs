@@ -13,6 +13,14 @@ fn kinds_of_their_own_have_addresses_and_prices() {
         ("kind: anthropic", "https://api.anthropic.com", Some("anthropic"), true, Some("x-api-key")),
         ("kind: gemini", "https://generativelanguage.googleapis.com", Some("gemini"), true, Some("x-goog-api-key")),
         ("kind: cohere", "https://api.cohere.com", Some("cohere"), true, None),
+        ("kind: ollama-native", "http://127.0.0.1:11434", Some("ollama-native"), true, None),
+        (
+            "kind: ollama-native, base_url: 'https://ollama.com'",
+            "https://ollama.com",
+            Some("ollama-native"),
+            false,
+            None,
+        ),
         ("kind: vertex", "", Some("vertex"), true, None),
         ("kind: bedrock, aws: {region: eu-west-1}", "", Some("bedrock"), true, None),
         (
@@ -229,6 +237,11 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "kind: azure, base_url: 'https://h', azure: {api_version: 'a b'}",
         "expected a version such as `2024-10-21`: letters, digits and `-` at line 1, column 80",
+    ),
+    (
+        "kind: ollama-native, base_url: 'http://127.0.0.1:11434/v1'",
+        "this address goes on to a version of the API (`/v1`), which is added to it at line 1, column 54; write the part before \
+         `/api`, such as `http://127.0.0.1:11434`",
     ),
     (
         "kind: cohere, surfaces: [chat]",

@@ -169,7 +169,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Providers and models.
     (
         "providers: [{name: a, kind: opnai}]\n",
-        "providers[0].kind: unknown provider kind `opnai`, expected one of `openai`, `openai_compatible`, `azure`, `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `demo`, or a name that `askonce providers` lists at line 1, column 29; did you mean `openai`?",
+        "providers[0].kind: unknown provider kind `opnai`, expected one of `openai`, `openai_compatible`, `azure`, `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `ollama-native`, `demo`, or a name that `askonce providers` lists at line 1, column 29; did you mean `openai`?",
     ),
     (
         "providers: [{name: a, kind: openai_compatible}]\n",

@@ -1,5 +1,6 @@
 //! The two forms of dates that AWS has: `20150830T123600Z` to sign with, `2015-08-30T12:36:00Z` in its replies.
 
+use crate::wire::date::Date;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY_S: u64 = 86_400;
@@ -7,16 +8,8 @@ const DAY_S: u64 = 86_400;
 /// A date as it is signed.
 pub(super) fn compact(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, rest) = (seconds / DAY_S, seconds % DAY_S);
-    // Days are counted from the 1st of March of the year 0, in cycles of 400 years: a leap day is then the last of a year.
-    let days = days + 719_468;
-    let (cycle, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = (cycle * 400 + year + u64::from(month >= 10), if month < 10 { month + 3 } else { month - 9 });
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
+    let Date { year, month, day, hour, minute, second } = Date::of(seconds);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
 /// A date of a reply; fractions of a second do not count. It is always in UTC.

@@ -4,6 +4,8 @@ use super::super::aws::stub::{Asked, Said, Stub};
 use super::*;
 use crate::config::{Cloud, ProviderKind};
 use crate::types::caller::Tenant;
+use bytes::Bytes;
+use futures_util::StreamExt;
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 

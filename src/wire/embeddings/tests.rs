@@ -339,3 +339,50 @@ fn a_gemini_batch_of_different_requests_is_no_request_elsewhere() {
     let tasks = read(Surface::EmbedContent, &batch(r#","taskType":"CLUSTERING""#, "")).unwrap();
     assert_eq!(encode(Surface::CohereEmbed, &tasks).unwrap().dropped, ["taskType"]);
 }
+
+#[test]
+fn ollama_asks_and_is_asked() {
+    let text = r#"{"model":"vec-1","input":["rain","sun"],"truncate":false,"dimensions":3,"keep_alive":0,"options":{"num_ctx":512}}"#;
+    let asked = read(Surface::OllamaEmbed, text).unwrap();
+    let own = encode(Surface::OllamaEmbed, &asked).unwrap();
+    assert_eq!((String::from_utf8(own.body).unwrap().as_str(), own.dropped), (text, vec![]));
+    let openai = encode(Surface::Embeddings, &asked).unwrap();
+    assert_eq!(String::from_utf8(openai.body).unwrap(), r#"{"model":"vec-1","input":["rain","sun"],"dimensions":3}"#);
+    assert_eq!(openai.dropped, ["truncate", "keep_alive", "options"]);
+    let vectors = decode_answer(Surface::Embeddings, golden!("openai.answer.json").as_bytes()).unwrap();
+    let answer = encode_answer(Surface::OllamaEmbed, &vectors, &asked, &reply("")).unwrap();
+    let told = r#"{"model":"vec-1","embeddings":[[0.1,-0.25,3.0],[0.0625,2.5,-1.0]],"prompt_eval_count":4}"#;
+    assert_eq!(String::from_utf8(answer).unwrap(), told);
+    assert_eq!(usage(Surface::OllamaEmbed, &parse(told.as_bytes()).unwrap()), Some(Usage::new(4, 0)));
+
+    let openai = read(Surface::Embeddings, golden!("openai.request.json")).unwrap();
+    let sent = encode(Surface::OllamaEmbed, &openai).unwrap();
+    assert_eq!(String::from_utf8(sent.body).unwrap(), r#"{"model":"vec-1","input":["rain","sun"],"dimensions":3}"#);
+    assert_eq!(sent.dropped, ["user"]);
+    let answer = decode_answer(Surface::OllamaEmbed, told.as_bytes()).unwrap();
+    let answer = encode_answer(Surface::Embeddings, &answer, &openai, &reply("")).unwrap();
+    assert_eq!(String::from_utf8(answer).unwrap(), plain(golden!("openai.answer.json")));
+
+    let alone = read(Surface::Embeddings, r#"{"input":"a","truncate":"END"}"#).unwrap();
+    let sent = encode(Surface::OllamaEmbed, &alone).unwrap();
+    assert_eq!(String::from_utf8(sent.body).unwrap(), r#"{"model":"vec-1","input":"a","truncate":true}"#);
+    for (surface, body, param) in [
+        (Surface::OllamaEmbed, "{}", "input"),
+        (Surface::OllamaEmbed, r#"{"input":[]}"#, "input"),
+        (Surface::OllamaEmbed, r#"{"input":["a",3]}"#, "input.[1]"),
+        (Surface::OllamaEmbed, r#"{"input":"a","truncate":"END"}"#, "truncate"),
+    ] {
+        assert_eq!(read(surface, body).unwrap_err().param.as_deref(), Some(param), "{body}");
+    }
+    for (surface, body, param) in [
+        (Surface::Embeddings, r#"{"input":[1,2]}"#, "input"),
+        (Surface::CohereEmbed, r#"{"images":["data:image/png;base64,AA=="]}"#, "input"),
+        (Surface::CohereEmbed, r#"{"texts":["a"],"embedding_types":["int8"]}"#, "embedding_types"),
+    ] {
+        let error = encode(Surface::OllamaEmbed, &read(surface, body).unwrap()).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some(param), "{body}");
+    }
+    for wrong in ["", "[]", "{}", r#"{"embeddings":3}"#, r#"{"embeddings":["a"]}"#] {
+        assert!(decode_answer(Surface::OllamaEmbed, wrong.as_bytes()).is_err(), "{wrong}");
+    }
+}

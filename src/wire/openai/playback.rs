@@ -2,6 +2,7 @@
 
 use crate::types::answer::Answer;
 use crate::types::surface::Surface;
+use crate::wire::date::Date;
 use crate::wire::sse::write_event;
 use bytes::Bytes;
 use rand::Rng;
@@ -30,7 +31,10 @@ pub fn random(chars: usize) -> String {
 /// The body, byte for byte as stored but for `id` and `created`.
 pub fn as_body(answer: &Answer, id: &str, created_s: u64) -> Bytes {
     let quoted = format!("\"{id}\"");
-    let created = created_s.to_string();
+    let created = match answer.surface {
+        Surface::OllamaChat => format!("\"{}\"", Date::of(created_s).rfc3339()),
+        _ => created_s.to_string(),
+    };
     let mut swaps = Vec::with_capacity(2);
     swaps.extend(answer.id_span.clone().map(|span| (span, quoted.as_str())));
     swaps.extend(answer.created_span.clone().map(|span| (span, created.as_str())));

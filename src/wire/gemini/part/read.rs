@@ -5,6 +5,7 @@ use crate::types::error::Error;
 use crate::types::json::Json;
 use crate::wire::gemini::fields::{field, is, list, maybe_flag, maybe_object, maybe_text, text};
 use crate::wire::gemini::own;
+use crate::wire::hub;
 use crate::wire::read::{path, wrong_type};
 use crate::wire::write;
 
@@ -97,14 +98,7 @@ impl Reader {
     /// Nine letters and digits where they are counted, which every vendor takes for an id.
     fn new_id(&self, name: &str, arguments: &str) -> String {
         let Some(seed) = &self.seed else { return format!("call{:05}", self.calls) };
-        let mut hash = blake3::Hasher::new();
-        for part in [seed, name, arguments] {
-            hash.update(&(part.len() as u64).to_le_bytes());
-            hash.update(part.as_bytes());
-        }
-        hash.update(&(self.calls as u64).to_le_bytes());
-        let hex = hash.finalize().to_hex();
-        format!("call_{}", hex.get(..24).unwrap_or_default())
+        hub::call_id(seed, name, arguments, self.calls)
     }
 
     /// The call that a result is about: by its id, else the first of that name without a result.
