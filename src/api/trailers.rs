@@ -34,11 +34,13 @@ pub(super) struct Trailed {
     body: Body,
     /// Until it is told.
     tail: Option<Tail>,
+    /// The body has ended: it is not asked again.
+    ended: bool,
 }
 
 impl Trailed {
     pub(super) fn new(body: Body, tail: Tail) -> Trailed {
-        Trailed { body, tail: Some(tail) }
+        Trailed { body, tail: Some(tail), ended: false }
     }
 }
 
@@ -54,13 +56,18 @@ impl http_body::Body for Trailed {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(None) => {
+                self.ended = true;
                 let trailers = self.tail.take().map(|tail| map_of(tail.fields())).filter(|map| !map.is_empty());
                 Poll::Ready(trailers.map(|map| Ok(Frame::trailers(map))))
             }
             Poll::Ready(Some(Err(error))) => {
                 self.tail = None;
+                self.ended = true;
                 Poll::Ready(Some(Err(error)))
             }
             other => other,
@@ -68,13 +75,26 @@ impl http_body::Body for Trailed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.tail.is_none() && self.body.is_end_stream()
+        self.ended || (self.tail.is_none() && self.body.is_end_stream())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_has_ended_is_not_asked_again() {
+        let pieces = [Ok::<_, std::io::Error>(Bytes::from_static(b"x"))];
+        let once = futures_util::stream::unfold(pieces.into_iter(), |mut left| async { Some((left.next()?, left)) });
+        let mut body = Trailed { body: Body::from_stream(once), tail: None, ended: false };
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut poll = || http_body::Body::poll_frame(Pin::new(&mut body), &mut cx);
+        assert!(matches!(poll(), Poll::Ready(Some(Ok(_)))));
+        for _ in 0..3 {
+            assert!(matches!(poll(), Poll::Ready(None)));
+        }
+    }
 
     #[test]
     fn only_who_can_read_trailers_takes_them() {

@@ -13,6 +13,8 @@ pub fn of(path: &str) -> Surface {
         Surface::Converse
     } else if path.starts_with("/v2/") || path.starts_with("/cohere") {
         Surface::CohereChat
+    } else if path.starts_with("/ollama/v1") {
+        Surface::ChatCompletions
     } else if path.starts_with("/ollama") || path.starts_with("/api/") || has("/api/chat") || has("/api/embed") {
         Surface::OllamaChat
     } else {
@@ -35,6 +37,8 @@ mod tests {
             ("/model/a.b-c/converse", Surface::Converse),
             ("/bedrock/x", Surface::Converse),
             ("/v2/chat", Surface::CohereChat),
+            ("/ollama/v1/nothing", Surface::ChatCompletions),
+            ("/ollama/v1/messages", Surface::Messages),
             ("/api/chat", Surface::OllamaChat),
             ("/api/show", Surface::OllamaChat),
             ("/litellm/api/embed", Surface::OllamaChat),

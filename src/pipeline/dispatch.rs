@@ -355,12 +355,16 @@ async fn plain(
     let surface = outbound.request.surface;
     let mut body = whole(provider, pieces).await?;
     let strange = |why: String| broken(provider, &format!("sent an answer that is not in its wire: {why}"));
+    let mut usage = None;
     if wire != surface {
-        let (own, lost) = translate::answer(&body, wire, surface, &reply_for(outbound)).map_err(strange)?;
-        body = own.into();
-        dropped.extend(lost);
+        let own = translate::answer(&body, wire, surface, &reply_for(outbound)).map_err(strange)?;
+        body = own.body.into();
+        usage = own.usage;
+        dropped.extend(own.dropped);
     }
-    let answer = answer::read(surface, body.clone()).map_err(strange)?;
+    let mut answer = answer::read(surface, body.clone()).map_err(strange)?;
+    // What the caller's wire does not tell is counted all the same.
+    answer.usage = answer.usage.or(usage);
     Ok(UpstreamBody::Plain { body, answer: Box::new(answer) })
 }
 

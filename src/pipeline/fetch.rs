@@ -211,7 +211,7 @@ impl Fetch {
         };
         metrics::upstream_ended(about, sent.elapsed(), error);
         let cost = self.count(usage, about, lead);
-        lead.tell(Tail { cost, lost: late.lost().beyond(&lost) });
+        lead.tell(Tail { cost, lost: lost.clone().joined(&late.lost()).beyond(&lost) });
         end
     }
 

@@ -2,7 +2,7 @@
 //! one request, whose answers are one answer.
 
 use super::dispatch::{self, Late, Outbound, Upstream, UpstreamBody};
-use crate::providers::{Call, Provider, Reply};
+use crate::providers::{ALL_AT_LIMITS, Call, Provider, Reply};
 use crate::routing::Target;
 use crate::types::error::Error;
 use crate::types::lost::Lost;
@@ -11,7 +11,7 @@ use crate::wire::hub::Bodies;
 use crate::wire::{answer, translate};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many calls of one request are under way at a time.
 const AT_ONCE: usize = 8;
@@ -19,6 +19,9 @@ const AT_ONCE: usize = 8;
 const ALL_BYTES: usize = 256 << 20;
 /// The reply header that tells the tokens of one call.
 const TOKENS: &str = "x-amzn-bedrock-input-token-count";
+
+/// How long to wait for a key that is at its limits.
+const SOON: Duration = Duration::from_millis(50);
 
 /// One call's answer.
 struct Part {
@@ -55,8 +58,9 @@ pub(super) async fn attempt(
     let strange = |why: String| dispatch::broken(provider, &format!("sent an answer that is not in its wire: {why}"));
     let reply = dispatch::reply_for(outbound);
     let own = translate::invoked(&bodies, &target.model, tokens, request.surface, &reply).map_err(strange)?;
-    let body = Bytes::from(own);
-    let answer = answer::read(request.surface, body.clone()).map_err(strange)?;
+    let body = Bytes::from(own.body);
+    let mut answer = answer::read(request.surface, body.clone()).map_err(strange)?;
+    answer.usage = answer.usage.or(own.usage);
     Ok(Upstream {
         provider: provider.name().clone(),
         content_type: dispatch::JSON.to_owned(),
@@ -70,8 +74,16 @@ pub(super) async fn attempt(
     })
 }
 
+/// One call. Its key may be held by others of the same request: it waits for it, as long as the request may take.
 async fn part(provider: &dyn Provider, call: Call) -> Result<Part, Error> {
-    let sending = provider.send(call).await;
+    let sending = loop {
+        match provider.send(call.clone()).await {
+            Err(error) if error.code == Some(ALL_AT_LIMITS) => {
+                tokio::time::sleep(error.retry_after.unwrap_or(SOON).min(SOON)).await;
+            }
+            sent => break sent,
+        }
+    };
     let Reply { headers, body, .. } = sending.map_err(|error| dispatch::in_words(error, Surface::InvokeModel))?;
     Ok(Part { headers, body: dispatch::whole(provider, body).await? })
 }

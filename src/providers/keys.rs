@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// What a limit of requests is counted over.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The code of an error that says so of all keys.
+pub const ALL_AT_LIMITS: &str = "provider_keys_at_limit";
+
 /// When to come back to a key that is at its limit of requests under way: nobody knows when one of them ends.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -129,7 +132,7 @@ impl Keys {
             "Every key of provider `{}` that may be used has reached a limit of its own (`keys[].limits`).",
             self.provider
         );
-        let error = Error::new(ErrorKind::UpstreamStatus(429), message).with_code("provider_keys_at_limit");
+        let error = Error::new(ErrorKind::UpstreamStatus(429), message).with_code(ALL_AT_LIMITS);
         Error { retry_after: Some(soonest), ..error }
     }
 }

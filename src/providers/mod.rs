@@ -43,6 +43,7 @@ mod signing;
 mod stub;
 mod vertex;
 
+pub use keys::ALL_AT_LIMITS;
 pub use registry::Registry;
 
 use crate::types::caller::Tenant;

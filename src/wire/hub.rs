@@ -14,6 +14,7 @@ use crate::wire::sse::Event;
 use crate::wire::{anthropic, bedrock, cohere, gemini, ollama, openai, rerank, responses};
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// What the gateway itself reads of a request, whatever becomes of it.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -50,6 +51,8 @@ pub struct Bodies {
 #[derive(Debug, Default)]
 pub struct Losses {
     dropped: Vec<String>,
+    /// The same, to know which are there already: a request may have very many fields.
+    known: HashSet<String>,
     refused: Option<Error>,
 }
 
@@ -57,7 +60,7 @@ impl Losses {
     /// `name` is lost and only biases the answer.
     pub fn drop(&mut self, name: impl Into<String>) {
         let name = name.into();
-        if !self.dropped.contains(&name) {
+        if self.known.insert(name.clone()) {
             self.dropped.push(name);
         }
     }

@@ -35,28 +35,37 @@ pub fn request(request: &Request, target: Surface, model: &str) -> Result<Encode
     hub::encode(target, &chat)
 }
 
-/// A whole answer in the wire of `target`, in the wire of `surface`, and the names of what that cannot carry. The error says
-/// in words what is wrong with it.
-pub fn answer(
-    body: &[u8],
-    target: Surface,
-    surface: Surface,
-    reply: &ReplyFor,
-) -> Result<(Vec<u8>, Vec<String>), String> {
+/// A whole answer in another wire.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Translated {
+    /// The body.
+    pub body: Vec<u8>,
+    /// Names of what that wire cannot carry.
+    pub dropped: Vec<String>,
+    /// Its tokens, which not every wire tells.
+    pub usage: Option<Usage>,
+}
+
+/// A whole answer in the wire of `target`, in the wire of `surface`. The error says in words what is wrong with it.
+pub fn answer(body: &[u8], target: Surface, surface: Surface, reply: &ReplyFor) -> Result<Translated, String> {
+    let plain = |body, usage| Translated { body, dropped: Vec::new(), usage };
     if embeddings::is_embeddings(surface) {
         let asked = parse(&reply.request).and_then(|json| embeddings::decode(surface, &json, &reply.model));
         let asked = asked.map_err(|error| error.message)?;
         let vectors = embeddings::decode_answer(target, body)?;
-        return Ok((embeddings::encode_answer(surface, &vectors, &asked, reply)?, Vec::new()));
+        return Ok(plain(embeddings::encode_answer(surface, &vectors, &asked, reply)?, vectors.usage));
     }
     if rerank::is_rerank(surface) {
-        return Ok((ranked(rerank::decode_answer(body)?, surface, reply)?, Vec::new()));
+        let ranking = rerank::decode_answer(body)?;
+        let usage = ranking.usage;
+        return Ok(plain(ranked(ranking, surface, reply)?, usage));
     }
     if count::is_count(surface) {
-        return Ok((count::encode_answer(surface, count::decode_answer(target, body)?), Vec::new()));
+        return Ok(plain(count::encode_answer(surface, count::decode_answer(target, body)?), None));
     }
     let completion = hub::decode_answer(target, body)?;
-    Ok((hub::encode_answer(surface, &completion, reply), completion.dropped))
+    let body = hub::encode_answer(surface, &completion, reply);
+    Ok(Translated { body, usage: completion.usage, dropped: completion.dropped })
 }
 
 /// A ranking in the wire of `surface`.
@@ -94,17 +103,20 @@ pub fn invoked(
     tokens: Option<u64>,
     surface: Surface,
     reply: &ReplyFor,
-) -> Result<Vec<u8>, String> {
+) -> Result<Translated, String> {
+    let plain = |body, usage| Translated { body, dropped: Vec::new(), usage };
     let usage = tokens.map(|tokens| Usage::new(tokens, 0));
     if rerank::is_rerank(surface) {
         let [one] = answers else { return Err(format!("expected one answer, got {}", answers.len())) };
         let ranking = rerank::decode_answer(one)?;
-        return ranked(Ranking { usage: ranking.usage.or(usage), ..ranking }, surface, reply);
+        let usage = ranking.usage.or(usage);
+        return Ok(plain(ranked(Ranking { usage, ..ranking }, surface, reply)?, usage));
     }
     let asked = parse(&reply.request).and_then(|json| embeddings::decode(surface, &json, &reply.model));
     let asked = asked.map_err(|error| error.message)?;
     let vectors = embeddings::bedrock::decode(model, answers)?;
-    embeddings::encode_answer(surface, &Vectors { usage: vectors.usage.or(usage), ..vectors }, &asked, reply)
+    let usage = vectors.usage.or(usage);
+    Ok(plain(embeddings::encode_answer(surface, &Vectors { usage, ..vectors }, &asked, reply)?, usage))
 }
 
 /// A stream in the wire of one surface on its way into that of another.
@@ -240,7 +252,8 @@ mod tests {
         assert_eq!(json.get("model").and_then(Json::as_str), Some("embed-v4.0"));
         let reply = ReplyFor { model: "m".into(), request: body, ..ReplyFor::default() };
         let told = br#"{"id":"x","embeddings":{"float":[[0.5],[0.25]]},"meta":{"billed_units":{"input_tokens":2}}}"#;
-        let (answer, dropped) = super::answer(told, Surface::CohereEmbed, Surface::Embeddings, &reply).unwrap();
+        let Translated { body: answer, dropped, .. } =
+            super::answer(told, Surface::CohereEmbed, Surface::Embeddings, &reply).unwrap();
         assert_eq!(dropped, Vec::<String>::new());
         assert_eq!(
             String::from_utf8(answer).unwrap(),

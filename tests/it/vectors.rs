@@ -90,6 +90,20 @@ async fn every_surface_of_vectors_reaches_them() {
 }
 
 #[tokio::test]
+async fn the_calls_of_one_request_wait_for_each_others_key() {
+    let upstream = titan().await;
+    let yaml = format!(
+        "providers:\n  - {{name: aws, kind: bedrock, base_url: \"${{UP}}\", models: ['{TITAN}'], aws: {{region: eu-west-1}},\n     \
+         keys: [{{name: k, key: hush-hush, limits: {{concurrent: 2}}}}]}}\nretry: {{attempts: 1}}\n"
+    );
+    let gateway = Given::yaml(&yaml).variable("UP", upstream.url.trim_end_matches("/v1")).start().await;
+    let texts: Vec<String> = (1..=9).map(|n| "a".repeat(n)).collect();
+    let reply = Reply::of(gateway.post("/v1/embeddings", &json!({"model": TITAN, "input": texts}))).await;
+    assert_eq!((reply.status, &reply.json()["data"][8]["embedding"]), (200, &json!([9, 0.5])), "{}", reply.json());
+    assert_eq!(upstream.calls(), 9, "none was sent twice");
+}
+
+#[tokio::test]
 async fn one_text_that_fails_fails_all_in_the_callers_words() {
     let upstream = titan().await;
     let gateway = gateway(&upstream).await;

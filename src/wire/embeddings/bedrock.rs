@@ -44,9 +44,15 @@ pub fn encode(asked: &Embeddings) -> Option<Result<Bodies, Error>> {
         return Some(losses.encoded(Vec::new()).map(|_| Bodies::default()));
     }
     let bodies = match family {
-        Family::Titan(kind) => asked.inputs.iter().map(|input| titan::body(kind, asked, input, &mut losses)).collect(),
+        Family::Titan(kind) => {
+            titan::check(kind, asked, &mut losses);
+            asked.inputs.iter().map(|input| titan::body(kind, asked, input, &mut losses)).collect()
+        }
         Family::Cohere(version) => cohere::bodies(version, asked, &mut losses),
-        Family::Nova => asked.inputs.iter().map(|input| nova::body(asked, input, &mut losses)).collect(),
+        Family::Nova => {
+            nova::check(asked, &mut losses);
+            asked.inputs.iter().map(|input| nova::body(asked, input, &mut losses)).collect()
+        }
     };
     Some(losses.encoded(Vec::new()).map(|encoded| Bodies { bodies, dropped: encoded.dropped }))
 }

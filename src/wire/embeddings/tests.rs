@@ -206,6 +206,17 @@ fn bodies_at_bedrock() {
 }
 
 #[test]
+fn many_unknown_fields_beside_many_inputs_are_no_great_work() {
+    let fields: String = (0..20_000).map(|n| format!(",\"x{n}\":1")).collect();
+    let inputs = vec!["\"a\""; 2_000].join(",");
+    let asked = format!("{{\"model\":\"m\",\"input\":[{inputs}]{fields}}}");
+    for model in ["amazon.titan-embed-text-v2:0", "amazon.nova-2-multimodal-embeddings-v1:0"] {
+        let (bodies, dropped) = at_bedrock(model, &asked).unwrap();
+        assert_eq!((bodies.len(), dropped.len()), (2_000, 20_000));
+    }
+}
+
+#[test]
 fn what_a_model_at_bedrock_cannot_do_is_refused() {
     let many = format!(r#"{{"input":[{}"z"]}}"#, r#""a","#.repeat(2_048));
     let table = [

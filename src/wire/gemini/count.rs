@@ -32,8 +32,10 @@ pub fn encode(chat: &Chat) -> Result<Encoded, Error> {
 pub fn bare(body: &[u8]) -> Vec<u8> {
     let Ok(json) = parse(body) else { return body.to_vec() };
     let Some(Json::Object(fields)) = field(&json, "generateContentRequest") else { return body.to_vec() };
+    // It refuses all other fields of a request. What they say has no tokens.
+    const COUNTED: [&str; 5] = ["contents", "systemInstruction", "system_instruction", "tools", "generationConfig"];
     write::to_vec(|o| {
-        for (key, value) in fields.iter().filter(|(key, _)| key != "model") {
+        for (key, value) in fields.iter().filter(|(key, _)| COUNTED.contains(&key.as_ref())) {
             write::value(o.key(key), value);
         }
     })
@@ -75,6 +77,9 @@ mod tests {
         let unwrapped = String::from_utf8(bare(whole.as_bytes())).unwrap();
         assert_eq!(unwrapped, format!(r#"{{{contents},"systemInstruction":{{"parts":[{{"text":"s"}}]}}}}"#));
         assert_eq!(bare(bare_one.as_bytes()), bare_one.as_bytes());
+        let more = whole.replace("\"contents\"", "\"toolConfig\":{},\"safetySettings\":[],\"tools\":[],\"contents\"");
+        let unwrapped = String::from_utf8(bare(more.as_bytes())).unwrap();
+        assert!(unwrapped.starts_with(r#"{"tools":[],"contents""#), "{unwrapped}");
     }
 
     #[test]

@@ -164,7 +164,9 @@ pub fn call(item: &Json<'_>) -> ToolCall {
 }
 
 fn note(names: &mut Vec<String>, name: &str) {
-    if !names.iter().any(|old| old == name) {
+    // They are the provider's words: so many are told of, and no more.
+    const MOST: usize = 32;
+    if names.len() < MOST && !names.iter().any(|old| old == name) {
         names.push(name.to_owned());
     }
 }

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 /// The kinds of picture that it reads, as they stand behind `data:image/`.
 const PICTURES: [&str; 4] = ["png", "jpeg", "gif", "webp"];
 
-/// Writes the body of one input.
-pub(super) fn body(asked: &Embeddings, input: &Input, losses: &mut Losses) -> Vec<u8> {
+/// Notes what no body carries, whatever the input.
+pub(super) fn check(asked: &Embeddings, losses: &mut Losses) {
     losses.drop_if(asked.title.is_some(), "title");
     losses.drop_if(asked.user.is_some(), "user");
     losses.drop_if(asked.normalize == Some(false), "normalize");
@@ -19,15 +19,24 @@ pub(super) fn body(asked: &Embeddings, input: &Input, losses: &mut Losses) -> Ve
     if super::super::wants_integers(asked) {
         losses.refuse("embedding_types", "it makes vectors of floats only.");
     }
-    let (purpose, exact) = match asked.task {
+    losses.drop_if(!purpose(asked).1, "task_type");
+}
+
+/// What the vectors are for in its words, and whether that says all that was asked.
+fn purpose(asked: &Embeddings) -> (&'static str, bool) {
+    match asked.task {
         None | Some(Task::Document | Task::Image) => ("GENERIC_INDEX", true),
         Some(Task::Query) => ("GENERIC_RETRIEVAL", true),
         Some(Task::Classification) => ("CLASSIFICATION", true),
         Some(Task::Clustering) => ("CLUSTERING", true),
         Some(Task::Similarity) => ("CLUSTERING", false),
         Some(Task::QuestionAnswering | Task::FactVerification | Task::CodeQuery) => ("GENERIC_RETRIEVAL", false),
-    };
-    losses.drop_if(!exact, "task_type");
+    }
+}
+
+/// Writes the body of one input.
+pub(super) fn body(asked: &Embeddings, input: &Input, losses: &mut Losses) -> Vec<u8> {
+    let (purpose, _) = purpose(asked);
     write::to_vec(|object| {
         object.text("schemaVersion", "nova-multimodal-embed-v1");
         object.text("taskType", "SINGLE_EMBEDDING");

@@ -20,8 +20,8 @@ pub(super) enum Kind {
     Image,
 }
 
-/// Writes the body of one input.
-pub(super) fn body(kind: Kind, asked: &Embeddings, input: &Input, losses: &mut Losses) -> Vec<u8> {
+/// Notes what no body carries, whatever the input.
+pub(super) fn check(kind: Kind, asked: &Embeddings, losses: &mut Losses) {
     losses.drop_if(asked.task.is_some(), "input_type");
     losses.drop_if(asked.title.is_some(), "title");
     losses.drop_if(asked.user.is_some(), "user");
@@ -34,6 +34,10 @@ pub(super) fn body(kind: Kind, asked: &Embeddings, input: &Input, losses: &mut L
         losses.refuse("dimensions", "the length of its vectors is fixed.");
     }
     losses.drop_if(kind != Kind::Text && asked.normalize == Some(false), "normalize");
+}
+
+/// Writes the body of one input.
+pub(super) fn body(kind: Kind, asked: &Embeddings, input: &Input, losses: &mut Losses) -> Vec<u8> {
     write::to_vec(|object| {
         write_input(kind, object, input, losses);
         match kind {

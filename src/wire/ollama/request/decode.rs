@@ -183,13 +183,10 @@ fn format(json: &Json<'_>) -> Result<Option<Format>, Error> {
             "json" => Ok(Some(Format::Json)),
             other => Err(unknown_value("format", "`json` or a JSON schema", other)),
         },
-        // The grammar that is made of it allows nothing else.
-        Some(schema @ Json::Object(_)) => Ok(Some(Format::Schema(Schema {
-            name: None,
-            description: None,
-            schema: text_of(schema),
-            strict: Some(true),
-        }))),
+        // A grammar is made of it there. The strict mode of others wants more of a schema than that does.
+        Some(schema @ Json::Object(_)) => {
+            Ok(Some(Format::Schema(Schema { name: None, description: None, schema: text_of(schema), strict: None })))
+        }
         Some(other) => Err(wrong_type("format", "`json` or a JSON schema", other)),
     }
 }
@@ -207,7 +204,7 @@ fn reasoning(json: &Json<'_>) -> Result<Option<Reasoning>, Error> {
         Some(Json::Bool(enabled)) => Ok(Some(of(*enabled, None))),
         Some(Json::String(word)) => match word.as_ref() {
             level @ ("low" | "medium" | "high" | "max") => Ok(Some(of(true, Some(level)))),
-            other => Err(unknown_value("think", "a boolean, `low`, `medium` or `high`", other)),
+            other => Err(unknown_value("think", "a boolean, `low`, `medium`, `high` or `max`", other)),
         },
         Some(other) => Err(wrong_type("think", "a boolean or a string", other)),
     }

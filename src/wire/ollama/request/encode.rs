@@ -8,6 +8,7 @@ use crate::types::json::Number;
 use crate::wire::hub::{Encoded, Losses};
 use crate::wire::ollama::answer::write_call;
 use crate::wire::write::{self, Array, Object};
+use std::collections::HashSet;
 
 /// Options of this wire that others of OpenAI's wire have as fields of the request: their names there, and here.
 const ELSEWHERE: [(&str, &str); 7] = [
@@ -230,10 +231,9 @@ fn write_options(options: &mut Object<'_>, chat: &Chat, losses: &mut Losses) {
     if !chat.stop.is_empty() {
         options.array("stop", |list| chat.stop.iter().for_each(|stop| list.text(stop)));
     }
-    let mut written: Vec<&str> = Vec::new();
+    let mut written: HashSet<&str> = HashSet::new();
     for extra in &chat.extra {
-        let Some(name) = option(&extra.name).filter(|name| !written.contains(name)) else { continue };
-        written.push(name);
+        let Some(name) = option(&extra.name).filter(|name| written.insert(name)) else { continue };
         options.raw(name, &extra.json);
     }
 }

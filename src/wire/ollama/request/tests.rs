@@ -161,6 +161,14 @@ fn thinking_is_by_level_or_not_at_all() {
 }
 
 #[test]
+fn a_schema_is_not_held_to_the_strict_mode_of_others() {
+    let chat = read(r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"format":{"type":"object"}}"#).unwrap();
+    let openai = crate::wire::hub::encode(crate::types::surface::Surface::ChatCompletions, &chat).unwrap();
+    let body = String::from_utf8(openai.body).unwrap();
+    assert!(body.contains(r#""schema":{"type":"object"}"#) && !body.contains("strict"), "{body}");
+}
+
+#[test]
 fn what_is_lost_is_named() {
     let extra = |name: &str, json: &str| Extra { name: name.into(), json: json.into(), essential: false };
     let tool = |strict| Tool { name: "f".into(), description: None, parameters: None, strict, cache: None };
