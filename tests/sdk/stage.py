@@ -95,6 +95,11 @@ providers:
     base_url: "${STORY_VENDORS_URL}/cohere"
     api_key: "${STORY_UPSTREAM_KEY}"
     models: [command-a-03-2025, embed-v4.0, rerank-v3.5]
+  - name: ollama
+    kind: ollama-native
+    base_url: "${STORY_VENDORS_URL}/ollama"
+    api_key: "${STORY_UPSTREAM_KEY}"
+    # Its models are those that it lists.
   - name: azure
     kind: azure
     base_url: "${STORY_VENDORS_URL}/azure"
@@ -116,6 +121,7 @@ models:
   - {name: any-gemini, targets: [{provider: gemini, model: gemini-2.5-flash}]}
   - {name: any-bedrock, targets: [{provider: bedrock, model: "anthropic.claude-sonnet-4-5-20250929-v1:0"}]}
   - {name: any-cohere, targets: [{provider: cohere, model: command-a-03-2025}]}
+  - {name: any-ollama, targets: [{provider: ollama, model: "qwen3:8b"}]}
   - {name: any-azure, targets: [{provider: azure, model: my-deployment}]}
   - {name: any-vertex, targets: [{provider: vertex, model: gemini-2.5-pro}]}
 retry: {attempts: 1}

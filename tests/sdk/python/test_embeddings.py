@@ -1,7 +1,9 @@
 """Embeddings, served on the host by the sentence model or passed to a provider."""
 
 import math
+import os
 
+import ollama
 import openai
 import pytest
 
@@ -65,3 +67,30 @@ def test_a_providers_embeddings_pass(client):
     first, second = ask(), ask()
     assert first.parse().data[0].embedding == [1.0, 0.0, 4.0] and first.headers["x-askonce-provider"] == "scripted"
     assert second.headers["x-askonce-cache"] == "hit" and second.parse().data[0].embedding == [1.0, 0.0, 4.0]
+
+
+@pytest.fixture
+def ollamas():
+    """Ollama's client, which leaves the headers of its last reply in `headers`."""
+    headers = {}
+    hooks = {"response": [lambda reply: headers.update(reply.headers)]}
+    key = {"authorization": f"Bearer {os.environ['STORY_KEY']}"}
+    speaker = ollama.Client(host=os.environ["STORY_URL"], headers=key, event_hooks=hooks, timeout=60)
+    speaker.headers = headers
+    return speaker
+
+
+def test_ollamas_client_gets_a_providers_vectors(ollamas):
+    for outcome in ("miss", "hit"):
+        answer = ollamas.embed(model="scripted-embedding", input=["one to Ollama", "another"])
+        assert ollamas.headers["x-askonce-cache"] == outcome
+        assert answer.embeddings == [[1.0, 0.0, 13.0], [1.0, 0.0, 7.0]] and answer.prompt_eval_count > 0
+        assert answer.model == "scripted-embedding"
+    assert ollamas.embed(model="scripted-embedding", input="alone").embeddings == [[1.0, 0.0, 5.0]]
+
+
+def test_ollamas_client_is_told_what_is_wrong(ollamas):
+    for model, text, status in (("nobody-has-this", "hello", 404), ("scripted-embedding", [], 400)):
+        with pytest.raises(ollama.ResponseError) as refused:
+            ollamas.embed(model=model, input=text)
+        assert refused.value.status_code == status and refused.value.error

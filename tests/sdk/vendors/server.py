@@ -1,7 +1,7 @@
 """The HTTP around the scripted vendors: one server, a path for each, and a record of what was asked.
 
 `GET /calls?question=TEXT` lists the requests whose question holds TEXT, the oldest first. Each vendor answers below a
-path of its own, as it would below its host: `/openai`, `/anthropic`, `/gemini`, `/bedrock`, `/cohere`, `/azure`, `/vertex`.
+path of its own, as it would below its host: `/openai`, `/anthropic`, `/gemini`, `/bedrock`, `/cohere`, `/ollama`, `/azure`, `/vertex`.
 `POST /token` gives an access token to whoever shows a signed assertion or a client's secret.
 """
 
@@ -13,7 +13,7 @@ import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from . import anthropic, bedrock, cohere, gemini, openai, responses
+from . import anthropic, bedrock, cohere, gemini, ollama, openai, responses
 from .script import TROUBLE, status_of, turn_of
 
 ACCESS_TOKEN = "scripted-access-token"
@@ -32,6 +32,8 @@ class Handler(BaseHTTPRequestHandler):
             question = urllib.parse.parse_qs(url.query)["question"][0]
             with self.server.lock:
                 self.reply(200, [call for call in self.server.calls if question in call["question"]])
+        elif url.path == "/ollama/api/tags":
+            self.reply(200, ollama.tags())
         else:
             self.reply(404, {"error": {"message": "no such page"}})
 
@@ -124,7 +126,8 @@ def vendor_of(path):
     if name == "bedrock":
         return bedrock if rest.startswith("model/") else None
     return {"anthropic/v1/messages": anthropic, "anthropic/v1/messages/count_tokens": anthropic,
-            "cohere/v2/chat": cohere, "cohere/v2/embed": cohere, "cohere/v2/rerank": cohere}.get(path.lstrip("/"))
+            "cohere/v2/chat": cohere, "cohere/v2/embed": cohere, "cohere/v2/rerank": cohere,
+            "ollama/api/chat": ollama, "ollama/api/embed": ollama}.get(path.lstrip("/"))
 
 
 class Vendors(ThreadingHTTPServer):

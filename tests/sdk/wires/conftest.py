@@ -11,7 +11,7 @@ from sdks import SDKS
 from sdks.spoken import Ask
 
 # By the names of the models in the stage's configuration: each is one model of a provider of one kind.
-PROVIDERS = ("openai", "chat", "responses", "anthropic", "gemini", "bedrock", "cohere", "mistral")
+PROVIDERS = ("openai", "chat", "responses", "anthropic", "gemini", "bedrock", "cohere", "mistral", "ollama")
 DIRECT = "direct"
 
 

@@ -13,6 +13,7 @@ PAIRS = [
     ("openai-chat", "openai"), ("openai-chat", "anthropic"), ("openai-responses", "openai"), ("openai-responses", "gemini"),
     ("anthropic", "anthropic"), ("anthropic", "openai"), ("google-genai", "gemini"), ("google-genai", "anthropic"),
     ("boto3", "bedrock"), ("boto3", "openai"), ("cohere", "cohere"), ("cohere", "bedrock"),
+    ("ollama", "ollama"), ("ollama", "anthropic"), ("openai-chat", "ollama"),
 ]
 
 
@@ -93,11 +94,11 @@ def test_another_question_is_a_miss(pair):
 
 def test_another_wire_does_not_share():
     question = f"Who else hears this? ({secrets.token_hex(4)})"
-    for name in ("openai-chat", "openai-responses", "anthropic", "google-genai", "boto3", "cohere"):
+    for name in ("openai-chat", "openai-responses", "anthropic", "google-genai", "boto3", "cohere", "ollama"):
         ask = Ask(question, "any-openai")
         outcomes = [sdk_of(name).chat(ask).headers["x-askonce-cache"] for _ in range(2)]
         assert outcomes == ["miss", "hit"], name
-    assert len(vendor_calls(question)) == 6
+    assert len(vendor_calls(question)) == 7
 
 
 def test_another_tenant_does_not_share(pair):

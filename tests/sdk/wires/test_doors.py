@@ -7,6 +7,7 @@ import anthropic
 import boto3
 import cohere
 import httpx2
+import ollama
 import openai
 import pytest
 from botocore import UNSIGNED
@@ -24,6 +25,7 @@ BASES = {
     "boto3": ["", "/bedrock", "/litellm", "/langchain", "/pydanticai"],
     "cohere": ["", "/cohere", "/litellm", "/langchain", "/pydanticai"],
     "mistralai": ["", "/openai", "/litellm"],
+    "ollama": ["", "/ollama", "/litellm", "/langchain", "/pydanticai"],
 }
 
 
@@ -84,6 +86,27 @@ def test_lists_of_models():
     google = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=f"{url}/genai"))
     assert wanted <= {model.name.removeprefix("models/") for model in google.models.list()}
     assert wanted <= {model.name for model in cohere.ClientV2(api_key=key, base_url=f"{url}/cohere").models.list().models}
+    headers = {"authorization": f"Bearer {key}"}
+    assert wanted <= {model.model for model in ollama.Client(host=f"{url}/ollama", headers=headers).list().models}
+
+
+def test_models_that_ollama_lists():
+    listed = {"qwen3:8b", "embeddinggemma:latest"}
+    direct = ollama.Client(host=os.environ["STORY_VENDORS_URL"] + "/ollama").list().models
+    assert {model.model for model in direct} == listed and all(model.size and model.modified_at for model in direct)
+    url, key = os.environ["STORY_WIRES_URL"], os.environ["STORY_KEY"]
+    assert listed <= {model.id for model in openai.OpenAI(base_url=f"{url}/v1", api_key=key).models.list()}
+    question = f"Who is here? ({secrets.token_hex(4)})"
+    for name in ("ollama", "openai-chat"):
+        assert SDKS[name](url + SDKS[name].PATH, key).chat(Ask(question, "qwen3:8b")).text == f"Heard: {question}"
+
+
+def test_what_ollama_has_and_askonce_has_not():
+    client = ollama.Client(host=os.environ["STORY_WIRES_URL"], headers={"authorization": f"Bearer {os.environ['STORY_KEY']}"})
+    for call in (lambda: client.generate("any-ollama", "Hello?"), lambda: client.show("any-ollama"), client.ps):
+        with pytest.raises(ollama.ResponseError) as refused:
+            call()
+        assert refused.value.status_code == 404 and "/api/" in refused.value.error
 
 
 def test_the_array_that_gemini_streams_without_sse():

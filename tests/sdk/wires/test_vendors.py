@@ -5,6 +5,7 @@ import secrets
 import urllib.parse
 
 import cohere
+import ollama
 import openai
 import pytest
 from botocore.auth import SigV4Auth
@@ -28,6 +29,10 @@ def sent(model, name="openai-chat", way="chat"):
     (call,) = vendor_calls(question)
     assert KEY not in str(call), "the caller's key stays here"
     return call
+
+
+def ollama_client():
+    return ollama.Client(host=URL, headers={"authorization": f"Bearer {KEY}"})
 
 
 def test_openai():
@@ -55,6 +60,75 @@ def test_gemini():
 def test_cohere():
     call = sent("any-cohere")
     assert call["path"] == "/cohere/v2/chat" and call["headers"]["authorization"] == f"Bearer {os.environ['STORY_UPSTREAM_KEY']}"
+
+
+def test_ollama():
+    for name, way in (("openai-chat", "chat"), ("anthropic", "stream"), ("ollama", "chat"), ("ollama", "stream")):
+        call = sent("any-ollama", name, way)
+        assert call["path"] == "/ollama/api/chat" and call["headers"]["authorization"] == f"Bearer {os.environ['STORY_UPSTREAM_KEY']}"
+        assert (call["body"]["model"], call["body"]["stream"]) == ("qwen3:8b", way == "stream")
+
+
+def test_what_only_ollama_has():
+    options, question = {"num_ctx": 8192, "min_p": 0.05, "mirostat": 2, "stop": ["END"]}, f"What has it all? ({secrets.token_hex(4)})"
+    request = {"messages": [{"role": "user", "content": question}], "options": options, "keep_alive": "10m", "think": False}
+    client = ollama_client()
+    assert client.chat("any-ollama", **request).message.content == f"Heard: {question}"
+    (call,) = vendor_calls(question)
+    assert call["body"] == {**request, "model": "qwen3:8b", "stream": False, "tools": []}
+    openai_client = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0)
+    more = {"num_ctx": 8192, "min_p": 0.05, "keep_alive": "10m"}
+    openai_client.chat.completions.create(model="any-ollama", messages=request["messages"], stop=["END"], extra_body=more)
+    call = vendor_calls(question)[-1]
+    assert call["body"]["options"] == {"num_ctx": 8192, "min_p": 0.05, "stop": ["END"]} and call["body"]["keep_alive"] == "10m"
+
+
+def test_what_only_ollama_has_is_named_where_it_goes_elsewhere():
+    headers = {}
+    hooks = {"response": [lambda reply: headers.update(reply.headers)]}
+    question = f"What is lost? ({secrets.token_hex(4)})"
+    client = ollama.Client(host=URL, headers={"authorization": f"Bearer {KEY}"}, event_hooks=hooks)
+    messages, options = [{"role": "user", "content": question}], {"num_ctx": 8192, "num_predict": 50}
+    client.chat("any-anthropic", messages=messages, options=options, keep_alive="10m")
+    (call,) = vendor_calls(question)
+    assert call["body"]["max_tokens"] == 50 and "options" not in call["body"]
+    assert set(headers["x-askonce-dropped"].replace(" ", "").split(",")) == {"options.num_ctx", "keep_alive"}
+
+
+def test_a_model_is_loaded_each_time():
+    for _ in range(2):
+        answer = SDKS["ollama"](URL, KEY)
+        loaded = answer.client.chat("any-ollama", keep_alive="10m")
+        assert (loaded.done_reason, loaded.message.content, answer.headers["x-askonce-cache"]) == ("load", "", "miss")
+
+
+@pytest.mark.parametrize("provider", ["openai", "responses", "anthropic", "gemini", "bedrock", "cohere", "ollama"])
+def test_results_that_ollamas_client_tells_by_names(provider):
+    question = f"What is the weather in Oslo, and the time? ({secrets.token_hex(4)})"
+    call = lambda name: {"function": {"name": name, "arguments": {"city": "Oslo"}}}
+    result = lambda name, text: {"role": "tool", "tool_name": name, "content": text}
+    messages = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": "", "tool_calls": [call("weather"), call("clock"), call("weather")]},
+        *(result(name, text) for name, text in (("clock", "Noon"), ("weather", "Rain"), ("weather", "Sun"))),
+    ]
+    assert ollama_client().chat(f"any-{provider}", messages=messages).message.content == "Heard: Noon; Rain; Sun"
+    (seen,) = vendor_calls(question)
+    if provider == "openai":
+        ids = {message["content"]: message["tool_call_id"] for message in seen["body"]["messages"] if message["role"] == "tool"}
+        calls = seen["body"]["messages"][1]["tool_calls"]
+        assert [call["id"] for call in calls] == [ids["Rain"], ids["Noon"], ids["Sun"]] and len(set(ids.values())) == 3
+
+
+def test_how_much_ollama_is_to_think():
+    question = f"How deep? ({secrets.token_hex(4)})"
+    messages = [{"role": "user", "content": question}]
+    assert ollama_client().chat("any-openai", messages=messages, think="high").message.thinking
+    (call,) = vendor_calls(question)
+    assert call["body"]["reasoning_effort"] == "high"
+    raw = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0).chat.completions.with_raw_response
+    reply = raw.create(model="any-ollama", messages=messages, reasoning_effort="high")
+    assert vendor_calls(question)[-1]["body"]["think"] is True and reply.headers["x-askonce-dropped"] == "reasoning.effort"
 
 
 @pytest.mark.parametrize("name", ["openai-chat", "boto3"])
@@ -105,13 +179,14 @@ def test_embeddings_in_every_wire():
     google = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=URL))
     coherent = cohere.ClientV2(api_key=KEY, base_url=URL)
     client = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0)
-    for model in ("openai/text-embedding-3-small", "cohere/embed-v4.0"):
+    for model in ("openai/text-embedding-3-small", "cohere/embed-v4.0", "ollama/embeddinggemma:latest"):
         answer = client.embeddings.create(model=model, input=["one", "three"], encoding_format="float")
         assert [row.embedding for row in answer.data] == expected, model
         answer = google.models.embed_content(model=model, contents=["one", "three"])
         assert [row.values for row in answer.embeddings] == expected, model
         answer = coherent.embed(model=model, texts=["one", "three"], input_type="search_document", embedding_types=["float"])
         assert answer.embeddings.float_ == expected, model
+        assert ollama_client().embed(model=model, input=["one", "three"]).embeddings == expected, model
 
 
 def test_rerank():

@@ -9,7 +9,9 @@ from .bedrock_converse import BedrockConverse
 from .cohere_chat import CohereChat
 from .google_genai import GoogleGenai
 from .mistral_chat import MistralChat
+from .ollama_chat import OllamaChat
 from .openai_chat import OpenAiChat
 from .openai_responses import OpenAiResponses
 
-SDKS = {sdk.name: sdk for sdk in (OpenAiChat, OpenAiResponses, AnthropicMessages, GoogleGenai, BedrockConverse, CohereChat, MistralChat)}
+OFFICIAL = (OpenAiChat, OpenAiResponses, AnthropicMessages, GoogleGenai, BedrockConverse, CohereChat, MistralChat, OllamaChat)
+SDKS = {sdk.name: sdk for sdk in OFFICIAL}
