@@ -250,7 +250,9 @@ fn translated(
 ) -> BoxStream<'static, Result<Bytes, Error>> {
     let reply = ReplyFor { include_usage: true, ..reply_for(outbound) };
     let stream = translate::Stream::new(wire, outbound.request.surface, reply);
-    let failed = move |why: String| Error::new(ErrorKind::UpstreamBroken, format!("Provider `{provider}`: {why}."));
+    let failed = move |why: String| {
+        Error::new(ErrorKind::UpstreamBroken, format!("Provider `{provider}`: {}.", why.trim_end_matches('.')))
+    };
     futures_util::stream::unfold(Some((stream, rest, failed, late)), |state| async move {
         let (mut stream, mut rest, failed, late) = state?;
         loop {

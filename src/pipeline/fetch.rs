@@ -377,7 +377,7 @@ impl Fetch {
     }
 
     fn broke(&self, provider: &str, why: &str) -> Error {
-        Error::new(ErrorKind::UpstreamBroken, format!("Provider `{provider}`: {why}."))
+        Error::new(ErrorKind::UpstreamBroken, format!("Provider `{provider}`: {}.", why.trim_end_matches('.')))
     }
 
     fn took_too_long(&self) -> Error {

@@ -5,6 +5,7 @@ use crate::types::embed::{Embed, Embedded};
 use crate::types::error::Error;
 use crate::types::json::Json;
 use crate::types::surface::Surface;
+use crate::wire::embeddings::is_embeddings;
 use crate::wire::json::parse;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -125,7 +126,7 @@ impl Provider for Local {
     }
 
     fn speaks(&self, surface: Surface) -> Option<Surface> {
-        (surface == Surface::Embeddings).then_some(surface)
+        is_embeddings(surface).then_some(Surface::Embeddings)
     }
 
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply, Error>> {

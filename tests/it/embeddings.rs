@@ -26,6 +26,27 @@ fn vectors(reply: &Reply) -> Vec<Vec<f32>> {
 }
 
 #[tokio::test]
+async fn every_surface_of_vectors_reaches_the_model_of_this_host() {
+    let upstream = Upstream::counting().await;
+    let gateway = Given::one(&upstream, "").semantic().start().await;
+    let own = embed(&gateway, json!({"input": "a cat"})).await.json()["data"][0]["embedding"].clone();
+    let table = [
+        ("/api/embed", json!({"model": "fake", "input": "a cat"}), "/embeddings/0"),
+        (
+            "/v2/embed",
+            json!({"model": "fake", "texts": ["a cat"], "input_type": "search_query"}),
+            "/embeddings/float/0",
+        ),
+        ("/v1beta/models/fake:embedContent", json!({"content": {"parts": [{"text": "a cat"}]}}), "/embedding/values"),
+    ];
+    for (path, body, at) in table {
+        let reply = Reply::of(gateway.post(path, &body)).await;
+        assert_eq!((reply.status, reply.json().pointer(at)), (200, Some(&own)), "{path}: {}", reply.json());
+    }
+    assert_eq!(upstream.calls(), 0);
+}
+
+#[tokio::test]
 async fn texts_become_unit_vectors_in_order() {
     let upstream = Upstream::counting().await;
     let gateway = Given::one(&upstream, "").semantic().start().await;

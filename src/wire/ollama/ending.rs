@@ -36,7 +36,8 @@ pub(super) fn usage_of(json: &Json<'_>) -> Option<Usage> {
     let count = |name: &str| json.get(name).and_then(Json::as_u64);
     let (input, output) = (count("prompt_eval_count"), count("eval_count"));
     input.or(output)?;
-    Some(Usage::new(input.unwrap_or(0), output.unwrap_or(0)))
+    let cached_tokens = count("prompt_eval_cached_count").unwrap_or(0);
+    Some(Usage { cached_tokens, ..Usage::new(input.unwrap_or(0), output.unwrap_or(0)) })
 }
 
 /// Writes the fields that end an answer. `refused`: it holds words of a refusal, which look like others here.
@@ -54,6 +55,9 @@ pub(super) fn write(object: &mut Object<'_>, stop: Option<&Stop>, refused: bool,
     object.text("done_reason", word);
     if let Some(usage) = usage {
         object.integer("prompt_eval_count", usage.input_tokens);
+        if usage.cached_tokens > 0 {
+            object.integer("prompt_eval_cached_count", usage.cached_tokens);
+        }
         object.integer("eval_count", usage.output_tokens);
     }
 }

@@ -114,6 +114,6 @@ fn thinking(o: &mut Object<'_>, chat: &Chat, losses: &mut Losses) {
     match reasoning.effort_word() {
         Some("none") if reasoning.effort.is_none() => losses.drop("reasoning"),
         Some(effort) => o.text("reasoning_effort", effort),
-        None => losses.drop_if(reasoning.is_off(), "reasoning"),
+        None => losses.drop_if(reasoning.enabled.is_some(), "reasoning"),
     }
 }
