@@ -89,6 +89,7 @@ fn read(doors: &Doors, body: &[u8]) -> Result<Inbound, Error> {
         caller,
         directives: caller::directives(&headers)?,
         headers: caller::passed_on(&headers),
+        told: caller::told(&headers),
         request_id: String::new(),
         arrived: Instant::now(),
         body: Box::<str>::from(body.request).into_string().into(),

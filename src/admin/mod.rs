@@ -6,9 +6,11 @@
 //! - `POST /admin/cache/explain`: what would happen to a request, and why; `explain`
 //! - `POST /admin/cache/warm`: store questions and answers of the operator's own; `warm_up`
 //! - `GET` and `DELETE /admin/cache/entries/{id}`: one entry
+//! - `GET /admin/routes`: where requests may go, and how each way there is; `routes`
 
 mod explain;
 mod purge;
+mod routes;
 mod scopes;
 mod warm_up;
 
@@ -34,6 +36,7 @@ pub fn routes(doors: Arc<Doors>) -> Router {
         .route("/admin/cache/explain", post(explain::explain))
         .route("/admin/cache/warm", post(warm_up::warm_up))
         .route("/admin/cache/entries/{id}", get(entry).delete(forget))
+        .route("/admin/routes", get(routes::routes))
         .with_state(doors)
 }
 

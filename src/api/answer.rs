@@ -120,13 +120,13 @@ async fn answer(
             return Err(error);
         }
     };
-    let headers = caller::passed_on(&parts.headers);
+    let (headers, told) = (caller::passed_on(&parts.headers), caller::told(&parts.headers));
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let body = body::read(&doors.edge, Request::from_parts(parts, body)).await?;
     if rerank::is_rerank(*surface) {
         *surface = rerank::surface_of(&body);
     }
-    let inbound = Inbound { surface: *surface, path, caller, directives, headers, request_id, arrived, body };
+    let inbound = Inbound { surface: *surface, path, caller, directives, headers, told, request_id, arrived, body };
     doors.pipeline.serve(inbound).await
 }
 

@@ -1,6 +1,8 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use crate::edge::Doors;
+use crate::pipeline::of_lane;
+use crate::routing::Phase;
 use crate::telemetry::metrics;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -50,6 +52,14 @@ fn read_off(doors: &Doors) {
         metrics::set("askonce_judgement_scopes_fallback", judgement.fallback_scopes as f64);
         metrics::set("askonce_judgement_labels", judgement.labels as f64);
         doors.pipeline.cache().lambdas().into_iter().for_each(|(budget, lambda)| metrics::lambda(budget, lambda));
+    }
+    for lane in doors.pipeline.setup().router.lanes() {
+        let state = match lane.phase() {
+            Phase::Closed => 0,
+            Phase::HalfOpen => 1,
+            Phase::Open => 2,
+        };
+        metrics::breaker_state(of_lane(lane), state);
     }
     let Some(embedder) = stats.embedder else { return };
     metrics::set("askonce_embedding_queued", embedder.queued as f64);

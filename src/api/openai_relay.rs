@@ -139,6 +139,7 @@ async fn answer(
         caller,
         directives: caller::directives(headers)?,
         headers: passed_on,
+        told: caller::told(headers),
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         arrived,
     };

@@ -1,13 +1,14 @@
 //! Settings → engines → doors.
 
 use super::embedder::OnHost;
+use super::probe::Probes;
 use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
 use crate::edge::{self, Doors, Edge, UPLOADS};
 use crate::governance::Keys;
-use crate::pipeline::{Pipeline, Recorder, Setup, responses};
+use crate::pipeline::{Pipeline, Queue, Recorder, RouterClock, Setup, of_lane, responses};
 use crate::providers::Registry;
-use crate::routing::{RetryBudget, Router};
+use crate::routing::Router;
 use crate::telemetry::metrics;
 use crate::types::clock::Clock;
 use crate::types::embed::Embed;
@@ -78,6 +79,7 @@ pub struct App {
     /// What opening the cache found.
     pub opened: Opened,
     embed: Option<Arc<dyn Embed>>,
+    probes: Probes,
     admin_key: Option<Secret>,
     /// Where it listens until a restart, whatever a reload says.
     listen: String,
@@ -130,7 +132,9 @@ impl App {
             ready: AtomicBool::new(true),
         });
         tokio::spawn(sweep(Arc::downgrade(&cache)));
-        let app = App { doors, opened, embed, admin_key, listen: settings.listen.clone() };
+        let probes = Probes::default();
+        probes.begin(&doors.pipeline.setup(), settings.breaker.probe_interval);
+        let app = App { doors, opened, embed, probes, admin_key, listen: settings.listen.clone() };
         app.keep_secrets_out(settings);
         Ok(app)
     }
@@ -156,7 +160,10 @@ impl App {
         self.doors.loopback_only.store(open && is_loopback(&self.listen), Ordering::Relaxed);
         self.doors.keys.store(Arc::new(Keys::new(&settings.auth, admin_key)));
         self.doors.pipeline.cache().reconfigure(settings.cache.clone(), settings.embedding.deadline);
+        // Lanes that are no more are not told as left alone for ever.
+        self.doors.pipeline.setup().router.lanes().for_each(|lane| metrics::breaker_state(of_lane(lane), 0));
         self.doors.pipeline.reconfigure(setup);
+        self.probes.begin(&self.doors.pipeline.setup(), settings.breaker.probe_interval);
         self.keep_secrets_out(settings);
         Ok(())
     }
@@ -174,16 +181,19 @@ impl App {
 
     /// Takes no new requests from here on; `/readyz` says so.
     pub fn close(&self) {
+        self.probes.end();
         self.doors.ready.store(false, Ordering::Relaxed);
     }
 }
 
 fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>) -> Result<Setup, String> {
+    let clock = RouterClock::begin();
     Ok(Setup {
         registry: Registry::build(&settings.providers, embed)?,
-        router: Router::new(&settings.models, &settings.providers, settings.default_provider.as_deref()),
+        router: Router::new(settings),
         retry: settings.retry.clone(),
-        budget: RetryBudget::new(settings.retry.budget_percent),
+        clock,
+        queue: Queue::new(settings.queue, clock),
         request_timeout: settings.limits.request_timeout,
         shutdown_timeout: settings.limits.shutdown_timeout,
         responses: responses::Limits {

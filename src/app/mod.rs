@@ -5,6 +5,7 @@
 //! - `discover`: providers where the settings name none
 //! - `listen`: connections in, an orderly end
 //! - `patience`: a connection is given up when its other side takes nothing for too long
+//! - `probe`: providers of lanes that are left alone are asked for their model lists, where the settings say so
 //! - `reload`: new settings put in force, or refused
 
 mod build;
@@ -12,6 +13,7 @@ mod discover;
 mod embedder;
 mod listen;
 mod patience;
+mod probe;
 mod reload;
 
 pub use build::{App, Parts, StartError, cache_in_memory};

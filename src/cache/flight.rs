@@ -59,6 +59,8 @@ pub struct Head {
     pub lost: Lost,
     /// It is a translation of a stream: what that loses is known at its end.
     pub translated: bool,
+    /// What its tokens cost is known.
+    pub priced: bool,
 }
 
 /// What is known when the upstream has ended.
@@ -405,6 +407,7 @@ mod tests {
             id: None,
             lost: Lost::default(),
             translated: false,
+            priced: false,
         }
     }
 

@@ -8,6 +8,7 @@ use super::question;
 use crate::types::caller::Tenant;
 use crate::types::ids::Digest;
 use crate::types::json::{Json, Number};
+use crate::types::params::Param;
 use crate::types::request::{QuestionAt, Request};
 use blake3::Hasher;
 
@@ -31,8 +32,9 @@ pub struct Circumstances<'c> {
     pub tenant: &'c Tenant,
     /// The caller's own partition.
     pub sub_scope: Option<&'c str>,
-    /// Who may answer it, in order, each as provider and model: another provider's answer is another answer.
-    pub targets: &'c [(&'c str, &'c str)],
+    /// Who may answer it, in order, each as provider, model, and the fields that are set for it: another provider's answer is
+    /// another answer, and so is that to another request.
+    pub targets: &'c [(&'c str, &'c str, &'c [Param])],
     /// Headers that go on to the provider and change what it does.
     pub headers: &'c [(&'c str, &'c [u8])],
 }
@@ -73,9 +75,10 @@ fn scope(
     canonical.text(&around.tenant.0);
     canonical.optional(around.sub_scope);
     canonical.tag(b't', around.targets.len());
-    for (provider, model) in around.targets {
+    for (provider, model, params) in around.targets {
         canonical.text(provider);
         canonical.text(model);
+        canonical.params(params);
     }
     canonical.tag(b'h', around.headers.len());
     for (name, value) in around.headers {
@@ -166,6 +169,20 @@ impl Canonical<'_> {
                 }
             }
             _ => self.value(content),
+        }
+    }
+
+    /// In any order. None leave no trace: nothing else begins with this tag here.
+    fn params(&mut self, params: &[Param]) {
+        if params.is_empty() {
+            return;
+        }
+        let mut sorted: Vec<&Param> = params.iter().collect();
+        sorted.sort_unstable_by_key(|param| &param.name);
+        self.tag(b'p', sorted.len());
+        for param in sorted {
+            self.text(&param.name);
+            self.optional(param.value.as_deref());
         }
     }
 

@@ -210,6 +210,35 @@ impl<'a> Item<'a> {
         })
     }
 
+    /// It as JSON; `None` where it is `null`.
+    pub fn json(&self) -> Result<Option<String>, ConfigError> {
+        match &self.node.value {
+            Value::Null => Ok(None),
+            _ => self.tree().map(|tree| Some(tree.to_string())),
+        }
+    }
+
+    fn tree(&self) -> Result<serde_json::Value, ConfigError> {
+        let beyond = || self.mismatch("a number that JSON can carry");
+        Ok(match &self.node.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Integer(number) => serde_json::Number::from_i128(*number).ok_or_else(beyond)?.into(),
+            Value::Float(number) => serde_json::Number::from_f64(*number).ok_or_else(beyond)?.into(),
+            Value::Text(Text { text, .. }) => text.as_str().into(),
+            Value::List(_) => self.list()?.iter().map(Item::tree).collect::<Result<_, _>>()?,
+            Value::Map(_) => {
+                let field = |(key, item): &(&Key, Item<'_>)| Ok((key.text.clone(), item.tree()?));
+                self.entries()?.iter().map(field).collect::<Result<_, _>>().map(serde_json::Value::Object)?
+            }
+        })
+    }
+
+    /// Is it a map that has `key`?
+    pub fn has(&self, key: &str) -> bool {
+        matches!(&self.node.value, Value::Map(entries) if entries.iter().any(|(name, _)| name.text == key))
+    }
+
     /// The text as it was written, where a variable stood in it.
     pub fn written(&self) -> Option<&'a str> {
         match &self.node.value {

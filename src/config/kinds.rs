@@ -127,6 +127,37 @@ words! {
 }
 
 words! {
+    /// How the targets of a model share its requests.
+    Strategy, "strategy" {
+        /// The first that takes requests.
+        Ordered = "ordered",
+        /// By their weights, at random.
+        Weighted = "weighted",
+        /// One after the other.
+        RoundRobin = "round_robin",
+        /// Of two at random, by their weights, the one with less to wait for: mean time to the first token times requests under
+        /// way.
+        LeastLatency = "least_latency",
+        /// The one with the fewest requests under way for its weight.
+        LeastBusy = "least_busy",
+        /// The cheapest; among equals by their weights.
+        LeastCost = "least_cost",
+        /// For the same session, or the same beginning of a conversation, always the same one: providers' prompt caches are hit.
+        Sticky = "sticky",
+    }
+}
+
+words! {
+    /// After which failures of another target one is asked.
+    After, "failure" {
+        /// The request was too long for a model.
+        ContextLength = "context_length",
+        /// A provider's filter took offence.
+        ContentFilter = "content_filter",
+    }
+}
+
+words! {
     /// How a provider is spoken to.
     ProviderKind, "provider kind" {
         /// OpenAI itself.

@@ -6,9 +6,10 @@
 //! | `env` | `${VAR}` in text |
 //! | `fields` | typed settings out of nodes |
 //! | `resolved`, `kinds` | the settings as used |
-//! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `embedding`, `index`, `cache` | one concern each |
+//! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `queue`, `embedding`, `index`, `cache` | one concern each |
 //! | `keeping`, `recording`, `responses` | staleness, eviction and quotas; the recorded trace; kept responses |
 //! | `cloud`, `outbound`, `provider_key` | of a provider: signing in, the way there, several keys |
+//! | `target`, `condition` | of a model: where it is to be had; whether that is for a request |
 //! | `harmless` | request fields that may be ignored, and those that never may |
 //! | `known`, `prices` | providers and prices as data |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
@@ -20,6 +21,7 @@ mod auth;
 mod base_url;
 mod cache;
 mod cloud;
+mod condition;
 mod embedding;
 mod env;
 mod error;
@@ -42,6 +44,7 @@ mod paths;
 mod prices;
 mod provider;
 mod provider_key;
+mod queue;
 mod recording;
 mod reload;
 mod resolved;
@@ -50,6 +53,7 @@ mod restart;
 mod retry;
 mod show;
 mod size;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +62,7 @@ use std::path::{Path, PathBuf};
 pub use auth::MIN_KEY_CHARS;
 pub use base_url::check as check_base_url;
 pub use cache::CacheRules;
+pub use condition::{Fact, Facts, Uses, Variable};
 pub use env::Env;
 pub use error::{ConfigError, Position};
 pub use judgement::DEFAULT_THRESHOLD;
@@ -78,6 +83,8 @@ const KEYS: &[&str] = &[
     "default_provider",
     "models",
     "retry",
+    "breaker",
+    "queue",
     "embedding",
     "index",
     "cache",
@@ -130,6 +137,8 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
         default_provider: model::default_provider(&root, &providers)?,
         models: model::models(&root, &providers)?,
         retry: retry::retry(&root)?,
+        breaker: retry::breaker(&root)?,
+        queue: queue::queue(&root)?,
         embedding: embedding::embedding(&root, overrides, env)?,
         index: index::index(&root)?,
         cache: cache::cache(&root, env)?,

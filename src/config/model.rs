@@ -2,9 +2,11 @@
 
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
+use super::kinds::Strategy;
 use super::kinds::{quoted, shortened};
 use super::nearest::nearest;
 use super::resolved::{Model, Price, Provider, Target};
+use super::target;
 
 /// More than any model costs, in US dollars per million tokens.
 const MAX_USD: f64 = 1_000_000.0;
@@ -24,13 +26,20 @@ pub(super) fn models(root: &Fields<'_>, providers: &[Provider]) -> Result<Vec<Mo
     let mut models: Vec<Model> = Vec::new();
     for item in root.list("models")? {
         let model = model(&item, providers)?;
-        if models.iter().any(|other| other.name == model.name) {
-            let error = item.error(format!("another model has the name `{}`", model.name));
-            return Err(error.with_suggestion("put all its targets into one entry"));
+        for name in names(&model) {
+            if models.iter().flat_map(names).any(|other| other == name) {
+                let error = item.error(format!("another model has the name `{}`", shortened(name)));
+                return Err(error.with_suggestion("put all its targets into one entry"));
+            }
         }
         models.push(model);
     }
     Ok(models)
+}
+
+/// All that callers may call a model.
+fn names(model: &Model) -> impl Iterator<Item = &String> {
+    std::iter::once(&model.name).chain(&model.aliases)
 }
 
 /// Reads `default_provider`.
@@ -42,36 +51,55 @@ pub(super) fn default_provider(root: &Fields<'_>, providers: &[Provider]) -> Res
 }
 
 fn model(item: &Item<'_>, providers: &[Provider]) -> Result<Model, ConfigError> {
-    let fields = item.fields(&["name", "targets", "price"])?;
-    let name = fields.require("name")?.text()?;
+    let fields = item.fields(&["name", "aliases", "strategy", "targets", "hedge", "price"])?;
+    let name = pattern(&fields.require("name")?)?;
+    let aliases = fields.list("aliases")?.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
     let list = fields.require("targets")?;
+    let items = list.list()?;
+    let weighted = items.iter().any(|item| item.has("weight"));
     let mut targets: Vec<Target> = Vec::new();
-    for item in list.list()? {
-        let target = target(&item, &name, providers)?;
-        if targets.contains(&target) {
+    for item in items {
+        let target = target::target(&item, &name, providers)?;
+        let same = |one: &Target| {
+            (&one.provider, &one.model, &one.key, &one.when, &one.params)
+                == (&target.provider, &target.model, &target.key, &target.when, &target.params)
+        };
+        if targets.iter().any(same) {
             return Err(item
                 .error("this target is there twice")
-                .with_suggestion("`retry.attempts` says how often each is tried"));
+                .with_suggestion("`retry.attempts` says how often each is tried, `weight` its share"));
         }
         targets.push(target);
     }
-    if targets.is_empty() {
-        return Err(list.error("expected at least one target, found none").with_suggestion("add `- provider: NAME`"));
+    if targets.iter().all(|target| !target.after.is_empty()) {
+        let error = match targets.is_empty() {
+            true => list.error("expected at least one target, found none").with_suggestion("add `- provider: NAME`"),
+            false => list
+                .error("every target is asked only after another has failed")
+                .with_suggestion("take `after` from the one that is asked first"),
+        };
+        return Err(error);
     }
-    Ok(Model { name, targets, price: price(&fields)? })
+    let default = if weighted { Strategy::Weighted } else { Strategy::Ordered };
+    let strategy = fields.word("strategy", default)?;
+    Ok(Model { name, aliases, strategy, targets, hedge: target::hedge(&fields)?, price: price(&fields)? })
 }
 
-fn target(item: &Item<'_>, name: &str, providers: &[Provider]) -> Result<Target, ConfigError> {
-    let fields = item.fields(&["provider", "model"])?;
-    let provider = fields.require("provider")?;
-    Ok(Target {
-        provider: provider_name(provider.text()?, Some(&provider), providers)?,
-        model: fields.text("model")?.unwrap_or_else(|| name.to_owned()),
-    })
+/// A model's name, in which one `*` may stand for any text.
+fn pattern(item: &Item<'_>) -> Result<String, ConfigError> {
+    let name = item.text()?;
+    if name.matches('*').count() > 1 {
+        return Err(item.error("expected one `*` at most").with_suggestion("write an entry for each pattern"));
+    }
+    Ok(name)
 }
 
 /// `name`, if there is a provider of that name.
-fn provider_name(name: String, item: Option<&Item<'_>>, providers: &[Provider]) -> Result<String, ConfigError> {
+pub(super) fn provider_name(
+    name: String,
+    item: Option<&Item<'_>>,
+    providers: &[Provider],
+) -> Result<String, ConfigError> {
     let names: Vec<&str> = providers.iter().map(|provider| provider.name.as_str()).collect();
     if names.contains(&name.as_str()) {
         return Ok(name);

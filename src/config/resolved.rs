@@ -6,17 +6,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::types::params::Param;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
 
+pub use super::condition::Condition;
 pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, LimitField, LogFormat, LogLevel, LongText,
-    OnHangUp, Pin, Precision, ProviderKind, RecordedPrompts, StreamUsage, Strictness,
+    After, Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, LimitField, LogFormat, LogLevel,
+    LongText, OnHangUp, Pin, Precision, ProviderKind, RecordedPrompts, Strategy, StreamUsage, Strictness,
 };
 pub use super::known::{KnownProvider, known_providers};
 pub use super::prices::{ListPrice, list_price, list_price_of, list_prices};
+pub use super::queue::Queue;
 pub use super::recording::Recording;
 pub use super::responses::Responses;
 pub use crate::types::money::Price;
@@ -46,6 +49,10 @@ pub struct Resolved {
     pub models: Vec<Model>,
     /// When and how often a target is tried again.
     pub retry: Retry,
+    /// When a target that keeps failing is left alone.
+    pub breaker: Breaker,
+    /// Requests that wait for a busy target.
+    pub queue: Queue,
     /// The sentence model.
     pub embedding: Embedding,
     /// The index of vectors.
@@ -257,8 +264,14 @@ pub struct Cloud {
 /// A model with a route or a price of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// What callers call it. Unique.
+    /// What callers call it. Unique. One `*` stands for any text.
     pub name: String,
+    /// What callers may call it, too. Unique among all names.
+    pub aliases: Vec<String>,
+    /// How its targets share the requests.
+    pub strategy: Strategy,
+    /// When a second attempt is made beside a slow one. `None`: never.
+    pub hedge: Option<Hedge>,
     /// Where it is to be had, the first choice first. Never empty.
     pub targets: Vec<Target>,
     /// What it costs, where that is known.
@@ -266,12 +279,54 @@ pub struct Model {
 }
 
 /// One provider that has a model, and the name it has there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// The name of one of [`Resolved::providers`].
     pub provider: String,
-    /// What the provider calls the model.
+    /// What the provider calls the model. A `*` stands for what the `*` of the model's name stood for.
     pub model: String,
+    /// The name of the only one of the provider's keys that it is asked with. `None`: any.
+    pub key: Option<String>,
+    /// Its share of its tier's requests, against those of the others; above 0.
+    pub weight: f64,
+    /// Lower tiers are asked first.
+    pub tier: u32,
+    /// It is asked only after another target failed in one of these ways. Empty: always.
+    pub after: Vec<After>,
+    /// Requests that it is sent at a time. `None`: no limit of ours.
+    pub max_in_flight: Option<u32>,
+    /// How long it may take to the first piece of its answer. `None`: the provider's time for the first byte.
+    pub first_token_timeout: Option<Duration>,
+    /// Whether it takes part in a request. `None`: in all.
+    pub when: Option<Condition>,
+    /// Fields that are set in the requests to it.
+    pub params: Vec<Param>,
+}
+
+/// When a second attempt is made beside a slow one, and how often at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hedge {
+    /// A first attempt is slow after the time within which this share of first tokens came.
+    pub share: f64,
+    /// It is not slow before this.
+    pub at_least: Duration,
+    /// Second attempts as a share of requests, in percent.
+    pub budget_percent: u32,
+}
+
+/// When a target that keeps failing is left alone, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// So many failures in a row, or as large a share of failures.
+    pub failures: u32,
+    /// How long it is left alone at first; that doubles each time that it is found failing again.
+    pub open: Duration,
+    /// The longest such time.
+    pub open_max: Duration,
+    /// How long its share takes to grow back.
+    pub slow_start: Duration,
+    /// How often the provider of one that is left alone is asked for its model list; `None`: not at all.
+    pub probe_interval: Option<Duration>,
 }
 
 /// When and how often a target is tried again.

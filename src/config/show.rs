@@ -7,9 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::resolved::{
-    Auth, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Recording, Resolved, Retry, Share, Staleness,
+    Auth, Breaker, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Recording, Resolved, Retry, Share,
+    Staleness, Target,
 };
 use super::size;
+use crate::types::params::Param;
 
 /// What stands in place of a secret.
 const MASK: &str = "\"[secret]\"";
@@ -33,6 +35,12 @@ impl Resolved {
         }
         yaml.list("models", &self.models, model);
         yaml.map("retry", |yaml| retry(yaml, &self.retry));
+        yaml.map("breaker", |yaml| breaker(yaml, &self.breaker));
+        yaml.map("queue", |yaml| {
+            yaml.line("most", &self.queue.most.to_string());
+            yaml.line("most_per_tenant", &self.queue.most_per_tenant.to_string());
+            yaml.millis("timeout_ms", self.queue.timeout);
+        });
         yaml.map("embedding", |yaml| embedding(yaml, &self.embedding));
         yaml.map("index", |yaml| index(yaml, self.index));
         yaml.map("cache", |yaml| cache(yaml, &self.cache));
@@ -100,10 +108,18 @@ fn known(yaml: &mut Yaml, known: &KnownProvider) {
 
 fn model(yaml: &mut Yaml, model: &Model) {
     yaml.line("name", &text(&model.name));
-    yaml.list("targets", &model.targets, |yaml, target| {
-        yaml.line("provider", &text(&target.provider));
-        yaml.line("model", &text(&target.model));
-    });
+    if !model.aliases.is_empty() {
+        yaml.line("aliases", &texts(&model.aliases));
+    }
+    yaml.line("strategy", model.strategy.as_str());
+    yaml.list("targets", &model.targets, target);
+    if let Some(hedge) = &model.hedge {
+        yaml.map("hedge", |yaml| {
+            yaml.line("percentile", &(hedge.share * 100.0).to_string());
+            yaml.millis("at_least_ms", hedge.at_least);
+            yaml.line("budget_percent", &hedge.budget_percent.to_string());
+        });
+    }
     if let Some(price) = &model.price {
         yaml.map("price", |yaml| {
             yaml.line("input_usd_per_million_tokens", &usd(price.input_micro_usd_per_million));
@@ -117,6 +133,39 @@ fn model(yaml: &mut Yaml, model: &Model) {
             parts.into_iter().for_each(|(key, price)| yaml.maybe(key, price.map(usd)));
         });
     }
+}
+
+fn target(yaml: &mut Yaml, target: &Target) {
+    yaml.line("provider", &text(&target.provider));
+    yaml.line("model", &text(&target.model));
+    yaml.maybe("key", target.key.as_deref().map(text));
+    yaml.maybe("when", target.when.as_ref().map(|when| text(when.as_str())));
+    yaml.line("weight", &target.weight.to_string());
+    yaml.line("tier", &target.tier.to_string());
+    if !target.after.is_empty() {
+        let after: Vec<String> = target.after.iter().map(|after| after.to_string()).collect();
+        yaml.line("after", &texts(&after));
+    }
+    yaml.maybe("max_in_flight", target.max_in_flight.map(|most| most.to_string()));
+    if let Some(timeout) = target.first_token_timeout {
+        yaml.millis("first_token_timeout_ms", timeout);
+    }
+    if !target.params.is_empty() {
+        // What is JSON is YAML, too.
+        yaml.map("params", |yaml| {
+            for Param { name, value } in &target.params {
+                yaml.line(&quoted(name), &value.as_deref().unwrap_or("null").replace('$', "$$"));
+            }
+        });
+    }
+}
+
+fn breaker(yaml: &mut Yaml, breaker: &Breaker) {
+    yaml.line("failures", &breaker.failures.to_string());
+    yaml.millis("open_ms", breaker.open);
+    yaml.millis("open_max_ms", breaker.open_max);
+    yaml.millis("slow_start_ms", breaker.slow_start);
+    yaml.maybe("probe_interval_ms", breaker.probe_interval.map(|every| every.as_millis().to_string()));
 }
 
 fn retry(yaml: &mut Yaml, retry: &Retry) {

@@ -45,9 +45,20 @@ fn an_empty_file_is_every_default() {
     assert_eq!((settings.limits.body_bytes, settings.limits.upload_bytes), (32 << 20, 256 << 20));
     assert_eq!(read("limits: {body_bytes: 1GiB}").unwrap().limits.upload_bytes, 1 << 30);
     assert_eq!(settings.retry.total_timeout, Duration::from_secs(300));
+    let queue = Queue { most: 1000, most_per_tenant: 250, timeout: Duration::from_secs(10) };
+    assert_eq!(settings.queue, queue);
+    assert_eq!(read("queue: {most: 0, timeout_ms: 10000}").unwrap().queue, Queue { most: 0, ..queue });
     assert_eq!(settings.cache.memory_bytes, 1 << 30);
     assert_eq!(settings.cache.harmless_fields.len(), 7);
     assert!(settings.providers.is_empty() && settings.models.is_empty());
+}
+
+#[test]
+fn probes_are_made_where_an_interval_is_set() {
+    assert_eq!(read("").unwrap().breaker.probe_interval, None);
+    let settings = read("breaker: {failures: 7, probe_interval_ms: 2500}").unwrap();
+    assert_eq!(settings.breaker.probe_interval, Some(Duration::from_millis(2500)));
+    assert_eq!(read(&settings.show()).unwrap().breaker, settings.breaker);
 }
 
 #[test]
@@ -243,6 +254,31 @@ fn restarts_are_named() {
     assert_eq!(old.restart_needed(&vectors), named);
 }
 
+#[test]
+fn conditions_and_parameters_of_targets_read_back_as_they_were() {
+    let settings = read(
+        "providers: [{name: a, kind: demo}]\nmodels:\n  - name: m\n    targets:\n      - provider: a\n        \
+         when: headers['x-tier'] == \"gold\" && model.matches('^m$$')\n        \
+         params: {temperature: 0.2, top_p: null, n: 3, stop: [\"$$\", null], on: {deep: [1.5, true, \"a\\nb\"]}}\n      \
+         - {provider: a, when: stream}\n      - {provider: a, params: {top_p: null}}\n",
+    )
+    .unwrap();
+    let targets = &settings.models[0].targets;
+    assert_eq!(targets[0].when.as_ref().unwrap().as_str(), "headers['x-tier'] == \"gold\" && model.matches('^m$')");
+    let params: Vec<(&str, Option<&str>)> =
+        targets[0].params.iter().map(|param| (param.name.as_str(), param.value.as_deref())).collect();
+    let expected = [
+        ("temperature", Some("0.2")),
+        ("top_p", None),
+        ("n", Some("3")),
+        ("stop", Some(r#"["$",null]"#)),
+        ("on", Some(r#"{"deep":[1.5,true,"a\nb"]}"#)),
+    ];
+    assert_eq!(params, expected);
+    assert_eq!((targets[1].params.len(), &targets[2].when), (0, &None));
+    assert_eq!(read(&settings.show()).unwrap(), settings);
+}
+
 /// A file with every kind of secret in it, around words of the caller's choice.
 fn with_secrets(secret: &str, model: &str) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('$', "$$").replace('\'', "''"));
@@ -264,7 +300,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn nothing_shown_holds_a_secret(secret in "[!-~]{16,40}", model in "[^\\p{C}\\p{Zl}\\p{Zp}]{1,20}") {
+    fn nothing_shown_holds_a_secret(secret in "[!-~]{16,40}", model in "[^\\p{C}\\p{Zl}\\p{Zp}*]{1,20}") {
         let settings = read(&with_secrets(&secret, &model)).unwrap();
         prop_assert_eq!(settings.providers[0].headers["x-key"].expose(), &secret);
         prop_assert_eq!(&settings.models[0].name, &model);

@@ -5,7 +5,7 @@ use crate::types::directives::{ID_BYTES, MOST_FEEDBACK, MOST_TAGS, TAG_BYTES};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::staleness::Staleness;
 use crate::wire::bedrock;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, ORIGIN, USER_AGENT};
 use http::request::Parts;
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ const PASSED_ON: [&str; 11] = [
     "traceparent",
     "tracestate",
 ];
+
+/// Headers whose last word is one of these hold a secret.
+const SECRETS: [&str; 9] =
+    ["key", "token", "secret", "auth", "authorization", "password", "credential", "assertion", "jwt"];
 
 /// Headers in which SDKs send a key that is no bearer token.
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
@@ -58,6 +62,18 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The headers that go on to the provider.
 pub fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     PASSED_ON.into_iter().filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone()))).collect()
+}
+
+/// The headers that conditions of targets are told of: the callers' own, and what they call with. What may be a key is none.
+pub fn told(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let is_key =
+        |name: &str| name.starts_with("x-amz") || name.rsplit('-').next().is_some_and(|word| SECRETS.contains(&word));
+    let is_told = |name: &str| name == USER_AGENT.as_str() || (name.starts_with("x-") && !is_key(name));
+    headers
+        .iter()
+        .filter(|(name, _)| is_told(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// A web page elsewhere can send a form, or nothing at all, without asking; with a key of its own it cannot.
@@ -102,6 +118,19 @@ pub fn directives(headers: &HeaderMap) -> Result<Directives, Error> {
             return Err(wrong("x-askonce-scope", &format!("at most {TAG_BYTES} bytes"), &format!("{}", scope.len())));
         }
         asked.scope = Some(scope.to_owned());
+    }
+    if let Some(session) = text(headers, "x-askonce-session")? {
+        if session.len() > TAG_BYTES {
+            let came = session.len().to_string();
+            return Err(wrong("x-askonce-session", &format!("at most {TAG_BYTES} bytes"), &came));
+        }
+        asked.session = Some(session.to_owned());
+    }
+    if let Some(text) = text(headers, "x-askonce-trace")? {
+        asked.trace = match text {
+            "attempts" => true,
+            _ => return Err(wrong("x-askonce-trace", "`attempts`", text)),
+        };
     }
     if let Some(tags) = text(headers, "x-askonce-tags")? {
         asked.tags = tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
@@ -166,6 +195,33 @@ fn wrong(header: &'static str, expected: &str, got: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn conditions_are_told_of_headers_but_of_no_keys() {
+        let all = [
+            "x-tier",
+            "user-agent",
+            "x-askonce-session",
+            "x-token-budget",
+            "x-keys",
+            "authorization",
+            "cookie",
+            "accept",
+            "x-api-key",
+            "x-goog-api-key",
+            "api-key",
+            "x-auth-token",
+            "x-amz-security-token",
+            "x-amz-date",
+            "x-client-secret",
+            "x-token",
+        ];
+        let headers =
+            HeaderMap::from_iter(all.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("v"))));
+        let mut found: Vec<String> = told(&headers).into_iter().map(|(name, _)| name.to_string()).collect();
+        found.sort();
+        assert_eq!(found, ["user-agent", "x-askonce-session", "x-keys", "x-tier", "x-token-budget"]);
+    }
 
     fn read(headers: &[(&'static str, &'static str)]) -> Result<Directives, Error> {
         let mut map = HeaderMap::new();

@@ -1,6 +1,7 @@
 //! Bytes → request, digests, policy and plan. Parses the body once; everything that borrows from it ends here.
 
 use super::Inbound;
+use super::facts::About;
 use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
 use super::tags;
@@ -9,11 +10,12 @@ use crate::cache::context;
 use crate::cache::policy::Policy;
 use crate::cache::scope::{self, Circumstances, Keys};
 use crate::cache::staleness;
-use crate::config;
-use crate::routing::Plan;
+use crate::config::{self, Strategy};
+use crate::routing::{Route, Target};
 use crate::types::error::Error;
 use crate::types::json::Json;
 use crate::types::outcome::BypassReason;
+use crate::types::params::Param;
 use crate::types::request::Request;
 use crate::types::surface::Surface;
 use crate::wire::hub;
@@ -28,13 +30,24 @@ pub(super) struct Decoded {
     pub(super) request: Arc<Request>,
     /// What to ask the cache, or why not to.
     pub(super) ask: Result<Ask, BypassReason>,
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Route>,
+    /// The lanes of it that take no part in this request.
+    pub(super) out: Arc<[usize]>,
     /// For the recording, where there is one and the caller lets it.
     pub(super) draft: Option<Draft>,
+    /// What a sticky choice of a target sticks to.
+    pub(super) stick_to: u64,
     /// Nothing of this exchange is to be kept.
     pub(super) no_store: bool,
     /// What parsing and hashing took.
     pub(super) hash: Duration,
+}
+
+impl Decoded {
+    /// Who may answer it, in order.
+    pub(super) fn targets(&self) -> Vec<&Target> {
+        self.plan.targets_left(&self.out)
+    }
 }
 
 /// Does the answer depend on what the provider keeps and may change, or is it made later?
@@ -42,6 +55,23 @@ fn depends_on_the_provider(json: &Json<'_>) -> bool {
     let is_there = |name: &str| json.get(name).is_some_and(|value| *value != Json::Null);
     let latest = json.get("prompt").is_some_and(|prompt| *prompt != Json::Null && prompt.get("version").is_none());
     is_there("conversation") || latest || json.get("background") == Some(&Json::Bool(true))
+}
+
+/// Providers keep what begins alike from about this many bytes on.
+const BEGINNING: usize = 4096;
+
+/// What requests have in common that go to the same target where a route is sticky: the session that the caller tells, or the
+/// key that OpenAI's wire has for it, or how they begin.
+fn stick_to(inbound: &Inbound, json: &Json<'_>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(inbound.caller.tenant.0.as_bytes());
+    hasher.update(b"\0");
+    let told = inbound.directives.session.as_deref();
+    match told.or_else(|| json.get("prompt_cache_key").and_then(Json::as_str)) {
+        Some(session) => hasher.update(session.as_bytes()),
+        None => hasher.update(&inbound.body[..inbound.body.len().min(BEGINNING)]),
+    };
+    hasher.finalize().as_bytes().first_chunk().map_or(0, |head| u64::from_le_bytes(*head))
 }
 
 /// What a request is compared by.
@@ -114,10 +144,11 @@ impl Pipeline {
         let started = Instant::now();
         let json = parse(&inbound.body)?;
         let request = read(inbound.surface, &json, &inbound.body, &inbound.path)?;
-        let plan = setup.router.plan(&request.model, |model| setup.registry.having(model))?;
+        let (plan, out) = About::new(inbound, &json, &request, self.cache.now_ms()).plan(setup)?;
+        let left = plan.targets_left(&out);
         let settings = self.cache.settings();
         let tenant = &inbound.caller.tenant;
-        let policy = if plan.targets.iter().all(|target| setup.registry.is_local(&target.provider)) {
+        let policy = if left.iter().all(|target| setup.registry.is_local(&target.provider)) {
             Err(BypassReason::Local)
         } else if request.surface == Surface::InvokeModel {
             Err(BypassReason::Surface)
@@ -130,8 +161,9 @@ impl Pipeline {
             staleness::classify(&settings.staleness, request.question.as_deref(), &json, inbound.directives.staleness);
         let policy = policy.and_then(|policy| policy.of_class(class, &settings.staleness));
         let ask = policy.and_then(|policy| {
-            let targets: Vec<(&str, &str)> =
-                plan.targets.iter().map(|target| (target.provider.as_str(), target.model.as_str())).collect();
+            let left = left.iter().copied();
+            let targets: Vec<(&str, &str, &[Param])> =
+                left.map(|target| (target.provider.as_str(), target.model.as_str(), &*target.params)).collect();
             let headers = counting(inbound);
             let sub_scope = inbound.directives.scope.as_deref();
             let around = Circumstances { tenant, sub_scope, targets: &targets, headers: &headers };
@@ -150,8 +182,10 @@ impl Pipeline {
             })
         });
         let draft = self.draft(inbound, &request, &ask);
+        let stick_to = if plan.strategy == Strategy::Sticky { stick_to(inbound, &json) } else { 0 };
         let no_store = inbound.directives.no_store;
-        Ok(Decoded { request: Arc::new(request), ask, plan, draft, no_store, hash: started.elapsed() })
+        let (request, out) = (Arc::new(request), out.into());
+        Ok(Decoded { request, ask, plan, out, draft, stick_to, no_store, hash: started.elapsed() })
     }
 
     /// What the recording keeps of a request: nothing of an exchange of which nothing is to be kept, nor of requests

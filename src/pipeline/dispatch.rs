@@ -1,32 +1,37 @@
-//! Dispatch: targets tried until one answers, or none is left.
+//! Dispatch: a conversation sent to one target after the other, as its course says, until one answers or none is left.
 //!
 //! A plain answer counts as an answer when it is whole and in its wire; a stream, when its first event is there and is
 //! no error. Until then nothing has reached the caller, and another try or another target is free to be made.
 //!
 //! A target that speaks the caller's wire is sent the caller's bytes. Any other is sent a translation, and what it answers
-//! is translated back here, so that all that follows sees the caller's wire only.
+//! is translated back here, so that all that follows sees the caller's wire only. Fields that the operator sets for a target are
+//! set last, in the target's wire.
 
+use super::attempts::{self, Answered, Sender, Tried};
 use super::invoke;
 use super::serve::Setup;
+use crate::cache::flight::Lead;
 use crate::providers::{Call, Provider, Reply};
-use crate::routing::{Next, Plan, Target, Tried, next};
+use crate::routing::{Course, Lane, Pass, Route, Start, Target};
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind, UNSUPPORTED};
 use crate::types::lost::Lost;
+use crate::types::money::Price;
 use crate::types::request::Request;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
 use crate::wire::fold::{Fold, Step};
 use crate::wire::hub::{self, ReplyFor};
-use crate::wire::{answer, sse, translate};
+use crate::wire::{answer, overrides, sse, translate};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 pub(super) const JSON: &str = "application/json";
@@ -50,6 +55,12 @@ pub(super) struct Upstream {
     pub(super) late: Late,
     pub(super) sent: Instant,
     pub(super) body: UpstreamBody,
+    /// The request's place on its lane, to be held until the body has ended.
+    pub(super) pass: Option<Pass>,
+    /// What the target that answered costs, where that is known.
+    pub(super) price: Option<Price>,
+    /// All attempts.
+    pub(super) tried: Vec<Tried>,
 }
 
 /// Names of what a stream loses on its way into another wire, noted as it goes.
@@ -84,94 +95,113 @@ pub(super) struct Outbound {
     pub(super) tenant: Tenant,
     pub(super) bearer: Option<Secret>,
     pub(super) headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// The lanes of its route that take no part in it.
+    pub(super) out: Arc<[usize]>,
+    /// What a sticky choice sticks to.
+    pub(super) stick_to: u64,
     /// Nothing of this exchange is to be kept.
     pub(super) no_store: bool,
 }
 
-/// Tries the plan's targets in order.
-pub(super) async fn dispatch(setup: &Setup, plan: &Plan, outbound: &Outbound) -> Result<Upstream, Error> {
-    let started = Instant::now();
-    let total = setup.retry.total_timeout;
-    setup.budget.earn();
-    let tried = async {
-        let mut last = Error::new(ErrorKind::Internal, "The plan has no targets.");
-        for (at, target) in plan.targets.iter().enumerate() {
-            let more_targets = at + 1 < plan.targets.len();
-            match try_target(setup, target, outbound, started, more_targets).await {
-                Ok(upstream) => return Ok(upstream),
-                Err((error, Next::NextTarget)) => {
-                    tracing::info!(provider = %target.provider, error = %error, "going on to the next target");
-                    last = error;
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
-        Err(last)
-    };
-    tokio::time::timeout(total, tried).await.unwrap_or_else(|_| {
-        let message = format!("No provider answered within {} ms (`retry.total_timeout_ms`).", total.as_millis());
-        Err(Error::new(ErrorKind::UpstreamTimeout, message))
-    })
+/// Where an attempt goes.
+#[derive(Clone, Copy)]
+pub(super) struct To<'t> {
+    /// The target.
+    pub(super) target: &'t Target,
+    /// The name of its provider's key, where that has keys.
+    pub(super) key: Option<&'t str>,
 }
 
-/// Tries one target until it answers, or the choice is to leave it.
-async fn try_target(
+/// Goes the route's course until a target answers. Where the readers of `lead` have all left before the request could be sent, it is
+/// not sent any more.
+pub(super) async fn dispatch(
     setup: &Setup,
-    target: &Target,
+    route: &Arc<Route>,
     outbound: &Outbound,
-    started: Instant,
-    more_targets: bool,
-) -> Result<Upstream, (Error, Next)> {
-    let Some(provider) = setup.registry.get(&target.provider) else {
-        let message = format!("The plan names a provider `{}` that there is not.", target.provider);
-        return Err((Error::new(ErrorKind::Internal, message), Next::GiveUp));
-    };
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let sent = Instant::now();
-        let error = match attempt(provider.as_ref(), target, outbound, sent).await {
-            Ok(upstream) => return Ok(upstream),
-            Err(error) => error,
-        };
-        let about =
-            About { surface: outbound.request.surface, model: &outbound.request.model, provider: provider.name() };
-        metrics::upstream_ended(about, sent.elapsed(), Some(&error));
-        let tried = Tried { tries, more_targets, elapsed: started.elapsed(), jitter: rand::random() };
-        match next(&error, tried, &setup.retry) {
-            Next::Retry(wait) if setup.budget.take() => {
-                tracing::info!(provider = %target.provider, error = %error, wait_ms = wait.as_millis() as u64, "trying again");
-                tokio::time::sleep(wait).await;
-            }
-            Next::Retry(_) => {
-                return Err((error, if more_targets { Next::NextTarget } else { Next::GiveUp }));
-            }
-            other => return Err((error, other)),
+    lead: Option<&Lead>,
+) -> Result<Upstream, Error> {
+    let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: outbound.stick_to };
+    let mut course = Course::begin(route.clone(), setup.retry.clone(), start);
+    outbound.out.iter().for_each(|at| course.leave_out(*at));
+    let sender = Conversation { setup, route, outbound, lead };
+    match attempts::go(&sender, course, &setup.queue, setup.clock).await {
+        Ok(Answered { answer, at, pass, tried }) => {
+            let price = route.price.or_else(|| route.legs.get(at)?.price);
+            Ok(Upstream { pass: Some(pass), price, tried, ..answer })
         }
+        Err((error, _)) => Err(error),
     }
 }
 
-async fn attempt(
-    provider: &dyn Provider,
-    target: &Target,
-    outbound: &Outbound,
-    sent: Instant,
-) -> Result<Upstream, Error> {
-    let request = &outbound.request;
+/// One conversation, to be sent to whichever target its course says.
+struct Conversation<'d> {
+    setup: &'d Setup,
+    route: &'d Route,
+    outbound: &'d Outbound,
+    /// Whose readers want the answer; `None` where nobody reads it, and it is wanted all the same.
+    lead: Option<&'d Lead>,
+}
+
+impl Sender for Conversation<'_> {
+    type Answer = Upstream;
+
+    fn attempt<'s>(&'s self, at: usize, lane: &'s Lane) -> BoxFuture<'s, Result<Upstream, Error>> {
+        Box::pin(async move {
+            let (target, timeout) = self.route.leg(at)?;
+            let Some(provider) = self.setup.registry.get(&target.provider) else {
+                let message = format!("The route names a provider `{}` that there is not.", target.provider);
+                return Err(Error::new(ErrorKind::Internal, message));
+            };
+            let to = To { target, key: lane.id.key.as_deref() };
+            let attempt = attempt(provider.as_ref(), to, self.outbound, Instant::now());
+            match timeout {
+                Some(timeout) => attempts::in_time(timeout, &target.provider, attempt).await,
+                None => attempt.await,
+            }
+        })
+    }
+
+    fn headers<'a>(&self, answer: &'a Upstream) -> &'a [(String, String)] {
+        &answer.headers
+    }
+
+    fn tenant(&self) -> &Tenant {
+        &self.outbound.tenant
+    }
+
+    fn gone(&self) -> BoxFuture<'_, ()> {
+        match self.lead {
+            Some(lead) => Box::pin(lead.deserted()),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn failed(&self, lane: &Lane, error: &Error, took: Duration) {
+        let request = &self.outbound.request;
+        let about = About { surface: request.surface, model: &request.model, provider: &lane.id.provider };
+        metrics::upstream_ended(about, took, Some(error));
+        tracing::info!(provider = %lane.id.provider, key = lane.id.key.as_deref(), error = %error, "an attempt failed");
+    }
+}
+
+async fn attempt(provider: &dyn Provider, to: To<'_>, outbound: &Outbound, sent: Instant) -> Result<Upstream, Error> {
+    let (request, target) = (&outbound.request, to.target);
     let wire = wire(provider, request.surface, &target.model);
     let wire = wire.ok_or_else(|| unserved(provider, request, &target.model))?;
     let same = wire == request.surface;
     if wire == Surface::InvokeModel && !same {
-        return invoke::attempt(provider, target, outbound, sent).await;
+        return invoke::attempt(provider, to, outbound, sent).await;
     }
-    let (body, mut names) = if same {
+    let (body, mut names): (Bytes, Vec<String>) = if same {
         (request.body_for(&target.model), Vec::new())
     } else {
         translate::request(request, wire, &target.model)
             .map(|encoded| (Bytes::from(encoded.body), encoded.dropped))
             .map_err(|error| unserved_field(provider, error))?
     };
-    let sending = provider.send(call(outbound, wire, &target.model, body)).await;
+    let (body, taken_out) = overrides::set(&body, &target.params);
+    names.extend(taken_out);
+    let sending = provider.send(call(outbound, wire, to, body)).await;
     let Reply { content_type, headers, dropped, usage_added, body } =
         sending.map_err(|error| if same { error } else { in_words(error, wire) })?;
     names.extend(dropped);
@@ -198,16 +228,20 @@ async fn attempt(
         late,
         sent,
         body,
+        pass: None,
+        price: None,
+        tried: Vec::new(),
     })
 }
 
 /// One call in the wire of `wire`. Another wire than the caller's is sent none of the caller's headers but the trace.
-pub(super) fn call(outbound: &Outbound, wire: Surface, model: &str, body: Bytes) -> Call {
+pub(super) fn call(outbound: &Outbound, wire: Surface, to: To<'_>, body: Bytes) -> Call {
     let request = &outbound.request;
     let same = wire == request.surface;
     Call {
         surface: wire,
-        model: model.to_owned(),
+        model: to.target.model.clone(),
+        key: to.key.map(str::to_owned),
         body,
         stream: request.stream,
         include_usage: request.include_usage,

@@ -21,7 +21,7 @@ impl Pipeline {
         let setup = self.setup();
         let decoded = self.decode(inbound, &setup)?;
         let targets =
-            decoded.plan.targets.iter().map(|target| (target.provider.clone(), target.model.clone())).collect();
+            decoded.targets().into_iter().map(|target| (target.provider.clone(), target.model.clone())).collect();
         let cache = match decoded.ask {
             Ok(ask) => {
                 let explained = self.cache.explain(&ask).await;

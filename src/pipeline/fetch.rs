@@ -3,6 +3,7 @@
 //! It runs apart from the request that began it: that caller may hang up, and others may read along.
 
 use super::Inbound;
+use super::attempts;
 use super::decode::Decoded;
 use super::dispatch::{Late, Outbound, Upstream, UpstreamBody, dispatch};
 use super::label::{Fresh, Kept};
@@ -12,12 +13,12 @@ use super::serve::{Pipeline, Setup};
 use crate::cache::flight::{End, Head, Lead, Tail};
 use crate::cache::{Check, Comparison, Refresh, Ticket};
 use crate::config::OnHangUp;
-use crate::routing::Plan;
+use crate::routing::Route;
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::lost::Lost;
-use crate::types::money::MicroUsd;
+use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::NotStored;
 use crate::types::usage::Usage;
 use crate::wire::fold::{Fold, Step};
@@ -25,7 +26,7 @@ use crate::wire::sse;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// One event of a stream may be this large.
@@ -37,7 +38,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(super) struct Fetch {
     pipeline: Arc<Pipeline>,
     setup: Arc<Setup>,
-    plan: Plan,
+    plan: Arc<Route>,
     outbound: Outbound,
     /// For the cache; `None` when it was not asked.
     ticket: Option<Ticket>,
@@ -48,6 +49,10 @@ pub(super) struct Fetch {
     draft: Option<Draft>,
     arrived: Instant,
     request_id: String,
+    /// The reply tells every attempt.
+    trace: bool,
+    /// What the target that answered costs, once that is known.
+    price: OnceLock<Price>,
 }
 
 /// What a fetch is for.
@@ -119,8 +124,12 @@ impl Fetch {
                 tenant: inbound.caller.tenant.clone(),
                 bearer: inbound.caller.bearer.clone(),
                 headers: inbound.headers.clone(),
+                out: decoded.out.clone(),
+                stick_to: decoded.stick_to,
                 no_store: decoded.no_store,
             },
+            trace: inbound.directives.trace,
+            price: OnceLock::new(),
             ticket,
             compare: Vec::new(),
             errand: Errand::Serve,
@@ -166,11 +175,19 @@ impl Fetch {
     }
 
     async fn carry(&self, lead: &Lead) -> End {
-        let upstream = match dispatch(&self.setup, &self.plan, &self.outbound).await {
+        let wanted = matches!(self.errand, Errand::Serve).then_some(lead);
+        let upstream = match dispatch(&self.setup, &self.plan, &self.outbound, wanted).await {
             Ok(upstream) => upstream,
             Err(error) => return End::Failed(error),
         };
-        let Upstream { provider, content_type, headers, usage_added, translated, lost, late, sent, body } = upstream;
+        let Upstream { provider, content_type, mut headers, usage_added, translated, lost, late, sent, .. } = upstream;
+        let Upstream { body, pass, price, tried, .. } = upstream;
+        if let Some(price) = price {
+            let _ = self.price.set(price);
+        }
+        if self.trace {
+            headers.push(attempts::header(&tried));
+        }
         let request = &self.outbound.request;
         let about = About { surface: request.surface, model: &request.model, provider: &provider };
         let mut head = Head {
@@ -184,12 +201,13 @@ impl Fetch {
             id: None,
             lost: lost.clone(),
             translated,
+            priced: price.is_some(),
         };
         let (end, usage) = match body {
             UpstreamBody::Plain { body, mut answer } => {
                 answer.lost = lost.clone();
                 self.store(&answer, &provider).await;
-                head.cost = self.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
+                head.cost = price.zip(answer.usage).map(|(price, usage)| price.of(usage));
                 lead.begin(head);
                 lead.push(body).await;
                 let usage = answer.usage;
@@ -209,6 +227,9 @@ impl Fetch {
             End::Failed(error) => Some(error),
             _ => None,
         };
+        if let (Some(mut pass), Some(_)) = (pass, error) {
+            attempts::broke(&mut pass, self.setup.clock);
+        }
         metrics::upstream_ended(about, sent.elapsed(), error);
         let cost = self.count(usage, about, lead);
         lead.tell(Tail { cost, lost: lost.clone().joined(&late.lost()).beyond(&lost) });
@@ -219,7 +240,7 @@ impl Fetch {
     fn count(&self, usage: Option<Usage>, about: About<'_>, lead: &Lead) -> Option<MicroUsd> {
         let usage = usage?;
         metrics::token_usage(about, usage);
-        let cost = self.plan.price?.of(usage);
+        let cost = self.price.get()?.of(usage);
         metrics::cost(about, cost);
         if lead.is_deserted() {
             tracing::info!(
@@ -345,7 +366,7 @@ impl Fetch {
 
     async fn store(&self, answer: &Answer, provider: &str) {
         let Some(ticket) = &self.ticket else { return };
-        let cost = self.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
+        let cost = self.price.get().zip(answer.usage).map(|(price, usage)| price.of(usage));
         if let Errand::Check { .. } = self.errand {
             metrics::checked(cost);
             return self.label(answer, provider, cost, Kept::By(Box::new(ticket.clone())));

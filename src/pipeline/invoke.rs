@@ -1,14 +1,13 @@
 //! What goes to a provider in the bodies of its models, as Bedrock has them for vectors and orders: perhaps several of them to
 //! one request, whose answers are one answer.
 
-use super::dispatch::{self, Late, Outbound, Upstream, UpstreamBody};
+use super::dispatch::{self, Late, Outbound, To, Upstream, UpstreamBody};
 use crate::providers::{ALL_AT_LIMITS, Call, Provider, Reply};
-use crate::routing::Target;
 use crate::types::error::Error;
 use crate::types::lost::Lost;
 use crate::types::surface::Surface;
 use crate::wire::hub::Bodies;
-use crate::wire::{answer, translate};
+use crate::wire::{answer, overrides, translate};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::time::{Duration, Instant};
@@ -32,18 +31,25 @@ struct Part {
 /// Sends a request in the bodies of the target's model. One call that fails fails all, and the others are given up.
 pub(super) async fn attempt(
     provider: &dyn Provider,
-    target: &Target,
+    to: To<'_>,
     outbound: &Outbound,
     sent: Instant,
 ) -> Result<Upstream, Error> {
-    let request = &outbound.request;
+    let (request, target) = (&outbound.request, to.target);
     let encoded = translate::invocations(request, &target.model);
     let encoded = encoded.ok_or_else(|| dispatch::unserved(provider, request, &target.model))?;
-    let Bodies { bodies, dropped } = encoded.map_err(|error| dispatch::unserved_field(provider, error))?;
+    let Bodies { bodies, mut dropped } = encoded.map_err(|error| dispatch::unserved_field(provider, error))?;
     let calls = bodies.into_iter().map(|body| {
-        let call = dispatch::call(outbound, Surface::InvokeModel, &target.model, Bytes::from(body));
+        let (body, taken_out) = overrides::set(&Bytes::from(body), &target.params);
+        taken_out.into_iter().for_each(|name| {
+            if !dropped.contains(&name) {
+                dropped.push(name);
+            }
+        });
+        let call = dispatch::call(outbound, Surface::InvokeModel, to, body);
         part(provider, Call { stream: false, ..call })
     });
+    let calls: Vec<_> = calls.collect();
     let mut coming = stream::iter(calls).buffered(AT_ONCE);
     let (mut parts, mut bytes): (Vec<Part>, usize) = (Vec::new(), 0);
     while let Some(part) = coming.try_next().await? {
@@ -71,6 +77,9 @@ pub(super) async fn attempt(
         late: Late::default(),
         sent,
         body: UpstreamBody::Plain { body, answer: Box::new(answer) },
+        pass: None,
+        price: None,
+        tried: Vec::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 //! a day's budget, and never on a request's path.
 
 use super::dispatch::{Outbound, UpstreamBody, dispatch};
+use super::facts::{About, Read};
 use super::serve::Pipeline;
 use crate::config;
 use crate::telemetry::metrics;
@@ -122,21 +123,33 @@ impl Pipeline {
         answers: &[String; 2],
     ) -> Result<(Option<bool>, Option<MicroUsd>), String> {
         let setup = self.setup();
-        let plan =
-            setup.router.plan(&judge.model, |model| setup.registry.having(model)).map_err(|error| error.message)?;
+        let tenant = Tenant("judge".to_owned());
         let body = body(&judge.model, questions, answers);
-        let request = {
+        let (request, (plan, out)) = {
             let json = parse(&body).map_err(|error| error.message)?;
-            read(Surface::ChatCompletions, &json, &body, &InPath::default()).map_err(|error| error.message)?
+            let request = read(Surface::ChatCompletions, &json, &body, &InPath::default());
+            let request = request.map_err(|error| error.message)?;
+            let about = About {
+                model: &judge.model,
+                surface: request.surface,
+                tenant: &tenant,
+                told: &[],
+                read: Some(Read { json: &json, stream: false }),
+                now_ms: self.cache.now_ms(),
+            };
+            let planned = about.plan(&setup).map_err(|error| error.message)?;
+            (request, planned)
         };
         let outbound = Outbound {
             request: Arc::new(request),
-            tenant: Tenant("judge".to_owned()),
+            tenant,
             bearer: None,
             headers: Vec::new(),
+            out: out.into(),
+            stick_to: 0,
             no_store: true,
         };
-        let upstream = dispatch(&setup, &plan, &outbound).await.map_err(|error| error.message)?;
+        let upstream = dispatch(&setup, &plan, &outbound, None).await.map_err(|error| error.message)?;
         let UpstreamBody::Plain { answer, .. } = upstream.body else {
             return Err("it answered with a stream, which was not asked for".to_owned());
         };

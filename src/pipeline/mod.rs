@@ -4,8 +4,10 @@
 //!
 //! - `serve`: the pass itself, and `Pipeline`, which holds what it needs
 //! - `decode`: bytes → request, digests, policy
+//! - `facts`: what the conditions of targets may ask about a request
 //! - `tags`: labels of a request, from its header and its metadata
-//! - `dispatch`: targets tried until one answers, or none is left
+//! - `dispatch`: a conversation sent to one target after the other, as its course says; `attempts`: how that is gone about
+//! - `queue`: where requests wait for a busy target
 //! - `invoke`: requests that go out in the bodies of a provider's models, perhaps several to each
 //! - `fetch`: the task that carries an answer from its provider into a flight and the cache
 //! - `respond`: readers of a flight, and playback of stored answers, as replies
@@ -19,15 +21,18 @@
 //! - `tail`: what a streamed reply tells at its end
 //! - `settle`: what is counted and logged when a reply ends
 
+mod attempts;
 mod decode;
 mod dispatch;
 mod explain;
+mod facts;
 mod feedback;
 mod fetch;
 mod invoke;
 mod judge;
 mod label;
 mod places;
+mod queue;
 mod recording;
 pub mod relay;
 mod respond;
@@ -38,7 +43,9 @@ mod tags;
 mod tail;
 mod warm_up;
 
+pub use attempts::{RouterClock, of_lane, turned};
 pub use explain::Explanation;
+pub use queue::Queue;
 pub use recording::Recorder;
 pub use serve::{Pipeline, Setup};
 pub use tail::Tail;
@@ -68,6 +75,8 @@ pub struct Inbound {
     pub directives: Directives,
     /// Headers that go on to the provider.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// Headers that conditions of targets may ask about.
+    pub told: Vec<(http::HeaderName, http::HeaderValue)>,
     /// For the log.
     pub request_id: String,
     /// When it arrived.

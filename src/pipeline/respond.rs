@@ -93,7 +93,7 @@ impl<'d> Responder<'d> {
         let cost = if follower.is_some() { Some(MicroUsd(0)) } else { head.cost };
         if self.can_read_live(&head) {
             headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&head.lost)));
-            let priced = cost.is_none() && self.decoded.plan.price.is_some();
+            let priced = cost.is_none() && head.priced;
             let tail = Tail::of(reader.later(), priced, head.translated);
             let id = follower.map(|_| hub::new_id(request.surface));
             let own = id.clone().or_else(|| head.id.clone()).unwrap_or_default();

@@ -4,6 +4,7 @@
 //! In memory and bounded: by count, by bytes, and by age. The oldest go first. A caller sees its own tenant's only.
 
 use super::Inbound;
+use super::facts::{About, Read};
 use super::serve::{Pipeline, Setup};
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
@@ -243,8 +244,18 @@ impl Pipeline {
             Err(error) if error.kind == ErrorKind::TooLarge => Err(error),
             Err(error) => {
                 let model = request::model(&json)?;
-                let plan = setup.router.plan(&model, |model| setup.registry.having(model))?;
-                let provider = plan.targets.first().and_then(|target| setup.registry.get(&target.provider));
+                let stream = json.get("stream") == Some(&Json::Bool(true));
+                let about = About {
+                    model: &model,
+                    surface: inbound.surface,
+                    tenant,
+                    told: &inbound.told,
+                    read: Some(Read { json: &json, stream }),
+                    now_ms: self.cache.now_ms(),
+                };
+                let (plan, out) = about.plan(setup)?;
+                let first = plan.targets_left(&out).first().copied();
+                let provider = first.and_then(|target| setup.registry.get(&target.provider));
                 let keeps = provider.is_some_and(|one| one.speaks(Surface::Responses) == Some(Surface::Responses));
                 if keeps { Ok(None) } else { Err(error) }
             }

@@ -1,10 +1,12 @@
 //! The pass: decode, look up, fetch on a miss, respond, settle.
 
+use super::attempts::RouterClock;
 use super::decode::Decoded;
 use super::fetch::Fetch;
 use super::judge::Meter;
 use super::label::Labels;
 use super::places::Unawaited;
+use super::queue::Queue;
 use super::recording::{Draft, Given, Recorder};
 use super::relay::Holders;
 use super::respond::{Found, Outcome, Responder};
@@ -15,7 +17,7 @@ use crate::cache::flight::{End, Lead, Opening, Reader};
 use crate::cache::{About, Ask, Cache, Check, Hit, Lookup, Miss, Refresh};
 use crate::config;
 use crate::providers::Registry;
-use crate::routing::{RetryBudget, Router};
+use crate::routing::Router;
 use crate::telemetry::metrics;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::outcome::{BypassReason, StaleReason, Tier};
@@ -36,8 +38,10 @@ pub struct Setup {
     pub router: Router,
     /// When and how often to try again.
     pub retry: config::Retry,
-    /// Retries as a share of requests.
-    pub budget: RetryBudget,
+    /// The router's time.
+    pub clock: RouterClock,
+    /// Where requests wait for a busy target.
+    pub queue: Arc<Queue>,
     /// How long one request may take as a whole.
     pub request_timeout: Duration,
     /// How long requests under way get to finish at the end.

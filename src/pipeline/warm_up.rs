@@ -75,12 +75,13 @@ impl Pipeline {
             caller: Caller { name: "warm_up".to_owned(), tenant: known.tenant.clone(), bearer: None },
             directives: Directives { scope: known.scope.clone(), tags: known.tags.clone(), ..Directives::default() },
             headers: Vec::new(),
+            told: Vec::new(),
             request_id: String::new(),
             arrived: Instant::now(),
         };
         let decoded = self.decode(&inbound, setup).map_err(|error| error.message)?;
+        let provider = decoded.targets().first().map(|target| target.provider.to_string()).unwrap_or_default();
         let ask = decoded.ask.map_err(|reason| format!("the cache is not used for it: {}", reason.as_str()))?;
-        let provider = decoded.plan.targets.first().map(|target| target.provider.to_string()).unwrap_or_default();
         let answer = answer_of(known, self.cache.now_ms() / 1000)?;
         let cost = decoded.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
         Ok(Warm { ask, answer, provider, cost })

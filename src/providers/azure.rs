@@ -272,15 +272,15 @@ impl Provider for Azure {
 
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply, Error>> {
         Box::pin(async move {
-            let model = call.model.clone();
-            self.keys.held(&model, |key| self.post(call, key)).await
+            let (model, key) = (call.model.clone(), call.key.clone());
+            self.keys.held(&model, key.as_deref(), |key| self.post(call, key)).await
         })
     }
 
     fn relay(&self, call: RelayCall) -> BoxFuture<'_, Result<Reply, Error>> {
         Box::pin(async move {
-            let model = call.model.clone();
-            self.keys.held(&model, |key| self.pass(call, key)).await
+            let (model, key) = (call.model.clone(), call.key.clone());
+            self.keys.held(&model, key.as_deref(), |key| self.pass(call, key)).await
         })
     }
 

@@ -138,8 +138,8 @@ impl Provider for Gemini {
 
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Reply, Error>> {
         Box::pin(async move {
-            let model = call.model.clone();
-            self.keys.held(&model, |key| self.post(call, key)).await
+            let (model, key) = (call.model.clone(), call.key.clone());
+            self.keys.held(&model, key.as_deref(), |key| self.post(call, key)).await
         })
     }
 

@@ -76,15 +76,17 @@ impl Keys {
 
     /// Takes a key for `model`, by the keys' shares, passing over those that are at their limits. `None`: the provider has
     /// no keys. The error lets another target be tried: no key is for this model, or all that are have reached a limit.
-    pub(super) fn take(&self, model: &str) -> Result<Option<Taken>, Error> {
-        self.take_at(model, Instant::now())
+    /// Where `name` is told, that key only: which one is another's choice.
+    pub(super) fn take(&self, model: &str, name: Option<&str>) -> Result<Option<Taken>, Error> {
+        self.take_at(model, name, Instant::now())
     }
 
-    fn take_at(&self, model: &str, now: Instant) -> Result<Option<Taken>, Error> {
+    fn take_at(&self, model: &str, name: Option<&str>, now: Instant) -> Result<Option<Taken>, Error> {
         if self.keys.is_empty() {
             return Ok(None);
         }
-        let mut left: Vec<&Key> = self.keys.iter().filter(|key| key.is_for(model)).collect();
+        let is_meant = |key: &&Key| name.is_none_or(|name| key.settings.name == name);
+        let mut left: Vec<&Key> = self.keys.iter().filter(is_meant).filter(|key| key.is_for(model)).collect();
         if left.is_empty() {
             return Err(self.none_for(model));
         }
@@ -101,11 +103,16 @@ impl Keys {
     }
 
     /// Sends a request for `model` with a key that is taken for it, and holds the key's place until the reply's body ends.
-    pub(super) async fn held<F>(&self, model: &str, send: impl FnOnce(Option<Secret>) -> F) -> Result<Reply, Error>
+    pub(super) async fn held<F>(
+        &self,
+        model: &str,
+        name: Option<&str>,
+        send: impl FnOnce(Option<Secret>) -> F,
+    ) -> Result<Reply, Error>
     where
         F: Future<Output = Result<Reply, Error>>,
     {
-        let taken = self.take(model)?;
+        let taken = self.take(model, name)?;
         let mut reply = send(taken.as_ref().map(|taken| taken.key.clone())).await?;
         if let Some(taken) = taken {
             reply.body = taken.hold(reply.body);
@@ -248,17 +255,17 @@ mod tests {
     fn a_key_is_chosen_by_its_models_and_its_share() {
         let both = keys(vec![key("a", 3.0, &[], KeyLimits::default()), key("b", 1.0, &["big"], KeyLimits::default())]);
         let share = |model: &str| {
-            let taken = (0..4000).filter(|_| both.take(model).unwrap().is_some_and(|key| key.expose() == "b"));
+            let taken = (0..4000).filter(|_| both.take(model, None).unwrap().is_some_and(|key| key.expose() == "b"));
             taken.count()
         };
         assert_eq!(share("small"), 0);
         assert!((700..1300).contains(&share("big")), "a quarter, about");
         let one = keys(vec![key("b", 1.0, &["big"], KeyLimits::default())]);
-        let error = one.take("small").unwrap_err();
+        let error = one.take("small", None).unwrap_err();
         assert!(error.is_target_fault() && !error.is_transient(), "another target may have one: {error:?}");
         assert_eq!(error.code, Some("no_key_for_model"));
         assert!(one.choose("small").is_none() && one.choose("").is_some());
-        assert!(keys(Vec::new()).take("m").unwrap().is_none());
+        assert!(keys(Vec::new()).take("m", None).unwrap().is_none());
     }
 
     #[test]
@@ -266,7 +273,7 @@ mod tests {
         let all = keys(vec![key("few", 1000.0, &[], per_minute(2)), key("many", 1.0, &[], per_minute(3))]);
         let start = Instant::now();
         let names = |now: Instant| {
-            let mut names: Vec<String> = std::iter::from_fn(|| all.take_at("m", now).ok().flatten())
+            let mut names: Vec<String> = std::iter::from_fn(|| all.take_at("m", None, now).ok().flatten())
                 .map(|taken| taken.expose().to_owned())
                 .collect();
             names.sort_unstable();
@@ -274,7 +281,7 @@ mod tests {
         };
         assert_eq!(names(start), ["few", "few", "many", "many", "many"]);
         let later = start + Duration::from_secs(20);
-        let error = all.take_at("m", later).unwrap_err();
+        let error = all.take_at("m", None, later).unwrap_err();
         assert_eq!((error.kind, error.retry_after), (ErrorKind::UpstreamStatus(429), Some(Duration::from_secs(40))));
         assert!(error.is_transient() && error.reply.is_none());
         // In no minute, wherever it begins, are there more than the limit.
@@ -287,15 +294,15 @@ mod tests {
     async fn a_place_is_given_back_when_the_body_ends_or_is_dropped() {
         let one = keys(vec![key("a", 1.0, &[], at_a_time(1))]);
         let body = || futures_util::stream::iter([Ok(Bytes::from_static(b"x")), Ok(Bytes::from_static(b"y"))]).boxed();
-        let mut held = one.take("m").unwrap().unwrap().hold(body());
+        let mut held = one.take("m", None).unwrap().unwrap().hold(body());
         assert!(held.next().await.is_some() && held.next().await.is_some());
-        assert_eq!(one.take("m").unwrap_err().retry_after, Some(SOON), "its end has not been seen");
+        assert_eq!(one.take("m", None).unwrap_err().retry_after, Some(SOON), "its end has not been seen");
         assert!(held.next().await.is_none());
-        let again = one.take("m").unwrap().unwrap();
-        assert!(one.take("m").is_err());
+        let again = one.take("m", None).unwrap().unwrap();
+        assert!(one.take("m", None).is_err());
         drop(again.hold(body()));
-        drop(one.take("m").unwrap().unwrap());
-        assert!(one.take("m").is_ok());
+        drop(one.take("m", None).unwrap().unwrap());
+        assert!(one.take("m", None).is_ok());
     }
 
     #[test]
@@ -307,7 +314,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        if let Ok(Some(taken)) = one.take("m") {
+                        if let Ok(Some(taken)) = one.take("m", None) {
                             let under_way = one.keys[0].used.lock().under_way;
                             most.fetch_max(under_way, std::sync::atomic::Ordering::Relaxed);
                             begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -63,6 +63,8 @@ pub struct Call {
     pub surface: Surface,
     /// The model's name as this provider knows it.
     pub model: String,
+    /// The name of the provider's key that it goes with; any, where none is named.
+    pub key: Option<String>,
     /// The body, with that name in it where its wire has it there.
     pub body: Bytes,
     /// A stream is wanted.
@@ -90,6 +92,8 @@ pub struct RelayCall {
     pub query: Option<String>,
     /// The model's name as this provider knows it; empty where the request names none.
     pub model: String,
+    /// The name of the provider's key that it goes with; any, where none is named.
+    pub key: Option<String>,
     /// `content-type` of the body.
     pub content_type: Option<HeaderValue>,
     /// The body, with the model's name in it where it has one.

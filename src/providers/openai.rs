@@ -151,7 +151,7 @@ impl OpenAi {
         let accept = if call.stream { "text/event-stream" } else { "application/json" };
         let mut callers = call.headers;
         callers.push((ACCEPT, HeaderValue::from_static(accept)));
-        let taken = self.keys.take(&call.model)?;
+        let taken = self.keys.take(&call.model, call.key.as_deref())?;
         if call.surface == Surface::Messages && !callers.iter().any(|(name, _)| *name == ANTHROPIC_VERSION) {
             callers.push((ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01")));
         }
@@ -178,7 +178,7 @@ impl OpenAi {
 
     /// Sends a request as it is.
     async fn pass(&self, call: RelayCall) -> Result<Reply, Error> {
-        let taken = self.keys.take(&call.model)?;
+        let taken = self.keys.take(&call.model, call.key.as_deref())?;
         let mut headers = self.headers(call.headers, taken.as_ref(), call.bearer.as_ref())?;
         let mut url = format!("{}{}", self.http.base_url, call.path);
         if let Some(query) = &call.query {

@@ -92,6 +92,7 @@ pub(super) fn call(surface: Surface, model: &str, body: &'static str) -> Call {
     Call {
         surface,
         model: model.to_owned(),
+        key: None,
         body: body.into(),
         stream: false,
         include_usage: false,

@@ -1,13 +1,39 @@
 //! Floor 3: routing. It only decides; the pipeline sends.
 //!
-//! - `plan`: a model's name → the targets to try, in order
-//! - `next`: after a failure: try again, go on to the next target, or give up
-//! - `retry_budget`: retries as a share of requests, so that a failing provider is not stormed
+//! - `route`: where the requests for one model may go; `plan`: which route a model's name means
+//! - `condition`: which of them take part in a request
+//! - `course`: one request's way from target to target; `strategy`: which of several gets it
+//! - `lane`: one way to a model under one key, and how it is: `breaker`, `latency`, `headroom`
+//! - `cap`: so many requests at a time; `line`: those that wait for one of its places, and whose turn it is
+//! - `fault`: what a failed attempt says
+//! - `retry_budget`: retries and hedges as a share of requests, so that a failing provider is not stormed
+//! - `moment`: time, as a test can make it
 
-mod next;
+mod breaker;
+mod cap;
+mod condition;
+mod course;
+mod fault;
+mod headroom;
+mod lane;
+mod latency;
+mod line;
+mod moment;
 mod plan;
 mod retry_budget;
+mod route;
+mod strategy;
+#[cfg(test)]
+mod tests;
 
-pub use next::{Next, Tried, next};
-pub use plan::{Plan, Router, Target};
+pub use breaker::Phase;
+pub use cap::{Cap, Usher};
+pub use condition::{When, no_target};
+pub use course::{Course, Refusal, Seen, Sending, Start, Step, Why};
+pub use fault::Fault;
+pub use lane::{Health, KeyState, Lane, LaneId, LaneSettings, Look, Pass, Turn};
+pub use line::{Bounds, Full, Line};
+pub use moment::Moment;
+pub use plan::Router;
 pub use retry_budget::RetryBudget;
+pub use route::{Leg, Route, Target};

@@ -1,69 +1,156 @@
-//! A model's name → the targets to try, in order.
+//! `Router`: a model's name → its route. Knows the configured models, the lanes to them, and the default provider.
 
-use crate::config;
+use super::cap::Cap;
+use super::condition::When;
+use super::course::Seen;
+use super::lane::{KeyState, Lane, LaneId, LaneSettings};
+use super::route::{Counts, Leg, Route, Target};
+use crate::config::{self, After, Strategy};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::Price;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// One provider and the name the model has there.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Target {
-    /// The provider's name.
-    pub provider: String,
-    /// What the provider calls the model.
-    pub model: String,
-}
+/// The one request that finds out about a failing lane keeps others from doing so no longer than this.
+const PROBE_LEASE: Duration = Duration::from_secs(5);
 
-/// The targets of one request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Plan {
-    /// The first choice first; never empty.
-    pub targets: Vec<Target>,
-    /// What the model costs, where that is known.
-    pub price: Option<Price>,
-}
-
-/// Knows the configured models and the default.
+/// Knows where every model is to be had.
 #[derive(Debug, Default)]
 pub struct Router {
-    models: HashMap<String, Plan>,
-    providers: Vec<String>,
-    /// What the price list calls the providers whose list prices hold.
-    listed: HashMap<String, String>,
+    models: HashMap<String, Arc<Route>>,
+    /// Models whose name has a `*`, the longest name first.
+    patterns: Vec<Pattern>,
+    providers: HashMap<String, Provider>,
+    lanes: Lanes,
     default_provider: Option<String>,
+}
+
+/// A model whose name stands for many.
+#[derive(Debug)]
+struct Pattern {
+    before: String,
+    after: String,
+    model: config::Model,
+    counts: Arc<Counts>,
+    whens: Vec<Option<Arc<When>>>,
+}
+
+/// What the router knows of a provider.
+#[derive(Debug, Clone)]
+struct Provider {
+    name: String,
+    /// What the price list calls it, where its list prices hold.
+    listed: Option<String>,
+    probe_lease: Duration,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug, Clone)]
+struct Key {
+    /// `None`: it has no keys of ours.
+    name: Option<String>,
+    weight: f64,
+    models: Vec<String>,
+    state: Option<Arc<KeyState>>,
+    cap: Option<Arc<Cap>>,
+}
+
+/// All lanes there are.
+#[derive(Debug, Default)]
+struct Lanes {
+    lanes: HashMap<LaneId, Arc<Lane>>,
+    /// By provider and model.
+    caps: HashMap<(String, String), Arc<Cap>>,
+    breaker: Option<config::Breaker>,
+    retry_percent: u32,
 }
 
 impl Router {
     /// A router over the configured models and providers.
-    pub fn new(models: &[config::Model], providers: &[config::Provider], default_provider: Option<&str>) -> Router {
-        let listed = providers.iter().filter(|one| one.list_prices);
-        let listed: HashMap<String, String> =
-            listed.filter_map(|one| Some((one.name.clone(), one.catalogue.clone()?))).collect();
-        let plan = |model: &config::Model| {
-            let targets: Vec<Target> = model
-                .targets
-                .iter()
-                .map(|target| Target { provider: target.provider.clone(), model: target.model.clone() })
-                .collect();
-            Plan { price: model.price.or_else(|| list_price(&listed, &targets)), targets }
-        };
+    pub fn new(settings: &config::Resolved) -> Router {
+        Router::over(
+            &settings.models,
+            &settings.providers,
+            settings.default_provider.as_deref(),
+            settings.breaker,
+            settings.retry.budget_percent,
+        )
+    }
+
+    fn over(
+        models: &[config::Model],
+        providers: &[config::Provider],
+        default_provider: Option<&str>,
+        breaker: config::Breaker,
+        retry_percent: u32,
+    ) -> Router {
         let default_provider = match (default_provider, providers) {
             (Some(name), _) => Some(name.to_owned()),
             // A single provider is everybody's default.
             (None, [only]) => Some(only.name.clone()),
             (None, _) => None,
         };
-        Router {
-            models: models.iter().map(|model| (model.name.clone(), plan(model))).collect(),
-            providers: providers.iter().map(|provider| provider.name.clone()).collect(),
-            listed,
+        let mut router = Router {
+            providers: providers.iter().map(|one| (one.name.clone(), Provider::new(one))).collect(),
+            lanes: Lanes { breaker: Some(breaker), retry_percent, ..Lanes::default() },
             default_provider,
+            ..Router::default()
+        };
+        for target in models.iter().flat_map(|model| &model.targets) {
+            router.lanes.cap(target);
         }
+        for provider in router.providers.values() {
+            router.lanes.add(provider, None);
+        }
+        for target in models.iter().flat_map(|model| &model.targets) {
+            if let Some(provider) = router.providers.get(&target.provider) {
+                router.lanes.add(provider, Some(&target.model));
+            }
+        }
+        for model in models {
+            let counts = Arc::new(Counts::new(model.hedge.as_ref()));
+            for name in std::iter::once(&model.name).chain(&model.aliases) {
+                match name.split_once('*') {
+                    Some((before, after)) => router.patterns.push(Pattern {
+                        before: before.to_owned(),
+                        after: after.to_owned(),
+                        model: model.clone(),
+                        counts: counts.clone(),
+                        whens: whens(model),
+                    }),
+                    None => {
+                        let route = router.models.get(&model.name).cloned();
+                        let route = route.unwrap_or_else(|| Arc::new(router.route(model, &whens(model), None)));
+                        router.models.insert(name.clone(), route);
+                    }
+                }
+            }
+        }
+        router.patterns.sort_by_key(|one| std::cmp::Reverse(one.before.len() + one.after.len()));
+        router
     }
 
-    /// Names of the configured models.
+    /// Names of the configured models; those with a `*` are none.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(String::as_str)
+    }
+
+    /// The configured routes, by name.
+    pub fn routes(&self) -> impl Iterator<Item = (&str, &Arc<Route>)> {
+        self.models.iter().map(|(name, route)| (name.as_str(), route))
+    }
+
+    /// The configured routes whose name has a `*`, as they are for a model that is called `*` itself; by name.
+    pub fn patterns(&self) -> impl Iterator<Item = (String, Route)> {
+        self.patterns
+            .iter()
+            .map(|one| (format!("{}*{}", one.before, one.after), self.route(&one.model, &one.whens, Some("*"))))
+    }
+
+    /// All lanes.
+    pub fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.lanes.lanes.values()
     }
 
     /// The provider of what names none; a single provider is everybody's.
@@ -71,43 +158,230 @@ impl Router {
         self.default_provider.as_deref()
     }
 
-    /// The plan for `model`. `having` says which provider is known to have a model.
+    /// The route for `model`. `having` says which provider is known to have a model.
     ///
-    /// A configured name comes first, then a model that a provider is known to have, then `provider/model`, then the
-    /// default provider.
-    pub fn plan<'h>(&self, model: &str, having: impl Fn(&str) -> Option<&'h str>) -> Result<Plan, Error> {
-        if let Some(plan) = self.models.get(model) {
-            return Ok(plan.clone());
+    /// A configured name comes first, then one with a `*` that fits, the longest first, then a model that a provider is known to
+    /// have, then `provider/model`, then the default provider.
+    pub fn plan<'h>(&self, model: &str, having: impl Fn(&str) -> Option<&'h str>) -> Result<Arc<Route>, Error> {
+        if let Some(route) = self.models.get(model) {
+            return Ok(route.clone());
         }
-        let to = |provider: &str, model: &str| {
-            let targets = vec![Target { provider: provider.to_owned(), model: model.to_owned() }];
-            Ok(Plan { price: list_price(&self.listed, &targets), targets })
-        };
+        if let Some((pattern, stands_for)) = self.patterns.iter().find_map(|one| Some((one, one.stands_for(model)?))) {
+            let route = self.route(&pattern.model, &pattern.whens, Some(stands_for));
+            return Ok(Arc::new(route.counted(pattern.counts.clone())));
+        }
         if let Some(provider) = having(model) {
-            return to(provider, model);
+            return Ok(self.to(provider, model, None));
         }
         if let Some((provider, rest)) = model.split_once('/')
             && !rest.is_empty()
-            && self.providers.iter().any(|name| name == provider)
+            && self.providers.contains_key(provider)
         {
-            return match self.models.get(rest) {
-                Some(Plan { price: Some(price), .. }) => Ok(Plan { price: Some(*price), ..to(provider, rest)? }),
-                _ => to(provider, rest),
-            };
+            let price = self.models.get(rest).and_then(|route| route.price);
+            return Ok(self.to(provider, rest, price));
         }
         match &self.default_provider {
-            Some(provider) => to(provider, model),
+            Some(provider) => Ok(self.to(provider, model, None)),
             None => Err(unknown(model)),
         }
     }
+
+    /// The route to one provider, for what no configuration names. One of the host itself has a lane of its own.
+    pub fn to(&self, provider: &str, model: &str, price: Option<Price>) -> Arc<Route> {
+        let target = Target::new(provider, model);
+        let known = self.providers.get(provider).cloned().unwrap_or_else(|| Provider::plain(provider));
+        let legs = self.legs(&known, model, model, 0, |_| true);
+        let price = price.or_else(|| self.list_price(&target));
+        Arc::new(Route::new(vec![target], legs, Strategy::Weighted, None, price))
+    }
+
+    /// The route of a configured model, whose targets have the conditions `whens`; `stands_for` is what the `*` of its name
+    /// stood for.
+    fn route(&self, model: &config::Model, whens: &[Option<Arc<When>>], stands_for: Option<&str>) -> Route {
+        let filled = |text: &str| stands_for.map_or_else(|| text.to_owned(), |by| text.replacen('*', by, 1));
+        let mut targets: Vec<Target> = Vec::new();
+        let mut legs: Vec<Leg> = Vec::new();
+        for (target, when) in model.targets.iter().zip(whens) {
+            let params = target.params.as_slice().into();
+            let one = Target { params, ..Target::new(target.provider.as_str(), filled(&target.model)) };
+            let at = targets.iter().position(|known| *known == one).unwrap_or(targets.len());
+            let Some(provider) = self.providers.get(&one.provider) else { continue };
+            let is_for = |key: &Key| target.key.is_none() || key.name == target.key;
+            // Whatever its `*` stands for, it is one target.
+            let shares = self.legs(provider, &target.model, &one.model, at, is_for);
+            let after = Seen {
+                context_length: target.after.contains(&After::ContextLength),
+                content_filter: target.after.contains(&After::ContentFilter),
+            };
+            let price = model.price.or_else(|| self.list_price(&one));
+            let cost = price.map(|price| price.input_micro_usd_per_million + price.output_micro_usd_per_million);
+            let all: f64 = shares.iter().map(|leg| leg.weight).sum();
+            legs.extend(shares.into_iter().map(|leg| Leg {
+                tier: target.tier,
+                // The keys of a target share its weight.
+                weight: target.weight * leg.weight / all,
+                cost,
+                price,
+                after,
+                when: when.clone(),
+                first_token_timeout: target.first_token_timeout,
+                ..leg
+            }));
+            if at == targets.len() {
+                targets.push(one);
+            }
+        }
+        let price = model.price.or_else(|| self.price_of_all(&targets));
+        Route::new(targets, legs, model.strategy, model.hedge, price)
+    }
+
+    /// The lanes to `model` of a provider, which the configuration has as `written`: one for each key that is for it.
+    fn legs(
+        &self,
+        provider: &Provider,
+        written: &str,
+        model: &str,
+        target: usize,
+        is_for: impl Fn(&Key) -> bool,
+    ) -> Vec<Leg> {
+        let keys = provider.keys.iter().filter(|key| is_for(key));
+        let fit: Vec<&Key> = keys.clone().filter(|key| key.is_for(model)).collect();
+        // Where no key is for it, the provider says so itself.
+        let keys = if fit.is_empty() { keys.collect() } else { fit };
+        let leg = |key: &Key| Leg {
+            lane: self.lanes.of(provider, written, key),
+            target,
+            tier: 0,
+            weight: key.weight,
+            cost: None,
+            price: None,
+            after: Seen::default(),
+            when: None,
+            first_token_timeout: None,
+        };
+        keys.into_iter().map(leg).collect()
+    }
+
+    /// What the targets cost by the price list, where that is the same for all: nobody knows yet which of them will answer.
+    fn price_of_all(&self, targets: &[Target]) -> Option<Price> {
+        let first = self.list_price(targets.first()?)?;
+        targets.iter().all(|target| self.list_price(target) == Some(first)).then_some(first)
+    }
+
+    fn list_price(&self, target: &Target) -> Option<Price> {
+        config::list_price(self.providers.get(&target.provider)?.listed.as_deref()?, &target.model)
+    }
 }
 
-/// What `targets` cost by the price list, where that is the same for all: nobody knows yet which of them will answer.
-fn list_price(listed: &HashMap<String, String>, targets: &[Target]) -> Option<Price> {
-    let of = |target: &Target| config::list_price(listed.get(&target.provider)?, &target.model);
-    let first = of(targets.first()?)?;
-    targets.iter().all(|target| of(target) == Some(first)).then_some(first)
+/// The conditions of a model's targets. They are made once, so that each is logged once.
+fn whens(model: &config::Model) -> Vec<Option<Arc<When>>> {
+    let when = |target: &config::Target| {
+        let condition = target.when.as_ref()?;
+        Some(Arc::new(When::new(condition, &model.name, &target.provider)))
+    };
+    model.targets.iter().map(when).collect()
 }
+
+impl Pattern {
+    /// What the `*` stands for in `name`, if that fits.
+    fn stands_for<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())
+    }
+}
+
+impl Provider {
+    fn new(settings: &config::Provider) -> Provider {
+        let alone = settings.api_key.as_ref().map(|_| Key {
+            name: Some("default".to_owned()),
+            weight: 1.0,
+            models: Vec::new(),
+            state: Some(Arc::default()),
+            cap: None,
+        });
+        let key = |key: &config::ProviderKey| Key {
+            name: Some(key.name.clone()),
+            weight: key.weight,
+            models: key.models.clone(),
+            state: Some(Arc::default()),
+            cap: key.limits.concurrent.map(|most| Arc::new(Cap::new(u32::try_from(most).unwrap_or(u32::MAX)))),
+        };
+        let mut keys: Vec<Key> = alone.into_iter().chain(settings.keys.iter().map(key)).collect();
+        if keys.is_empty() {
+            keys.push(Key::none());
+        }
+        Provider {
+            name: settings.name.clone(),
+            listed: settings.catalogue.clone().filter(|_| settings.list_prices),
+            probe_lease: settings.first_byte_timeout.min(PROBE_LEASE),
+            keys,
+        }
+    }
+
+    /// One of the host itself.
+    fn plain(name: &str) -> Provider {
+        Provider { name: name.to_owned(), listed: None, probe_lease: PROBE_LEASE, keys: vec![Key::none()] }
+    }
+}
+
+impl Key {
+    fn none() -> Key {
+        Key { name: None, weight: 1.0, models: Vec::new(), state: None, cap: None }
+    }
+
+    fn is_for(&self, model: &str) -> bool {
+        model.is_empty() || self.models.is_empty() || self.models.iter().any(|one| one == model)
+    }
+}
+
+impl Lanes {
+    /// What bounds the requests under way to a target.
+    fn cap(&mut self, target: &config::Target) {
+        if let Some(most) = target.max_in_flight {
+            let at = (target.provider.clone(), target.model.clone());
+            self.caps.entry(at).or_insert_with(|| Arc::new(Cap::new(most)));
+        }
+    }
+
+    fn add(&mut self, provider: &Provider, model: Option<&str>) {
+        for key in &provider.keys {
+            let lane = self.made(provider, model, key);
+            self.lanes.entry(lane.id.clone()).or_insert_with(|| Arc::new(lane));
+        }
+    }
+
+    fn made(&self, provider: &Provider, model: Option<&str>, key: &Key) -> Lane {
+        let id = LaneId { provider: provider.name.clone(), model: model.map(str::to_owned), key: key.name.clone() };
+        let cap = model.and_then(|model| self.caps.get(&(provider.name.clone(), model.to_owned())));
+        let settings = LaneSettings {
+            breaker: self.breaker.unwrap_or(DEFAULT_BREAKER),
+            probe_lease: provider.probe_lease,
+            retry_percent: self.retry_percent,
+            caps: cap.into_iter().chain(&key.cap).cloned().collect(),
+            key: key.state.clone(),
+        };
+        Lane::new(id, settings)
+    }
+
+    /// The lane to a model under a key: its own where it is configured, else the one of all others there.
+    fn of(&self, provider: &Provider, model: &str, key: &Key) -> Arc<Lane> {
+        let id = |model: Option<&str>| LaneId {
+            provider: provider.name.clone(),
+            model: model.map(str::to_owned),
+            key: key.name.clone(),
+        };
+        let known = self.lanes.get(&id(Some(model))).or_else(|| self.lanes.get(&id(None)));
+        known.cloned().unwrap_or_else(|| Arc::new(self.made(provider, None, key)))
+    }
+}
+
+/// Where there are no settings, as for the host's own provider in tests.
+const DEFAULT_BREAKER: config::Breaker = config::Breaker {
+    failures: 5,
+    open: Duration::from_secs(1),
+    open_max: Duration::from_secs(60),
+    slow_start: Duration::from_secs(10),
+    probe_interval: None,
+};
 
 fn unknown(model: &str) -> Error {
     let shown: String = model.chars().take(100).collect();
@@ -119,83 +393,4 @@ fn unknown(model: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn router(default_provider: Option<&str>) -> Router {
-        let target = |provider: &str, model: &str| Target { provider: provider.to_owned(), model: model.to_owned() };
-        let fast = Plan { targets: vec![target("a", "small"), target("b", "tiny")], price: None };
-        Router {
-            models: HashMap::from([("fast".to_owned(), fast)]),
-            providers: vec!["a".to_owned(), "b".to_owned()],
-            listed: HashMap::new(),
-            default_provider: default_provider.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn finds_the_targets() {
-        let having = |model: &str| (model == "org/known").then_some("b");
-        let table = [
-            ("fast", None, Some(("a", "small"))),
-            ("org/known", None, Some(("b", "org/known"))),
-            ("a/x/y", None, Some(("a", "x/y"))),
-            ("c/x", None, None),
-            ("c/x", Some("b"), Some(("b", "c/x"))),
-            ("a/", None, None),
-            ("unheard", Some("a"), Some(("a", "unheard"))),
-            ("unheard", None, None),
-        ];
-        for (model, default, expected) in table {
-            let plan = router(default).plan(model, having);
-            let first =
-                plan.as_ref().ok().map(|plan| (plan.targets[0].provider.as_str(), plan.targets[0].model.as_str()));
-            assert_eq!(first, expected, "{model}");
-            if let Err(error) = &plan {
-                assert_eq!((error.status(), error.code), (404, Some("model_not_found")));
-            }
-        }
-    }
-
-    #[test]
-    fn a_price_of_ones_own_comes_before_the_list() {
-        let provider = |name: &str, at: &str| {
-            let known = config::known_providers().iter().find(|known| known.name == "openai").unwrap();
-            let provider = config::Provider::known(known, at.to_owned(), at == known.base_url);
-            config::Provider { name: name.to_owned(), ..provider }
-        };
-        let vendor = "https://api.openai.com/v1";
-        let providers = [provider("a", vendor), provider("b", vendor), provider("elsewhere", "http://127.0.0.1:1/v1")];
-        let model = |name: &str, targets: &[(&str, &str)], price: Option<Price>| config::Model {
-            name: name.to_owned(),
-            targets: targets
-                .iter()
-                .map(|(provider, model)| config::Target { provider: (*provider).into(), model: (*model).into() })
-                .collect(),
-            price,
-        };
-        let own = Price::new(1, 2);
-        let listed = config::list_price("openai", "gpt-4o-mini");
-        assert!(listed.is_some());
-        let models = [
-            model("own", &[("a", "gpt-4o-mini")], Some(own)),
-            model("list", &[("a", "gpt-4o-mini"), ("b", "gpt-4o-mini")], None),
-            model("differs", &[("a", "gpt-4o-mini"), ("b", "gpt-4o")], None),
-            model("abroad", &[("a", "gpt-4o-mini"), ("elsewhere", "gpt-4o-mini")], None),
-        ];
-        let router = Router::new(&models, &providers, None);
-        let table = [
-            ("own", Some(own)),
-            ("a/own", Some(own)),
-            ("list", listed),
-            ("differs", None),
-            ("abroad", None),
-            ("a/gpt-4o-mini", listed),
-            ("a/unheard-of", None),
-            ("elsewhere/gpt-4o-mini", None),
-        ];
-        for (model, expected) in table {
-            assert_eq!(router.plan(model, |_| None).unwrap().price, expected, "{model}");
-        }
-    }
-}
+mod tests;

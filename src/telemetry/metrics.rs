@@ -44,7 +44,16 @@ const EMBEDDED_TOKENS: &str = "askonce_embedding_tokens_total";
 const EMBEDDING_BATCHES: &str = "askonce_embedding_batches_total";
 const EMBEDDING_MEMO: &str = "askonce_embedding_memo_total";
 const UPSTREAM_ATTEMPTS: &str = "askonce_upstream_attempts_total";
+const RETRIES: &str = "askonce_upstream_retries_total";
+const FALLBACKS: &str = "askonce_upstream_fallbacks_total";
+const HEDGES: &str = "askonce_upstream_hedges_total";
+const BREAKER_TURNS: &str = "askonce_breaker_turns_total";
+const BREAKER: &str = "askonce_breaker_state";
 const RECORDED: &str = "askonce_recording_lines_total";
+const QUEUE_WAITING: &str = "askonce_queue_waiting";
+const QUEUE_WAIT: &str = "askonce_queue_wait_seconds";
+const QUEUE_REFUSED: &str = "askonce_queue_refused_total";
+const CONDITION_ERRORS: &str = "askonce_condition_errors_total";
 const RELOADS: &str = "askonce_config_reloads_total";
 
 /// The one registry of the process. Several gateways in one process (as in tests) share it.
@@ -86,6 +95,7 @@ fn install() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(full(UPSTREAM_DURATION), &SECONDS)?
         .set_buckets_for_metric(full(FIRST_TOKEN), &SECONDS)?
         .set_buckets_for_metric(full(PER_TOKEN), &SECONDS)?
+        .set_buckets_for_metric(full(QUEUE_WAIT), &SECONDS)?
         .set_buckets_for_metric(full(TOKEN_USAGE), &TOKENS)?
         .set_buckets_for_metric(full(SIMILARITY), &COSINE)?
         .set_buckets_for_metric(full(LOOKUP_DURATION), &SHORT_SECONDS)?
@@ -146,7 +156,13 @@ fn describe() {
     describe_gauge!("askonce_cache_wrong", "Entries that left because their answers were wrong since the start.");
     describe_counter!(FLIGHT_WAITS, "Requests that waited for an identical one in flight, by how that ended.");
     describe_counter!(UPSTREAM_ATTEMPTS, "Requests sent to providers, by outcome.");
+    describe_counter!(RETRIES, "Attempts at a target that had failed the same request, by provider.");
+    describe_counter!(FALLBACKS, "Attempts at another target after one had failed, by provider.");
+    describe_counter!(HEDGES, "Second attempts beside a slow first one, by provider: begun, and won of these.");
+    describe_counter!(BREAKER_TURNS, "How often a lane was left alone, and taken back: opened, closed.");
+    describe_gauge!(BREAKER, "A lane's breaker: 0 closed, 1 half open, 2 open.");
     describe_counter!(RECORDED, "Lines of the recording, by result: written, dropped, failed.");
+    describe_counter!(CONDITION_ERRORS, "Conditions of targets that could not be told, by model and provider.");
     describe_counter!(RELOADS, "Configuration reloads, by outcome.");
     describe_gauge!("askonce_cache_entries", "Stored answers.");
     describe_gauge!("askonce_cache_bytes", Unit::Bytes, "Bytes that stored answers are charged with.");
@@ -167,6 +183,9 @@ fn describe() {
     describe_gauge!("askonce_embedding_queued", "Texts that wait to be embedded.");
     describe_gauge!("askonce_embedding_memo_entries", "Texts whose vectors are remembered.");
     describe_gauge!("askonce_embedding_memo_bytes", Unit::Bytes, "Bytes that they are charged with.");
+    describe_gauge!(QUEUE_WAITING, "Requests in line for a busy target.");
+    describe_histogram!(QUEUE_WAIT, Unit::Seconds, "Time in line for a busy target, by how it ended.");
+    describe_counter!(QUEUE_REFUSED, "Requests that could not wait in line, by why: full, tenant_full, too_late.");
     describe_gauge!("askonce_requests_in_flight", "Requests being served now.");
 }
 
@@ -271,6 +290,48 @@ pub fn upstream_ended(about: About<'_>, took: Duration, error: Option<&Error>) {
     .record(took.as_secs_f64());
     counter!(UPSTREAM_ATTEMPTS, "gen_ai_provider_name" => about.provider.to_owned(), "error_type" => error)
         .increment(1);
+}
+
+/// A target that had failed a request is tried with it again.
+pub fn retried(provider: &str) {
+    counter!(RETRIES, "gen_ai_provider_name" => provider.to_owned()).increment(1);
+}
+
+/// A request that failed elsewhere is sent to this provider.
+pub fn fell_back(provider: &str) {
+    counter!(FALLBACKS, "gen_ai_provider_name" => provider.to_owned()).increment(1);
+}
+
+/// A second attempt beside a slow one: `begun`, or `won`.
+pub fn hedged(provider: &str, outcome: &'static str) {
+    counter!(HEDGES, "gen_ai_provider_name" => provider.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// One way to a model, as the configuration names it: labels that callers cannot add to.
+#[derive(Clone, Copy, Debug)]
+pub struct OfLane<'a> {
+    /// The provider.
+    pub provider: &'a str,
+    /// What the provider calls the model; `None` for all that the configuration does not name.
+    pub model: Option<&'a str>,
+    /// The key's name, where the provider has keys.
+    pub key: Option<&'a str>,
+}
+
+/// A lane is left alone (`opened`), or taken back (`closed`).
+pub fn breaker_turned(lane: OfLane<'_>, turn: &'static str) {
+    counter!(BREAKER_TURNS,
+        "gen_ai_provider_name" => lane.provider.to_owned(), "model" => lane.model.unwrap_or_default().to_owned(),
+        "key" => lane.key.unwrap_or_default().to_owned(), "turn" => turn)
+    .increment(1);
+}
+
+/// A lane's breaker is closed (0), half open (1), or open (2).
+pub fn breaker_state(lane: OfLane<'_>, state: u8) {
+    gauge!(BREAKER,
+        "gen_ai_provider_name" => lane.provider.to_owned(), "model" => lane.model.unwrap_or_default().to_owned(),
+        "key" => lane.key.unwrap_or_default().to_owned())
+    .set(f64::from(state));
 }
 
 /// A lookup found an answer.
@@ -392,6 +453,12 @@ pub fn lambda(error_budget: f64, lambda: f32) {
     gauge!("askonce_judgement_lambda", "error_budget" => error_budget.to_string()).set(f64::from(lambda));
 }
 
+/// The condition of a target could not be told. `model` is the configured one, which callers cannot invent.
+pub fn condition_failed(model: &str, provider: &str) {
+    let (model, provider) = (model.to_owned(), provider.to_owned());
+    counter!(CONDITION_ERRORS, "gen_ai_request_model" => model, "gen_ai_provider_name" => provider).increment(1);
+}
+
 /// The configuration was read again.
 pub fn reloaded(ok: bool) {
     counter!(RELOADS, "outcome" => if ok { "ok" } else { "refused" }).increment(1);
@@ -421,6 +488,22 @@ pub fn embedding_memo(hits: u64, misses: u64) {
 /// Requests being served now.
 pub fn in_flight(change: i64) {
     gauge!("askonce_requests_in_flight").increment(change as f64);
+}
+
+/// A request waits in line for a busy target.
+pub fn queued() {
+    gauge!(QUEUE_WAITING).increment(1.0);
+}
+
+/// It waits no more: it was `served`, its `timeout` had come, or it `left`.
+pub fn queue_left(end: &'static str, waited: Duration) {
+    gauge!(QUEUE_WAITING).decrement(1.0);
+    histogram!(QUEUE_WAIT, "end" => end).record(waited.as_secs_f64());
+}
+
+/// A request could not wait: the line was `full`, its tenant's `tenant_full`, or its turn would have come `too_late`.
+pub fn queue_refused(reason: &'static str) {
+    counter!(QUEUE_REFUSED, "reason" => reason).increment(1);
 }
 
 /// Sets a gauge that is read off when `/metrics` is asked.

@@ -34,6 +34,10 @@ pub struct Directives {
     pub staleness: Option<Staleness>,
     /// `x-askonce-scope`: a further partition of the caller's own choosing, such as a user or session id.
     pub scope: Option<String>,
+    /// `x-askonce-session`: requests of one session go to the same target, where the route is sticky.
+    pub session: Option<String>,
+    /// `x-askonce-trace: attempts`: the reply tells every attempt.
+    pub trace: bool,
     /// `x-askonce-tags`: labels for a later purge.
     pub tags: Vec<String>,
     /// `x-askonce-feedback`: earlier answers by their ids, and whether they were right.

@@ -59,6 +59,8 @@ pub enum ErrorKind {
     LoopDetected,
     /// The gateway itself is full: 503.
     Overloaded,
+    /// The caller's tenant has as much under way as it may: 429.
+    TooMany,
     /// `only-if-cached` and nothing stored: 504.
     NotCached,
     /// The provider answered with an error status; the reply is passed on.
@@ -103,6 +105,7 @@ impl Error {
             ErrorKind::UnsupportedMedia => 415,
             ErrorKind::LoopDetected => 508,
             ErrorKind::Overloaded => 503,
+            ErrorKind::TooMany => 429,
             ErrorKind::NotCached | ErrorKind::UpstreamTimeout => 504,
             ErrorKind::UpstreamStatus(status) => status,
             ErrorKind::UpstreamUnreachable | ErrorKind::UpstreamBroken => 502,
@@ -139,6 +142,7 @@ impl Error {
             ErrorKind::UnsupportedMedia => "unsupported_media",
             ErrorKind::LoopDetected => "loop_detected",
             ErrorKind::Overloaded => "overloaded",
+            ErrorKind::TooMany => "too_many",
             ErrorKind::NotCached => "not_cached",
             ErrorKind::UpstreamStatus(status) => return Cow::Owned(status.to_string()),
             ErrorKind::UpstreamUnreachable => "upstream_unreachable",

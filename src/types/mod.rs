@@ -15,6 +15,7 @@ pub mod json;
 pub mod lost;
 pub mod money;
 pub mod outcome;
+pub mod params;
 pub mod request;
 pub mod rerank;
 pub mod secret;

@@ -3,6 +3,7 @@
 //! - `json`: bytes → a borrowed tree, with clear errors
 //! - `read`, `write`: fields of a tree with clear errors; JSON written straight into bytes
 //! - `multipart`, `path`: where a field stands in a form; text as a segment of a path
+//! - `overrides`: fields that the operator sets in the bytes of a request
 //! - `date`: seconds as a date of the calendar
 //! - `request`: what the gateway itself reads of a request, whatever its wire
 //! - `sse`: server-sent events, split and written
@@ -31,6 +32,7 @@ pub mod multipart;
 pub mod ndjson;
 pub mod ollama;
 pub mod openai;
+pub mod overrides;
 pub mod path;
 pub mod playback;
 pub mod read;

@@ -13,7 +13,8 @@ fn keys_of(body: &str, tenant: &str, sub_scope: Option<&str>) -> Option<Keys> {
     let json = parse(&body).unwrap();
     let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
     let harmless = ["stream".to_owned(), "user".to_owned()];
-    let around = Circumstances { tenant: &Tenant(tenant.to_owned()), sub_scope, targets: &[("p", "m")], headers: &[] };
+    let around =
+        Circumstances { tenant: &Tenant(tenant.to_owned()), sub_scope, targets: &[("p", "m", &[])], headers: &[] };
     keys(&json, &request, &around, &harmless)
 }
 
@@ -79,7 +80,7 @@ fn all_but_the_words_of_condensed_turns_counts_in_the_condensed_scope() {
         let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
         let harmless = ["stream".to_owned(), "user".to_owned()];
         let tenant = Tenant(tenant.to_owned());
-        let around = Circumstances { tenant: &tenant, sub_scope, targets: &[("p", "m")], headers: &[] };
+        let around = Circumstances { tenant: &tenant, sub_scope, targets: &[("p", "m", &[])], headers: &[] };
         meaning(&json, &request, &around, &harmless, turns).unwrap()
     };
     let original = of(&base(), "t", None, &[1]);
@@ -126,14 +127,24 @@ fn who_answers_and_what_goes_along_count() {
     let json = parse(&body).unwrap();
     let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
     let tenant = Tenant("t".to_owned());
-    type Around<'a> = (&'a [(&'a str, &'a str)], &'a [(&'a str, &'a [u8])]);
-    let all: [Around<'_>; 6] = [
-        (&[("p", "m")], &[]),
-        (&[("q", "m")], &[]),
-        (&[("p", "n")], &[]),
-        (&[("p", "m"), ("q", "m")], &[]),
-        (&[("p", "m")], &[("openai-beta", b"x")]),
-        (&[("p", "m")], &[("openai-beta", b"y")]),
+    let param = |name: &str, value: Option<&str>| Param { name: name.to_owned(), value: value.map(str::to_owned) };
+    let (cold, hot, none) = ([param("t", Some("0"))], [param("t", Some("1"))], [param("t", None)]);
+    let (both, turned) =
+        ([param("t", Some("0")), param("u", Some("0"))], [param("u", Some("0")), param("t", Some("0"))]);
+    type Around<'a> = (&'a [(&'a str, &'a str, &'a [Param])], &'a [(&'a str, &'a [u8])]);
+    let all: [Around<'_>; 12] = [
+        (&[("p", "m", &[])], &[]),
+        (&[("q", "m", &[])], &[]),
+        (&[("p", "n", &[])], &[]),
+        (&[("p", "m", &[]), ("q", "m", &[])], &[]),
+        (&[("p", "m", &[])], &[("openai-beta", b"x")]),
+        (&[("p", "m", &[])], &[("openai-beta", b"y")]),
+        (&[("p", "m", &cold)], &[]),
+        (&[("p", "m", &hot)], &[]),
+        (&[("p", "m", &none)], &[]),
+        (&[("p", "m", &both)], &[]),
+        (&[("p", "m", &cold), ("q", "m", &[])], &[]),
+        (&[("p", "m", &[]), ("q", "m", &cold)], &[]),
     ];
     let scopes: std::collections::BTreeSet<_> = all
         .iter()
@@ -143,6 +154,18 @@ fn who_answers_and_what_goes_along_count() {
         })
         .collect();
     assert_eq!(scopes.len(), all.len());
+    let turned = Circumstances { tenant: &tenant, sub_scope: None, targets: &[("p", "m", &turned)], headers: &[] };
+    assert!(scopes.contains(&keys(&json, &request, &turned, &[]).unwrap().scope), "their order says nothing");
+}
+
+#[test]
+fn what_was_stored_before_is_found() {
+    let keys = keys_of(r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#, "t", Some("s")).unwrap();
+    assert_eq!(
+        keys.scope.to_string(),
+        "a709d7d84aa272f50af7723502674700873a30288b453bd2e3e76f99ae03a064",
+        "the digest of before there were parameters"
+    );
 }
 
 #[test]

@@ -155,7 +155,8 @@ fn what_is_shown_reads_back() {
                 tls: {ca_file: /ca.pem, client_cert_file: /c.pem, client_key_file: /k.pem}}\n  \
                 - {name: e, kind: groq, api_key: s, keys: [{name: one, key: s, weight: 0.5, models: [m], \
                 limits: {requests_per_minute: 5}}, {name: two, key: s}]}\n\
-                models: [{name: m, targets: [{provider: e}], price: {input_usd_per_million_tokens: 1, \
+                models: [{name: m, aliases: [n], strategy: sticky, hedge: {percentile: 99, at_least_ms: 5}, targets: [{provider: e, key: two, \
+                weight: 2, tier: 1, max_in_flight: 3, first_token_timeout_ms: 9}, {provider: e, after: [context_length]}], price: {input_usd_per_million_tokens: 1, \
                 output_usd_per_million_tokens: 2, cached_input_usd_per_million_tokens: 0.1, \
                 cache_write_usd_per_million_tokens: 1.25, reasoning_usd_per_million_tokens: 3, request_usd: 0.005}}]\n";
     let settings = read(text).unwrap();

@@ -29,7 +29,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Keys.
     (
         "cahce: {}\n",
-        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `embedding`, `index`, `cache`, `responses`, `recording`, `catalogue`)",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `breaker`, `queue`, `embedding`, `index`, `cache`, `responses`, `recording`, `catalogue`)",
     ),
     (
         "log:\n  colour: red\n",
@@ -107,6 +107,10 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "retry: {backoff_ms: 9000}\n",
         "retry: `backoff_ms` (9000) is above `backoff_max_ms` (5000) at line 1, column 8; raise `backoff_max_ms`",
+    ),
+    (
+        "breaker: {probe_interval_ms: 50}\n",
+        "breaker.probe_interval_ms: expected a whole number from 100 to 86400000, found `50` at line 1, column 30",
     ),
     // Variables.
     (
@@ -221,7 +225,35 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}, {provider: a, model: m}]}]\n",
-        "models[0].targets[1]: this target is there twice at line 2, column 45; `retry.attempts` says how often each is tried",
+        "models[0].targets[1]: this target is there twice at line 2, column 45; `retry.attempts` says how often each is tried, `weight` its share",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: stream && }]}]\n",
+        "models[0].targets[0].when: expected a condition in CEL, such as `tokens > 8000`; it ends too early at line 2, column 50; docs/routing.md has what conditions may ask about",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels:\n  - name: m\n    targets:\n      - provider: a\n        when: tokens >> 5\n",
+        "models[0].targets[0].when: expected a condition in CEL, such as `tokens > 8000`; its column 9 cannot be read: extraneous input '>', expected a value at line 6, column 15; docs/routing.md has what conditions may ask about",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: header.x == ''}]}]\n",
+        "models[0].targets[0].when: expected a condition in CEL, such as `tokens > 8000`; there is no variable `header`; there are model, surface, stream, headers, params, tokens, tenant, time at line 2, column 50; docs/routing.md has what conditions may ask about",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: true}]}]\n",
+        "models[0].targets[0].when: expected text, found `true` at line 2, column 50; put it in quotes if it is meant as text",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, params: [1]}]}]\n",
+        "models[0].targets[0].params: expected a map, found a list at line 2, column 52",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, params: {stream: true}}]}]\n",
+        "models[0].targets[0].params.stream: the field `stream` is set by the gateway alone at line 2, column 61; `model` of the target names the model; callers say whether they stream",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, params: {x: {y: .nan}}}]}]\n",
+        "models[0].targets[0].params.x.y: expected a number that JSON can carry, found `NaN` at line 2, column 60",
     ),
     (
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], price: {input_usd_per_million_tokens: -1, output_usd_per_million_tokens: 0}}]\n",

@@ -1,10 +1,11 @@
 //! Which targets a request goes to, and where the model's name stands in it.
 
+use super::super::facts::About;
 use super::super::serve::Setup;
 use super::holders::Holders;
 use super::{MODEL, Parcel};
 use crate::providers::Provider;
-use crate::routing::Target;
+use crate::routing::{Leg, Route, Target, no_target};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::json::Json;
 use crate::types::request::quoted;
@@ -14,13 +15,13 @@ use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A target and its provider.
-pub(super) type Found = (Arc<dyn Provider>, Target);
-
 /// Where a request goes.
 pub(super) struct Way {
-    /// The first choice first; never empty. Every one speaks the request's wire.
-    pub(super) targets: Vec<Found>,
+    /// The targets.
+    pub(super) route: Arc<Route>,
+    /// The places of those lanes in it whose providers do not speak the request's wire, or whose targets take no part in it. Not
+    /// all.
+    pub(super) out: Vec<usize>,
     /// The model, as the caller named it.
     pub(super) model: Option<String>,
     place: Place,
@@ -71,7 +72,7 @@ fn spliced(body: &Bytes, span: &Range<usize>, by: &str) -> Bytes {
 
 /// Finds where `parcel` goes: to the provider that it names, to the targets of its model, to the one that keeps what it is
 /// about, or to the default provider.
-pub(super) fn way(parcel: &Parcel, setup: &Setup, holders: &Holders) -> Result<Way, Error> {
+pub(super) fn way(parcel: &Parcel, setup: &Setup, holders: &Holders, now_ms: u64) -> Result<Way, Error> {
     let read = read(parcel)?;
     let id = parcel.to.id.as_ref().or(read.id.as_ref());
     let keeper = match id {
@@ -85,36 +86,59 @@ pub(super) fn way(parcel: &Parcel, setup: &Setup, holders: &Holders) -> Result<W
         (None, Some((model, place))) => (Some(model), place),
         (None, None) => (None, Place::Nowhere),
     };
-    let to = |provider: &str| vec![Target { provider: provider.to_owned(), model: model.clone().unwrap_or_default() }];
-    let targets = match (&parcel.to.provider, &model) {
+    let to = |provider: &str| setup.router.to(provider, model.as_deref().unwrap_or_default(), None);
+    let about = |model| About {
+        model,
+        surface: parcel.surface,
+        tenant: &parcel.caller.tenant,
+        told: &parcel.told,
+        read: None,
+        now_ms,
+    };
+    let all = |route| (route, Vec::new());
+    let (route, left_out) = match (&parcel.to.provider, &model) {
         (Some(named), _) if setup.registry.get(named).is_none() => return Err(unknown_provider(named, parcel, setup)),
-        (Some(named), None) => to(named),
+        (Some(named), None) => all(to(named)),
         (Some(named), Some(model)) => {
-            let planned = setup.router.plan(model, |model| setup.registry.having(model)).map(|plan| plan.targets);
-            let at_it = planned.unwrap_or_default().into_iter().find(|target| target.provider == *named);
-            at_it.map_or_else(|| to(named), |target| vec![target])
+            let target = at_provider(named, &about(model), setup)?;
+            all(target.map_or_else(|| to(named), |name| setup.router.to(named, &name, None)))
         }
-        (None, Some(model)) => setup.router.plan(model, |model| setup.registry.having(model))?.targets,
+        (None, Some(model)) => about(model).plan(setup)?,
         (None, None) => match keeper.as_deref().or(setup.router.default_provider()) {
-            Some(name) => to(name),
-            None => to(&only_one(parcel, setup)?),
+            Some(name) => all(to(name)),
+            None => all(to(&only_one(parcel, setup)?)),
         },
     };
-    let targets = spoken(targets, parcel, setup)?;
-    Ok(Way { targets, model, place })
+    let mut out = unspoken(&route, parcel, setup)?;
+    if !left_out.is_empty() {
+        out.extend(left_out);
+        route.some_are_left(&out, model.as_deref().unwrap_or_default())?;
+    }
+    Ok(Way { route, out, model, place })
 }
 
-/// The targets whose providers speak the wire.
-fn spoken(targets: Vec<Target>, parcel: &Parcel, setup: &Setup) -> Result<Vec<Found>, Error> {
-    let names: Vec<String> = targets.iter().map(|target| format!("`{}`", target.provider)).collect();
-    let speaking = targets.into_iter().filter_map(|target| {
-        let provider = setup.registry.get(&target.provider)?;
-        speaks(provider.as_ref(), parcel).then(|| (provider.clone(), target))
-    });
-    let speaking: Vec<_> = speaking.collect();
-    if !speaking.is_empty() {
-        return Ok(speaking);
+/// What the provider `named` calls the model of a request, where one of the model's targets is there; an error where such targets
+/// take no part in the request.
+fn at_provider(named: &str, about: &About<'_>, setup: &Setup) -> Result<Option<String>, Error> {
+    let is_there = |target: &&Target| target.provider == *named;
+    let planned = setup.router.plan(about.model, |model| setup.registry.having(model)).ok();
+    let Some(route) = planned.filter(|route| route.targets.iter().any(|target| is_there(&target))) else {
+        return Ok(None);
+    };
+    let left = route.targets_left(&about.left_out(&route)).into_iter().find(is_there);
+    left.map(|target| Some(target.model.clone())).ok_or_else(|| no_target(about.model))
+}
+
+/// The lanes whose providers do not speak the wire. An error where there is no other.
+fn unspoken(route: &Route, parcel: &Parcel, setup: &Setup) -> Result<Vec<usize>, Error> {
+    let is_out =
+        |target: &Target| !setup.registry.get(&target.provider).is_some_and(|one| speaks(one.as_ref(), parcel));
+    let out = |(at, leg): (usize, &Leg)| route.targets.get(leg.target).is_none_or(is_out).then_some(at);
+    let out: Vec<usize> = route.legs.iter().enumerate().filter_map(out).collect();
+    if out.len() < route.legs.len() {
+        return Ok(out);
     }
+    let names: Vec<String> = route.targets.iter().map(|target| format!("`{}`", target.provider)).collect();
     let message = format!(
         "Provider {} does not serve requests of the kind `{}`. {}",
         names.join(", "),
@@ -211,6 +235,10 @@ mod tests {
     use crate::types::surface::Surface;
     use std::time::Instant;
 
+    fn nowhere() -> Arc<Route> {
+        crate::routing::Router::default().to("p", "m", None)
+    }
+
     fn parcel(path: &str, model: Option<&str>, kind: &'static str, body: &'static str) -> Parcel {
         let tenant = Tenant::configured("a");
         Parcel {
@@ -226,6 +254,7 @@ mod tests {
             caller: Caller { name: "a".to_owned(), tenant, bearer: None },
             directives: Directives::default(),
             headers: Vec::new(),
+            told: Vec::new(),
             request_id: String::new(),
             arrived: Instant::now(),
         }
@@ -238,7 +267,7 @@ mod tests {
             (None, Some((model, place))) => (Some(model), place),
             (None, None) => (None, Place::Nowhere),
         };
-        let (path, body) = Way { targets: Vec::new(), model, place }.renamed(parcel, name).unwrap();
+        let (path, body) = Way { route: nowhere(), out: Vec::new(), model, place }.renamed(parcel, name).unwrap();
         (path, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -267,7 +296,7 @@ mod tests {
             assert_eq!(renamed(&parcel, "x/y"), (path.to_owned(), body.to_owned()));
         }
         assert!(
-            Way { targets: Vec::new(), model: None, place: Place::Path }
+            Way { route: nowhere(), out: Vec::new(), model: None, place: Place::Path }
                 .renamed(&parcel("/{model}", Some("m"), json, ""), "..")
                 .is_err()
         );

@@ -1,12 +1,14 @@
 //! The answer on its way to the caller, as it comes. Answers about files and batches are taken whole, so that their ids are
 //! known before the caller asks about them.
 
+use super::super::attempts::{self, RouterClock};
 use super::super::serve::Setup;
 use super::super::settle::{left_after, length};
 use super::super::{Reply, ReplyBody};
 use super::holders::Holders;
 use super::send::Sent;
 use super::{Ids, Parcel};
+use crate::routing::Pass;
 use crate::telemetry::metrics::{self, About};
 use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind, UpstreamReply};
@@ -25,7 +27,7 @@ const READ_BYTES: usize = 16 << 20;
 
 /// The reply to the caller.
 pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &Holders) -> Result<Reply, Error> {
-    let Sent { provider, model, sent, begun, reply } = sent;
+    let Sent { provider, model, sent, begun, reply, pass } = sent;
     let mut headers = vec![
         ("x-askonce-cache".to_owned(), "bypass".to_owned()),
         ("x-askonce-reason".to_owned(), BypassReason::Relayed.as_str().to_owned()),
@@ -37,6 +39,8 @@ pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &
         about: (parcel.surface, model, provider.clone()),
         sent,
         request_timeout: setup.request_timeout,
+        clock: setup.clock,
+        pass,
         is_events: reply.content_type.starts_with("text/event-stream"),
         between_events: true,
         begun,
@@ -96,6 +100,9 @@ struct Rest {
     about: (Surface, String, Arc<str>),
     sent: Instant,
     request_timeout: Duration,
+    clock: RouterClock,
+    /// The request's place on its lane.
+    pass: Option<Pass>,
     /// Bytes still to come, where that is known: who has them all asks for no end.
     left: Option<u64>,
     is_events: bool,
@@ -144,6 +151,9 @@ impl Rest {
     fn end(&mut self, error: Option<&Error>) {
         if self.body.take().is_none() {
             return;
+        }
+        if let (Some(mut pass), Some(_)) = (self.pass.take(), error) {
+            attempts::broke(&mut pass, self.clock);
         }
         let (surface, model, provider) = &self.about;
         metrics::upstream_ended(About { surface: *surface, model, provider }, self.sent.elapsed(), error);

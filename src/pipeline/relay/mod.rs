@@ -59,6 +59,8 @@ pub struct Parcel {
     pub directives: Directives,
     /// Headers that go on to the provider.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Headers that conditions of targets may ask about.
+    pub told: Vec<(HeaderName, HeaderValue)>,
     /// For the log.
     pub request_id: String,
     /// When it arrived.
@@ -106,7 +108,7 @@ impl Pipeline {
             // As with conversations, an answer that is not known any more is no reason to refuse this request.
             let _ = self.feedback(&parcel.caller.tenant, id, *right);
         }
-        let way = address::way(parcel, setup, &self.holders)?;
+        let way = address::way(parcel, setup, &self.holders, self.cache.now_ms())?;
         if let Some(model) = &way.model {
             settlement.of_model(model);
         }

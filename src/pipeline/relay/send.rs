@@ -1,19 +1,22 @@
 //! Targets tried until one begins to answer. Until the first byte of a body is there, nothing has reached the caller, and
 //! another try or another target is free to be made.
 
+use super::super::attempts::{self, Sender};
 use super::super::serve::Setup;
 use super::Parcel;
 use super::address::Way;
 use crate::providers::{Provider, RelayCall, Reply};
-use crate::routing::{Next, Target, Tried, next};
+use crate::routing::{Course, Lane, Pass, Start, Target};
 use crate::telemetry::metrics::{self, About};
+use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use http::Method;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A provider that has begun to answer.
 pub(super) struct Sent {
@@ -24,69 +27,67 @@ pub(super) struct Sent {
     /// The first piece of the body; `None` where it is empty.
     pub(super) begun: Option<Bytes>,
     pub(super) reply: Reply,
+    /// The request's place on its lane, to be held until the body has ended.
+    pub(super) pass: Option<Pass>,
 }
 
-/// Tries the targets in order.
+/// Goes the route's course until a target begins to answer.
 pub(super) async fn send(parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Sent, Error> {
-    let started = Instant::now();
-    let total = setup.retry.total_timeout;
-    setup.budget.earn();
-    let tried = async {
-        let mut last = Error::new(ErrorKind::Internal, "The request has no targets.");
-        for (at, (provider, target)) in way.targets.iter().enumerate() {
-            let more_targets = at + 1 < way.targets.len();
-            match try_target(parcel, setup, way, (provider.as_ref(), target), started, more_targets).await {
-                Ok(sent) => return Ok(sent),
-                Err((error, Next::NextTarget)) => {
-                    tracing::info!(provider = %target.provider, error = %error, "going on to the next target");
-                    last = error;
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
-        Err(last)
-    };
-    tokio::time::timeout(total, tried).await.unwrap_or_else(|_| {
-        let message = format!("No provider answered within {} ms (`retry.total_timeout_ms`).", total.as_millis());
-        Err(Error::new(ErrorKind::UpstreamTimeout, message))
-    })
+    let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: stick_to(parcel) };
+    let mut course = Course::begin(way.route.clone(), setup.retry.clone(), start);
+    way.out.iter().for_each(|at| course.leave_out(*at));
+    let answered = attempts::go(&Passing { parcel, setup, way }, course, &setup.queue, setup.clock).await;
+    answered.map(|answered| Sent { pass: Some(answered.pass), ..answered.answer }).map_err(|(error, _)| error)
 }
 
-/// Tries one target until it begins to answer, or the choice is to leave it.
-async fn try_target(
-    parcel: &Parcel,
-    setup: &Setup,
-    way: &Way,
-    (provider, target): (&dyn Provider, &Target),
-    started: Instant,
-    more_targets: bool,
-) -> Result<Sent, (Error, Next)> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let sent = Instant::now();
-        let error = match attempt(parcel, way, (provider, target), sent).await {
-            Ok(begun) => return Ok(begun),
-            Err(error) => error,
-        };
-        let model = way.model.as_deref().unwrap_or("unknown");
-        metrics::upstream_ended(
-            About { surface: parcel.surface, model, provider: provider.name() },
-            sent.elapsed(),
-            Some(&error),
-        );
-        if !may_be_repeated(parcel, &error) {
-            return Err((error, Next::GiveUp));
-        }
-        let tried = Tried { tries, more_targets, elapsed: started.elapsed(), jitter: rand::random() };
-        match next(&error, tried, &setup.retry) {
-            Next::Retry(wait) if setup.budget.take() => {
-                tracing::info!(provider = %target.provider, error = %error, wait_ms = wait.as_millis() as u64, "trying again");
-                tokio::time::sleep(wait).await;
+/// Requests of one tenant stick together.
+fn stick_to(parcel: &Parcel) -> u64 {
+    let hash = blake3::hash(parcel.caller.tenant.0.as_bytes());
+    hash.as_bytes().first_chunk().map_or(0, |head| u64::from_le_bytes(*head))
+}
+
+/// One request, to be passed on to whichever target its course says.
+struct Passing<'p> {
+    parcel: &'p Parcel,
+    setup: &'p Setup,
+    way: &'p Way,
+}
+
+impl Sender for Passing<'_> {
+    type Answer = Sent;
+
+    fn attempt<'s>(&'s self, at: usize, lane: &'s Lane) -> BoxFuture<'s, Result<Sent, Error>> {
+        Box::pin(async move {
+            let (target, timeout) = self.way.route.leg(at)?;
+            let Some(provider) = self.setup.registry.get(&target.provider) else {
+                let message = format!("The route names a provider `{}` that there is not.", target.provider);
+                return Err(Error::new(ErrorKind::Internal, message));
+            };
+            let attempt = attempt(self.parcel, self.way, (provider.as_ref(), target), lane.id.key.clone());
+            match timeout {
+                Some(timeout) => attempts::in_time(timeout, &target.provider, attempt).await,
+                None => attempt.await,
             }
-            Next::Retry(_) => return Err((error, if more_targets { Next::NextTarget } else { Next::GiveUp })),
-            other => return Err((error, other)),
-        }
+        })
+    }
+
+    fn headers<'a>(&self, answer: &'a Sent) -> &'a [(String, String)] {
+        &answer.reply.headers
+    }
+
+    fn failed(&self, lane: &Lane, error: &Error, took: Duration) {
+        let model = self.way.model.as_deref().unwrap_or("unknown");
+        let about = About { surface: self.parcel.surface, model, provider: &lane.id.provider };
+        metrics::upstream_ended(about, took, Some(error));
+        tracing::info!(provider = %lane.id.provider, key = lane.id.key.as_deref(), error = %error, "an attempt failed");
+    }
+
+    fn tenant(&self) -> &Tenant {
+        &self.parcel.caller.tenant
+    }
+
+    fn may_repeat(&self, error: &Error) -> bool {
+        may_be_repeated(self.parcel, error)
     }
 }
 
@@ -101,8 +102,9 @@ async fn attempt(
     parcel: &Parcel,
     way: &Way,
     (provider, target): (&dyn Provider, &Target),
-    sent: Instant,
+    key: Option<String>,
 ) -> Result<Sent, Error> {
+    let sent = Instant::now();
     let (path, body) = way.renamed(parcel, &target.model)?;
     let call = RelayCall {
         surface: parcel.surface,
@@ -110,6 +112,7 @@ async fn attempt(
         path,
         query: parcel.query.clone(),
         model: target.model.clone(),
+        key,
         content_type: parcel.content_type.clone(),
         body,
         tenant: parcel.caller.tenant.clone(),
@@ -119,5 +122,5 @@ async fn attempt(
     let mut reply = provider.relay(call).await?;
     let begun = reply.body.next().await.transpose()?;
     let model = way.model.clone().unwrap_or_else(|| "unknown".to_owned());
-    Ok(Sent { provider: provider.name().clone(), model, sent, begun, reply })
+    Ok(Sent { provider: provider.name().clone(), model, sent, begun, reply, pass: None })
 }

@@ -53,6 +53,7 @@ fn call(surface: Surface, headers: &[(&'static str, &'static str)], bearer: Opti
     Call {
         surface,
         model: "m".into(),
+        key: None,
         body: Bytes::from_static(br#"{"model":"m", "x":1.0}"#),
         stream: false,
         include_usage: false,

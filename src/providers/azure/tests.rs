@@ -151,6 +151,7 @@ async fn pictures_are_passed_on_to_their_deployment() {
         method: Method::POST,
         path: path.to_owned(),
         query: Some("x=1".into()),
+        key: None,
         model: "dall-e".into(),
         content_type: Some(HeaderValue::from_static("multipart/form-data; boundary=b")),
         body: "--b--".into(),

@@ -30,6 +30,7 @@ fn call(surface: Surface, model: &str, stream: bool) -> Call {
     Call {
         surface,
         model: model.to_owned(),
+        key: None,
         body: Bytes::from_static(br#"{"messages":[]}"#),
         stream,
         include_usage: false,

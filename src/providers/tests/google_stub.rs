@@ -100,6 +100,7 @@ pub(super) fn call(surface: Surface, model: &str, body: &str) -> Call {
     Call {
         surface,
         model: model.to_owned(),
+        key: None,
         body: body.to_owned().into(),
         stream: false,
         include_usage: false,

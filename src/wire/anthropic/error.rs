@@ -49,7 +49,7 @@ fn type_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Forbidden | ErrorKind::UpstreamStatus(403) => "permission_error",
         ErrorKind::NotFound | ErrorKind::UpstreamStatus(404) => "not_found_error",
         ErrorKind::TooLarge | ErrorKind::UpstreamStatus(413) => "request_too_large",
-        ErrorKind::UpstreamStatus(429) => "rate_limit_error",
+        ErrorKind::TooMany | ErrorKind::UpstreamStatus(429) => "rate_limit_error",
         ErrorKind::RequestTimeout | ErrorKind::UpstreamTimeout | ErrorKind::UpstreamStatus(408 | 504) => {
             "timeout_error"
         }
@@ -79,6 +79,7 @@ mod tests {
             (ErrorKind::TooLarge, "request_too_large"),
             (ErrorKind::UpstreamStatus(422), "invalid_request_error"),
             (ErrorKind::UpstreamStatus(429), "rate_limit_error"),
+            (ErrorKind::TooMany, "rate_limit_error"),
             (ErrorKind::UpstreamStatus(500), "api_error"),
             (ErrorKind::UpstreamBroken, "api_error"),
             (ErrorKind::UpstreamTimeout, "timeout_error"),

@@ -81,6 +81,7 @@ mod tests {
             (ErrorKind::Forbidden, "AccessDeniedException", "validationException"),
             (ErrorKind::NotFound, "ResourceNotFoundException", "validationException"),
             (ErrorKind::UpstreamStatus(429), "ThrottlingException", "throttlingException"),
+            (ErrorKind::TooMany, "ThrottlingException", "throttlingException"),
             (ErrorKind::UpstreamStatus(529), "ServiceUnavailableException", "serviceUnavailableException"),
             (ErrorKind::UpstreamStatus(424), "ModelErrorException", "modelStreamErrorException"),
             (ErrorKind::UpstreamTimeout, "ModelTimeoutException", "modelStreamErrorException"),

@@ -111,6 +111,7 @@ mod tests {
             (ErrorKind::NotFound, 404, "NOT_FOUND"),
             (ErrorKind::TooLarge, 413, "INVALID_ARGUMENT"),
             (ErrorKind::UpstreamStatus(429), 429, "RESOURCE_EXHAUSTED"),
+            (ErrorKind::TooMany, 429, "RESOURCE_EXHAUSTED"),
             (ErrorKind::Internal, 500, "INTERNAL"),
             (ErrorKind::UpstreamBroken, 502, "UNAVAILABLE"),
             (ErrorKind::Overloaded, 503, "UNAVAILABLE"),

@@ -46,7 +46,7 @@ fn type_of(kind: ErrorKind) -> &'static str {
         | ErrorKind::UnsupportedMedia => "invalid_request_error",
         ErrorKind::Unauthenticated => "authentication_error",
         ErrorKind::Forbidden => "permission_error",
-        ErrorKind::UpstreamStatus(429) => "rate_limit_error",
+        ErrorKind::TooMany | ErrorKind::UpstreamStatus(429) => "rate_limit_error",
         ErrorKind::NotCached => "not_cached_error",
         ErrorKind::LoopDetected => "server_error",
         ErrorKind::Overloaded => "overloaded_error",

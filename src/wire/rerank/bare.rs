@@ -48,7 +48,7 @@ pub(super) fn encode(asked: &Rerank) -> Result<Encoded, Error> {
 /// The body of an error: `{"error", "error_type"}`.
 pub fn error_body(error: &Error) -> Vec<u8> {
     let kind = match error.kind {
-        ErrorKind::Overloaded | ErrorKind::UpstreamStatus(429 | 503) => "Overloaded",
+        ErrorKind::Overloaded | ErrorKind::TooMany | ErrorKind::UpstreamStatus(429 | 503) => "Overloaded",
         kind if matches!(Error::new(kind, "").status(), 400..=499) => "Validation",
         _ => "Backend",
     };

@@ -62,7 +62,7 @@ pub fn told(body: &[u8]) -> Option<Told> {
 fn code_of(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidRequest => "invalid_prompt",
-        ErrorKind::UpstreamStatus(429) => "rate_limit_exceeded",
+        ErrorKind::TooMany | ErrorKind::UpstreamStatus(429) => "rate_limit_exceeded",
         _ => "server_error",
     }
 }

@@ -202,6 +202,19 @@ impl Gateway {
         Reply::of(self.client.get(self.url("/admin/cache")).bearer_auth(ADMIN_KEY)).await.json()
     }
 
+    /// What the administration says of the routes.
+    pub async fn routes(&self) -> Value {
+        Reply::of(self.client.get(self.url("/admin/routes")).bearer_auth(ADMIN_KEY)).await.json()
+    }
+
+    /// What it says of the first lane to a provider that a route names; of the one under `key`, if that is told.
+    pub async fn lane(&self, provider: &str, key: Option<&str>) -> Value {
+        let routes = self.routes().await;
+        let lanes = routes["routes"].as_array().unwrap().iter().flat_map(|route| route["lanes"].as_array().unwrap());
+        let is_it = |lane: &&Value| lane["provider"] == provider && key.is_none_or(|key| lane["key"] == key);
+        lanes.clone().find(is_it).unwrap_or_else(|| panic!("no lane of {provider}: {routes}")).clone()
+    }
+
     /// How many entries the cache holds.
     pub async fn entries(&self) -> u64 {
         self.held().await["entries"].as_u64().unwrap()

@@ -60,8 +60,13 @@ impl Process {
     }
 
     /// The command that serves.
-    pub fn command(mut command: Command, config: &Path, dir: &Path) -> Command {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config).arg("--data-dir").arg(dir);
+    pub fn command(command: Command, config: &Path, dir: &Path) -> Command {
+        Process::command_at("127.0.0.1:0", command, config, dir)
+    }
+
+    /// The command that serves at an address.
+    pub fn command_at(listen: &str, mut command: Command, config: &Path, dir: &Path) -> Command {
+        command.args(["serve", "--listen", listen, "--config"]).arg(config).arg("--data-dir").arg(dir);
         command
     }
 

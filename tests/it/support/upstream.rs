@@ -96,8 +96,13 @@ impl Upstream {
 
     /// An address where nobody listens.
     pub async fn refused() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        format!("http://{}/v1", listener.local_addr().unwrap())
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        // Held, so that no other story's server gets the port.
+        static HELD: Mutex<Vec<tokio::net::TcpSocket>> = Mutex::new(Vec::new());
+        HELD.lock().push(socket);
+        format!("http://{address}/v1")
     }
 
     /// How many requests came.

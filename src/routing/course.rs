@@ -1,0 +1,445 @@
+//! `Course`: one request's way from target to target, until one answers or none is left.
+//!
+//! A course only decides. Whoever sends asks it for the [`Step`] to take, takes it, and tells it how that went. It holds no clock and
+//! no socket, so that the same choices are made in a test by the thousand.
+//!
+//! What is asked first, of the tiers in their order: a lane that this request has not tried and that takes requests, chosen by the
+//! route's strategy. Where there is none: in line, if all that is wrong is that they are busy; else once more where it failed,
+//! after a pause and within the retry budget; or where it was failing before, ahead of its time, for want of others.
+
+use super::Moment;
+use super::fault::Fault;
+use super::lane::{Lane, Look, Pass};
+use super::route::{Leg, Route};
+use super::strategy::{Candidate, Circumstance, Random, choose};
+use crate::config;
+use crate::config::Strategy;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long to wait for what another request finds out about a lane.
+const FIND_OUT: Duration = Duration::from_millis(20);
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send it here.
+    Send(Sending),
+    /// Ask again after this.
+    Wait(Duration),
+    /// Every lane that would take it has as many requests as it takes: it has to wait for its turn at one of [`Course::waits_for`].
+    Queue,
+    /// There is nobody left to ask.
+    GiveUp(Refusal),
+}
+
+/// An attempt to make.
+#[derive(Debug)]
+pub struct Sending {
+    /// The lane's place in the route.
+    pub at: usize,
+    /// The request's place on the lane.
+    pub pass: Pass,
+    /// The lane has failed this request before.
+    pub again: bool,
+}
+
+/// Why nobody is left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// What stands in the way, where no attempt tells.
+    pub why: Why,
+    /// When it is worth coming back.
+    pub after: Option<Duration>,
+}
+
+/// What stands in the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// All that may be tried has been.
+    Tried,
+    /// The time is up.
+    TooLate,
+    /// Rate limits are reached.
+    Limited,
+}
+
+/// One request's way.
+#[derive(Debug)]
+pub struct Course {
+    route: Arc<Route>,
+    settings: config::Retry,
+    began: Moment,
+    random: Random,
+    stick_to: u64,
+    turn: u64,
+    /// Lanes that this request has been sent on.
+    tried: Vec<bool>,
+    /// Lanes that cannot help this request.
+    out: Vec<bool>,
+    /// How often each target has failed this request in passing.
+    failures: Vec<u32>,
+    /// Attempts so far.
+    attempts: u32,
+    /// Kinds of failures after which further targets are asked.
+    seen: Seen,
+    /// Since when it waits for what others find out.
+    waits_since: Option<Moment>,
+    /// The lane to ask once more, and when.
+    again: Option<(usize, Moment)>,
+    over: bool,
+}
+
+/// Kinds of failures after which further targets may be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// The request was too long for a model.
+    pub context_length: bool,
+    /// A provider's filter took offence.
+    pub content_filter: bool,
+}
+
+/// What a course is begun with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The time.
+    pub now: Moment,
+    /// For the choices that are left to chance.
+    pub seed: u64,
+    /// What a sticky choice sticks to.
+    pub stick_to: u64,
+}
+
+impl Course {
+    /// The way of one request through `route`.
+    pub fn begin(route: Arc<Route>, settings: config::Retry, start: Start) -> Course {
+        let lanes = route.legs.len();
+        route.hedges().earn();
+        Course {
+            settings,
+            began: start.now,
+            random: Random::new(start.seed),
+            stick_to: start.stick_to,
+            turn: route.next_turn(),
+            tried: vec![false; lanes],
+            out: vec![false; lanes],
+            failures: vec![0; route.targets.len()],
+            attempts: 0,
+            seen: Seen::default(),
+            waits_since: None,
+            again: None,
+            over: false,
+            route,
+        }
+    }
+
+    /// The route.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// When the request has to be answered, or given up.
+    pub fn deadline(&self) -> Moment {
+        self.began.after(self.settings.total_timeout)
+    }
+
+    /// The lane at `at` is not asked: it does not serve such requests.
+    pub fn leave_out(&mut self, at: usize) {
+        if let Some(out) = self.out.get_mut(at) {
+            *out = true;
+        }
+    }
+
+    /// What to do now.
+    pub fn next(&mut self, now: Moment) -> Step {
+        if now >= self.deadline() {
+            return give_up(Why::TooLate, None);
+        }
+        if self.over {
+            return give_up(Why::Tried, None);
+        }
+        if let Some((at, due)) = self.again {
+            if now < due {
+                return Step::Wait(due.since(now));
+            }
+            let leg = &self.route.legs[at];
+            if self.may(at, leg) && leg.lane.look(now) == Look::Full {
+                return self.fresh(now, true).map_or(Step::Queue, Step::Send);
+            }
+            self.again = None;
+            if let Some(sending) = self.send_again(at, now) {
+                return Step::Send(sending);
+            }
+        }
+        match self.fresh(now, true) {
+            Some(sending) => Step::Send(sending),
+            None => self.otherwise(now),
+        }
+    }
+
+    /// The lanes whose next place it would take, once it was told to queue; those of lower tiers first.
+    pub fn waits_for(&self) -> Vec<(usize, Arc<Lane>)> {
+        let again = self.again.map(|(at, _)| at);
+        let wanted = |at: usize, leg: &Leg| self.may(at, leg) && (!self.tried[at] || again == Some(at));
+        let bounded = self.legs().filter(|(at, leg)| wanted(*at, leg) && !leg.lane.caps().is_empty());
+        bounded.map(|(at, leg)| (at, leg.lane.clone())).collect()
+    }
+
+    /// It has got a place on the lane at `at` in its turn. `None`: it is not to be asked again.
+    pub fn take(&mut self, at: usize, pass: Pass) -> Option<Sending> {
+        if self.tried[at] && !pass.lane().retries.take() {
+            self.out[at] = true;
+            self.again = None;
+            return None;
+        }
+        Some(self.sending(at, pass))
+    }
+
+    /// After which time a second attempt beside the one at `at` is worth its cost.
+    pub fn hedge_after(&self, at: usize) -> Option<Duration> {
+        let hedge = self.route.hedge.as_ref()?;
+        let usual = self.route.legs.get(at)?.lane.first_token_within(hedge.share)?;
+        Some(usual.max(hedge.at_least))
+    }
+
+    /// A second attempt beside the one under way, if there is a lane and the budget has it.
+    pub fn hedge(&mut self, now: Moment) -> Option<Sending> {
+        self.route.hedge.as_ref()?;
+        if !self.any_fresh(now) || !self.route.hedges().take() {
+            return None;
+        }
+        self.fresh(now, false)
+    }
+
+    /// The attempt at `at` failed.
+    pub fn failed(&mut self, at: usize, fault: Fault, now: Moment) {
+        let Some(target) = self.route.legs.get(at).map(|leg| leg.target) else { return };
+        match fault {
+            Fault::Caller => self.over = true,
+            Fault::ContextLength => {
+                self.seen.context_length = true;
+                self.leave(target);
+            }
+            Fault::ContentFilter => {
+                self.seen.content_filter = true;
+                self.leave(target);
+            }
+            Fault::Unable => self.leave(target),
+            Fault::Key | Fault::Forbidden => self.out[at] = true,
+            Fault::Limited(after) => {
+                if after.is_some_and(|after| after > self.settings.retry_after_max) {
+                    self.out[at] = true;
+                }
+                self.count(target);
+            }
+            Fault::Passing => {
+                self.count(target);
+                // Who is first in an order is asked again before the next.
+                if self.route.strategy == Strategy::Ordered && self.failures[target] < self.settings.attempts {
+                    let more = self.legs().any(|(one, leg)| leg.target == target && self.is_open(one, leg, now));
+                    let well = matches!(self.route.legs[at].lane.look(now), Look::Ready(_) | Look::Full);
+                    if !more && well {
+                        self.again = Some((at, now.after(self.pause())));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A target that failed too often, or cannot do this, is not asked again.
+    fn leave(&mut self, target: usize) {
+        for (at, leg) in self.route.legs.iter().enumerate() {
+            self.out[at] |= leg.target == target;
+        }
+    }
+
+    fn count(&mut self, target: usize) {
+        self.failures[target] += 1;
+        if self.failures[target] >= self.settings.attempts {
+            self.leave(target);
+        }
+    }
+
+    fn legs(&self) -> impl Iterator<Item = (usize, &Leg)> {
+        self.route.legs.iter().enumerate()
+    }
+
+    /// May this lane be asked at all?
+    fn may(&self, at: usize, leg: &Leg) -> bool {
+        let after = leg.after;
+        let called = !(after.context_length || after.content_filter)
+            || (after.context_length && self.seen.context_length)
+            || (after.content_filter && self.seen.content_filter);
+        called && !self.out[at]
+    }
+
+    /// Is it one that has not been tried, and takes requests?
+    fn is_open(&self, at: usize, leg: &Leg, now: Moment) -> bool {
+        self.may(at, leg) && !self.tried[at] && matches!(leg.lane.look(now), Look::Ready(_))
+    }
+
+    fn any_fresh(&self, now: Moment) -> bool {
+        self.legs().any(|(at, leg)| self.is_open(at, leg, now))
+    }
+
+    /// A lane that has not been tried, of the first tier that has one. With `probes`, one that was failing may be asked, too, to
+    /// find out whether it still is.
+    fn fresh(&mut self, now: Moment, probes: bool) -> Option<Sending> {
+        let route = self.route.clone();
+        let around = Circumstance { now, turn: self.turn, stick_to: self.stick_to };
+        let mut from = 0;
+        while let Some(first) = route.legs.get(from) {
+            let tier = from..from + route.legs[from..].iter().take_while(|leg| leg.tier == first.tier).count();
+            from = tier.end;
+            let mut candidates: Vec<Candidate<'_>> = Vec::with_capacity(tier.len());
+            for at in tier {
+                let leg = &route.legs[at];
+                if self.tried[at] || !self.may(at, leg) {
+                    continue;
+                }
+                match leg.lane.look(now) {
+                    Look::Ready(share) => {
+                        candidates.push(Candidate { at, lane: &leg.lane, weight: leg.weight * share, cost: leg.cost });
+                    }
+                    // In an order, only one that comes before those that are well.
+                    Look::Due if candidates.is_empty() || route.strategy != Strategy::Ordered => {
+                        let probe = if probes { leg.lane.begin_probe(now, false) } else { None };
+                        if let Some(pass) = probe {
+                            return Some(self.sending(at, pass));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            while let Some(chosen) = choose(route.strategy, &candidates, around, &mut self.random) {
+                let at = candidates[chosen].at;
+                if let Some(pass) = route.legs[at].lane.begin(now) {
+                    return Some(self.sending(at, pass));
+                }
+                candidates.swap_remove(chosen);
+            }
+        }
+        None
+    }
+
+    fn sending(&mut self, at: usize, pass: Pass) -> Sending {
+        let again = std::mem::replace(&mut self.tried[at], true);
+        self.attempts += 1;
+        self.again = None;
+        Sending { at, pass, again }
+    }
+
+    /// Once more on a lane that failed this request, if it takes requests and the retry budget has one.
+    fn send_again(&mut self, at: usize, now: Moment) -> Option<Sending> {
+        let leg = &self.route.legs[at];
+        let lane = leg.lane.clone();
+        if !self.may(at, leg) {
+            return None;
+        }
+        if !lane.retries.take() {
+            self.out[at] = true;
+            return None;
+        }
+        let pass = match lane.look(now) {
+            Look::Ready(_) => lane.begin(now),
+            Look::Due | Look::Resting(_) => lane.begin_probe(now, true),
+            _ => None,
+        };
+        pass.map(|pass| self.sending(at, pass))
+    }
+
+    /// No lane is both untried and well.
+    fn otherwise(&mut self, now: Moment) -> Step {
+        // Where it failed least so far.
+        let mut again: Option<(u32, usize)> = None;
+        let mut limited: Option<Moment> = None;
+        let mut dead: Option<usize> = None;
+        let mut finding_out: Option<Duration> = None;
+        let mut full = false;
+        for at in 0..self.route.legs.len() {
+            let leg = &self.route.legs[at];
+            if !self.may(at, leg) {
+                continue;
+            }
+            let lane = leg.lane.clone();
+            let look = lane.look(now);
+            match look {
+                Look::Full if !self.tried[at] => full = true,
+                Look::Dead if !self.tried[at] => dead = dead.or(Some(at)),
+                Look::Dead => {}
+                Look::Limited(until) => limited = Some(limited.map_or(until, |known| known.min(until))),
+                Look::Due | Look::Resting(_) if !self.tried[at] => {
+                    // Somebody has to be asked: ahead of its time, one at a time.
+                    if let Some(pass) = lane.begin_probe(now, true) {
+                        return Step::Send(self.sending(at, pass));
+                    }
+                    finding_out = finding_out.max(Some(lane.probe_lease()));
+                }
+                Look::Ready(_) | Look::Full | Look::Due | Look::Resting(_) => {
+                    let failures = self.failures[leg.target];
+                    if again.is_none_or(|(known, _)| failures < known) {
+                        again = Some((failures, at));
+                    }
+                }
+            }
+        }
+        if full {
+            return Step::Queue;
+        }
+        if let Some(lease) = finding_out {
+            let since = *self.waits_since.get_or_insert(now);
+            if now.since(since) < lease * 2 {
+                return self.wait_until(now.after(FIND_OUT), now);
+            }
+        }
+        self.waits_since = None;
+        let again = again.map(|(_, at)| (now.after(self.pause()), at));
+        match (again, limited) {
+            (Some((due, at)), limited) if limited.is_none_or(|until| due <= until) => {
+                self.again = Some((at, due));
+                self.wait_until(due, now)
+            }
+            (_, Some(until)) if until.since(now) <= self.settings.retry_after_max && until < self.deadline() => {
+                // Those that were refused may be asked again then.
+                for at in 0..self.tried.len() {
+                    let limited = matches!(self.route.legs[at].lane.look(now), Look::Limited(_));
+                    if limited && self.tried[at] {
+                        self.again = Some((at, until));
+                    }
+                }
+                self.wait_until(until, now)
+            }
+            (Some((due, at)), _) => {
+                self.again = Some((at, due));
+                self.wait_until(due, now)
+            }
+            (None, Some(until)) => give_up(Why::Limited, Some(until.since(now))),
+            (None, None) => match dead {
+                Some(at) => {
+                    let pass = self.route.legs[at].lane.begin_anyway(now);
+                    Step::Send(self.sending(at, pass))
+                }
+                None => give_up(Why::Tried, None),
+            },
+        }
+    }
+
+    fn wait_until(&self, due: Moment, now: Moment) -> Step {
+        if due >= self.deadline() {
+            return give_up(Why::TooLate, None);
+        }
+        Step::Wait(due.since(now))
+    }
+
+    /// The pause before a target is asked again: it doubles with each attempt; between half and all of it, so that callers do not
+    /// come back in step.
+    fn pause(&mut self) -> Duration {
+        let times = self.attempts.saturating_sub(1);
+        let doubled = self.settings.backoff.saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX));
+        doubled.min(self.settings.backoff_max).mul_f64(0.5 + 0.5 * self.random.unit())
+    }
+}
+
+fn give_up(why: Why, after: Option<Duration>) -> Step {
+    Step::GiveUp(Refusal { why, after })
+}

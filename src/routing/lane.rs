@@ -1,0 +1,369 @@
+//! `Lane`: one way to a model, under one key of one provider, and how it is. `Pass`: one request on it.
+//!
+//! Lanes are shared by all requests and changed without a lock. A pass tells its lane how the request went; one that is dropped
+//! before it could tell, because the caller left, tells nothing but that its place is free.
+
+use super::Moment;
+use super::breaker::{Admission, Breaker, Phase};
+use super::cap::Cap;
+use super::fault::Fault;
+use super::headroom::{Headroom, Room, of_headers};
+use super::latency::{Latency, Spread};
+use super::retry_budget::RetryBudget;
+use crate::config;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// How long a limited target is left alone that does not say for how long.
+const LIMITED: Duration = Duration::from_secs(1);
+
+/// Whose lane it is.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct LaneId {
+    /// The provider's name.
+    pub provider: String,
+    /// What the provider calls the model; `None` for all that no configuration names.
+    pub model: Option<String>,
+    /// The name of the provider's key, where it has keys.
+    pub key: Option<String>,
+}
+
+/// A key that was refused is refused on every lane that uses it.
+#[derive(Debug, Default)]
+pub struct KeyState {
+    dead: AtomicBool,
+}
+
+/// What a lane is made with.
+#[derive(Clone, Debug)]
+pub struct LaneSettings {
+    /// When it is left alone, and for how long.
+    pub breaker: config::Breaker,
+    /// How long the one request that finds out whether it is well again keeps others from doing so.
+    pub probe_lease: Duration,
+    /// Retries as a share of its requests.
+    pub retry_percent: u32,
+    /// What bounds its requests under way.
+    pub caps: Vec<Arc<Cap>>,
+    /// Its key, where that is one of ours.
+    pub key: Option<Arc<KeyState>>,
+}
+
+/// One way to a model.
+#[derive(Debug)]
+pub struct Lane {
+    /// Whose it is.
+    pub id: LaneId,
+    /// For sticky choices: a number of its own that stays.
+    pub hash: u64,
+    settings: LaneSettings,
+    breaker: Breaker,
+    latency: Latency,
+    spread: Spread,
+    headroom: Headroom,
+    /// The key may not be used for this model.
+    forbidden: AtomicBool,
+    in_flight: AtomicU32,
+    /// Requests sent, answered and failed, for the operator to see.
+    sent: AtomicU64,
+    failed: AtomicU64,
+    /// Retries on this lane as a share of its requests.
+    pub retries: RetryBudget,
+}
+
+/// What a lane says of a request that would be sent on it now.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Look {
+    /// It takes requests; it should get this share of its weight.
+    Ready(f64),
+    /// It was failing, and one request may find out whether it still is.
+    Due,
+    /// It was failing, and is left alone until then.
+    Resting(Moment),
+    /// Its rate limit is reached until then.
+    Limited(Moment),
+    /// As many requests are under way as it takes.
+    Full,
+    /// Its key is refused: it is asked for want of others only.
+    Dead,
+}
+
+/// What a request did to the breaker of its lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// It opened: the lane is left alone for a while.
+    Opened,
+    /// It closed: the lane is well again.
+    Closed,
+}
+
+/// How a lane is, for the operator.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Health {
+    /// The breaker's phase.
+    pub phase: Phase,
+    /// The share of failures among the last requests.
+    pub failing: f64,
+    /// The mean time to the first token in microseconds; 0 while nothing is known.
+    pub first_token_us: f64,
+    /// Within this time 95 % of the first tokens came.
+    pub first_token_p95: Option<Duration>,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Requests sent since the start.
+    pub sent: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// What it takes now.
+    pub look: Look,
+}
+
+impl Lane {
+    /// A lane about which nothing is known.
+    pub fn new(id: LaneId, settings: LaneSettings) -> Lane {
+        let hash = blake3::hash(format!("{:?}", (&id.provider, &id.model, &id.key)).as_bytes());
+        let hash = hash.as_bytes().first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
+        Lane {
+            id,
+            hash,
+            retries: RetryBudget::new(settings.retry_percent),
+            settings,
+            breaker: Breaker::default(),
+            latency: Latency::default(),
+            spread: Spread::default(),
+            headroom: Headroom::default(),
+            forbidden: AtomicBool::new(false),
+            in_flight: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Would it take a request now?
+    pub fn look(&self, now: Moment) -> Look {
+        self.look_past(now, |cap| cap.is_full() || cap.waiting() > 0)
+    }
+
+    /// What it takes now, where caps that are `full` have no place.
+    fn look_past(&self, now: Moment, full: impl Fn(&Cap) -> bool) -> Look {
+        if self.forbidden.load(Ordering::Relaxed) || self.settings.key.as_ref().is_some_and(|key| key.is_dead()) {
+            return Look::Dead;
+        }
+        let ramp = match self.breaker.admission(now, &self.settings.breaker) {
+            Admission::Free(ramp) => ramp,
+            Admission::Due => return Look::Due,
+            Admission::Until(until) => return Look::Resting(until),
+        };
+        let room = match self.headroom.room(now) {
+            Room::Some(room) => room,
+            Room::None(until) => return Look::Limited(until),
+        };
+        if self.settings.caps.iter().any(|cap| full(cap)) {
+            return Look::Full;
+        }
+        Look::Ready(ramp * room)
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How long the one request that finds out whether it is well again keeps others from doing so.
+    pub fn probe_lease(&self) -> Duration {
+        self.settings.probe_lease
+    }
+
+    /// The mean time to the first token in microseconds; 0 while nothing is known.
+    pub fn first_token_us(&self, now: Moment) -> f64 {
+        self.latency.us(now)
+    }
+
+    /// Within this time `share` of the first tokens came; `None` while too few are known.
+    pub fn first_token_within(&self, share: f64) -> Option<Duration> {
+        self.spread.within(share)
+    }
+
+    /// Begins a request on a lane that is [`Look::Ready`]. `None`: another took the last place.
+    pub fn begin(self: &Arc<Lane>, now: Moment) -> Option<Pass> {
+        if let Err(given_back) = self.take_places() {
+            // While this held them, the line may have passed over somebody.
+            given_back.iter().for_each(|cap| cap.tell());
+            return None;
+        }
+        Some(self.pass(now, false))
+    }
+
+    /// Begins a request that has waited in line, if the lane takes one. For who has the line only: others have to wait.
+    pub fn begin_from_line(self: &Arc<Lane>, now: Moment) -> Option<Pass> {
+        if !matches!(self.look_past(now, Cap::is_full), Look::Ready(_)) {
+            return None;
+        }
+        self.take_places().ok().map(|()| self.pass(now, false))
+    }
+
+    /// A place of each cap, or of none; then, those that were given back.
+    fn take_places(&self) -> Result<(), &[Arc<Cap>]> {
+        let caps = &self.settings.caps;
+        match caps.iter().position(|cap| !cap.take()) {
+            None => Ok(()),
+            Some(full) => {
+                let taken = &caps[..full];
+                taken.iter().for_each(|cap| cap.give_back());
+                Err(taken)
+            }
+        }
+    }
+
+    /// What bounds its requests under way.
+    pub fn caps(&self) -> &[Arc<Cap>] {
+        &self.settings.caps
+    }
+
+    /// Begins the request that finds out whether the lane is well again. `None`: another is finding out. With `early`, before its
+    /// pause has passed. It is one more than the lane's caps allow, at worst.
+    pub fn begin_probe(self: &Arc<Lane>, now: Moment, early: bool) -> Option<Pass> {
+        self.breaker.take_probe(now, self.settings.probe_lease, early).then(|| {
+            self.settings.caps.iter().for_each(|cap| cap.add());
+            self.pass(now, true)
+        })
+    }
+
+    /// Begins a request on a lane whose key was refused, for want of others.
+    pub fn begin_anyway(self: &Arc<Lane>, now: Moment) -> Pass {
+        self.settings.caps.iter().for_each(|cap| cap.add());
+        self.pass(now, false)
+    }
+
+    fn pass(self: &Arc<Lane>, now: Moment, probe: bool) -> Pass {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.retries.earn();
+        Pass { lane: self.clone(), began: now, probe, told: false }
+    }
+
+    /// Its provider was found to be there, by something less than an answer. True if that brought the lane back.
+    pub fn found_there(&self, now: Moment) -> bool {
+        self.breaker.found_there(now)
+    }
+
+    /// Its breaker's phase.
+    pub fn phase(&self) -> Phase {
+        self.breaker.phase()
+    }
+
+    /// How it is.
+    pub fn health(&self, now: Moment) -> Health {
+        Health {
+            phase: self.breaker.phase(),
+            failing: self.breaker.failing(),
+            first_token_us: self.latency.us(now),
+            first_token_p95: self.spread.within(0.95),
+            in_flight: self.in_flight(),
+            sent: self.sent.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            look: self.look(now),
+        }
+    }
+}
+
+/// One request on a lane. Its place is free again when this is dropped.
+#[derive(Debug)]
+pub struct Pass {
+    lane: Arc<Lane>,
+    began: Moment,
+    /// It finds out whether the lane is well again.
+    probe: bool,
+    /// The lane knows how it went.
+    told: bool,
+}
+
+impl Pass {
+    /// Its lane.
+    pub fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+
+    /// Does it find out whether the lane is well again?
+    pub fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// The answer has begun, with these headers. True if that brought the lane back.
+    pub fn answered(&mut self, now: Moment, headers: &[(String, String)]) -> bool {
+        self.told = true;
+        let took = now.since(self.began);
+        if self.lane.look(now) == Look::Dead {
+            self.lane.forbidden.store(false, Ordering::Relaxed);
+            self.lane.settings.key.iter().for_each(|key| key.dead.store(false, Ordering::Relaxed));
+        }
+        self.lane.latency.observe(took, now);
+        self.lane.spread.observe(took);
+        if let Some((left, after)) = of_headers(headers, SystemTime::now()) {
+            self.lane.headroom.told(left, after, now);
+        }
+        self.lane.breaker.succeeded(now, self.probe, &self.lane.settings.breaker)
+    }
+
+    /// The attempt failed. `jitter` is in [0, 1). Tells what that did to the lane's breaker.
+    pub fn failed(&mut self, fault: Fault, now: Moment, jitter: f64) -> Option<Turn> {
+        self.told = true;
+        let lane = &self.lane;
+        match fault {
+            Fault::Passing => {
+                lane.failed.fetch_add(1, Ordering::Relaxed);
+                return opened(lane.breaker.failed(now, self.probe, jitter, &lane.settings.breaker));
+            }
+            Fault::Limited(after) => {
+                lane.failed.fetch_add(1, Ordering::Relaxed);
+                lane.headroom.refused(after.unwrap_or(LIMITED), now);
+            }
+            Fault::Key | Fault::Forbidden => {
+                lane.failed.fetch_add(1, Ordering::Relaxed);
+                // Where the key is the caller's, the next one has another.
+                if let Some(key) = &lane.settings.key {
+                    let dead = if fault == Fault::Key { &key.dead } else { &lane.forbidden };
+                    dead.store(true, Ordering::Relaxed);
+                }
+            }
+            Fault::Caller | Fault::ContextLength | Fault::ContentFilter | Fault::Unable => {}
+        }
+        // It spoke: whatever it said, it is there.
+        lane.breaker.succeeded(now, self.probe, &lane.settings.breaker).then_some(Turn::Closed)
+    }
+
+    /// An answer that had begun broke off. Tells what that did to the lane's breaker.
+    pub fn broke(&mut self, now: Moment, jitter: f64) -> Option<Turn> {
+        self.lane.failed.fetch_add(1, Ordering::Relaxed);
+        opened(self.lane.breaker.failed(now, false, jitter, &self.lane.settings.breaker))
+    }
+
+    /// Another answered first: this one would have taken longer than it has.
+    pub fn outrun(&mut self, now: Moment) {
+        self.lane.latency.observe(now.since(self.began), now);
+        self.lane.spread.observe(now.since(self.began));
+    }
+}
+
+fn opened(opened: bool) -> Option<Turn> {
+    opened.then_some(Turn::Opened)
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.lane.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.lane.settings.caps.iter().for_each(|cap| cap.give_back());
+        if self.probe && !self.told {
+            self.lane.breaker.give_probe_back(self.began, self.lane.settings.probe_lease);
+        }
+        self.lane.settings.caps.iter().for_each(|cap| cap.tell());
+    }
+}
+
+impl KeyState {
+    /// Is it refused?
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,193 @@
+//! Which route a name means, and what its lanes are.
+
+use super::*;
+use crate::types::secret::Secret;
+
+fn provider(name: &str, at: &str) -> config::Provider {
+    let known = config::known_providers().iter().find(|known| known.name == "openai").unwrap();
+    let provider = config::Provider::known(known, at.to_owned(), at == known.base_url);
+    config::Provider { name: name.to_owned(), ..provider }
+}
+
+fn target(provider: &str, model: &str) -> config::Target {
+    config::Target {
+        provider: provider.into(),
+        model: model.into(),
+        key: None,
+        weight: 1.0,
+        tier: 0,
+        after: Vec::new(),
+        max_in_flight: None,
+        first_token_timeout: None,
+        when: None,
+        params: Vec::new(),
+    }
+}
+
+fn model(name: &str, targets: Vec<config::Target>, price: Option<Price>) -> config::Model {
+    config::Model {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        strategy: Strategy::Ordered,
+        targets,
+        hedge: None,
+        price,
+    }
+}
+
+fn router(models: &[config::Model], providers: &[config::Provider], default: Option<&str>) -> Router {
+    Router::over(models, providers, default, DEFAULT_BREAKER, 20)
+}
+
+#[test]
+fn finds_the_targets() {
+    let there = "http://127.0.0.1:1/v1";
+    let providers = [provider("a", there), provider("b", there)];
+    let models = [
+        config::Model {
+            aliases: vec!["quick".to_owned()],
+            ..model("fast", vec![target("a", "small"), target("b", "tiny")], None)
+        },
+        model("gpt-*", vec![target("a", "*")], None),
+        model("gpt-*-mini", vec![target("b", "mini/*@1")], None),
+    ];
+    let having = |model: &str| (model == "org/known").then_some("b");
+    let table = [
+        ("fast", None, Some(("a", "small"))),
+        ("quick", None, Some(("a", "small"))),
+        ("gpt-9", None, Some(("a", "9"))),
+        ("gpt-9-mini", None, Some(("b", "mini/9@1"))),
+        ("gpt-", None, Some(("a", ""))),
+        ("org/known", None, Some(("b", "org/known"))),
+        ("a/x/y", None, Some(("a", "x/y"))),
+        ("c/x", None, None),
+        ("c/x", Some("b"), Some(("b", "c/x"))),
+        ("a/", None, None),
+        ("unheard", Some("a"), Some(("a", "unheard"))),
+        ("unheard", None, None),
+    ];
+    for (model, default, expected) in table {
+        let route = router(&models, &providers, default).plan(model, having);
+        let first =
+            route.as_ref().ok().map(|route| (route.targets[0].provider.as_str(), route.targets[0].model.as_str()));
+        assert_eq!(first, expected, "{model}");
+        if let Err(error) = &route {
+            assert_eq!((error.status(), error.code), (404, Some("model_not_found")));
+        }
+    }
+}
+
+#[test]
+fn a_price_of_ones_own_comes_before_the_list() {
+    let vendor = "https://api.openai.com/v1";
+    let providers = [provider("a", vendor), provider("b", vendor), provider("elsewhere", "http://127.0.0.1:1/v1")];
+    let own = Price::new(1, 2);
+    let listed = config::list_price("openai", "gpt-4o-mini");
+    assert!(listed.is_some());
+    let models = [
+        model("own", vec![target("a", "gpt-4o-mini")], Some(own)),
+        model("list", vec![target("a", "gpt-4o-mini"), target("b", "gpt-4o-mini")], None),
+        model("differs", vec![target("a", "gpt-4o-mini"), target("b", "gpt-4o")], None),
+        model("abroad", vec![target("a", "gpt-4o-mini"), target("elsewhere", "gpt-4o-mini")], None),
+    ];
+    let router = router(&models, &providers, None);
+    let table = [
+        ("own", Some(own)),
+        ("a/own", Some(own)),
+        ("list", listed),
+        ("differs", None),
+        ("abroad", None),
+        ("a/gpt-4o-mini", listed),
+        ("a/unheard-of", None),
+        ("elsewhere/gpt-4o-mini", None),
+    ];
+    for (model, expected) in table {
+        assert_eq!(router.plan(model, |_| None).unwrap().price, expected, "{model}");
+    }
+}
+
+#[test]
+fn each_key_is_a_lane_and_the_same_lane_in_every_route() {
+    let key = |name: &str, weight: f64, models: &[&str]| config::ProviderKey {
+        name: name.to_owned(),
+        key: Secret::new(name.to_owned()),
+        weight,
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        limits: config::KeyLimits::default(),
+    };
+    let keys = vec![key("k1", 3.0, &[]), key("k2", 1.0, &[]), key("k3", 1.0, &["other"])];
+    let providers = [
+        config::Provider { keys, api_key: None, ..provider("a", "http://127.0.0.1:1/v1") },
+        config::Provider { api_key: None, ..provider("b", "http://127.0.0.1:1/v1") },
+    ];
+    let only = config::Target { key: Some("k2".to_owned()), ..target("a", "m") };
+    let models = [
+        model("one", vec![config::Target { weight: 8.0, ..target("a", "m") }, target("b", "m")], None),
+        model("two", vec![only], None),
+        model("any-*", vec![target("a", "x/*")], None),
+    ];
+    let router = router(&models, &providers, None);
+    let lanes = |name: &str| {
+        let route = router.plan(name, |_| None).unwrap();
+        let told = |leg: &Leg| (leg.lane.id.key.clone().unwrap_or_default(), leg.weight, leg.target);
+        route.legs.iter().map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(lanes("one"), [("k1".into(), 6.0, 0), ("k2".into(), 2.0, 0), (String::new(), 1.0, 1)]);
+    assert_eq!(lanes("two"), [("k2".into(), 1.0, 0)]);
+    let lane = |name: &str, at: usize| router.plan(name, |_| None).unwrap().legs[at].lane.clone();
+    assert!(Arc::ptr_eq(&lane("one", 1), &lane("two", 0)));
+    assert!(Arc::ptr_eq(&lane("a/unheard", 0), &lane("a/of", 0)), "what is not configured shares a lane");
+    assert!(!Arc::ptr_eq(&lane("a/m", 0), &lane("a/unheard", 0)));
+    assert!(Arc::ptr_eq(&lane("any-1", 0), &lane("any-2", 0)), "whatever the `*` stands for");
+    assert_eq!(lane("b/m", 0).id.key, None);
+}
+
+#[test]
+fn conditions_leave_out_targets_and_parameters_set_them_apart() {
+    use crate::config::{Condition, Fact, Facts, Variable};
+    use crate::types::params::Param;
+    let when = |text: &str| Some(Condition::new(text).unwrap());
+    let cold = vec![Param { name: "t".to_owned(), value: Some("0".to_owned()) }];
+    let targets = vec![
+        config::Target { when: when("tokens > 100"), ..target("a", "m") },
+        config::Target { when: when("stream"), params: cold, ..target("a", "m") },
+        config::Target { when: when("stream"), after: vec![After::ContextLength], ..target("b", "m") },
+        config::Target { tier: 1, when: when("tokens <= 100 || stream"), ..target("b", "m") },
+    ];
+    let there = "http://127.0.0.1:1/v1";
+    let models =
+        [model("m", targets.clone(), None), model("p-*", targets, None), model("plain", vec![target("a", "x")], None)];
+    let router = router(&models, &[provider("a", there), provider("b", there)], None);
+    assert_eq!(router.plan("plain", |_| None).unwrap().asks(), None);
+    // Tokens, stream; the lanes left out, and the providers left.
+    type Row<'r> = (Option<i64>, bool, &'r [usize], &'r [(&'r str, usize)]);
+    let table: [Row<'_>; 5] = [
+        (Some(101), true, &[], &[("a", 0), ("a", 1), ("b", 0)]),
+        (Some(101), false, &[1, 2, 3], &[("a", 0)]),
+        (Some(100), false, &[0, 1, 2], &[("b", 0)]),
+        (Some(100), true, &[0], &[("a", 1), ("b", 0)]),
+        (None, true, &[0], &[("a", 1), ("b", 0)]),
+    ];
+    for name in ["m", "p-1"] {
+        let route = router.plan(name, |_| None).unwrap();
+        let uses = route.asks().unwrap();
+        assert!(uses.has(Variable::Tokens) && uses.has(Variable::Stream) && !uses.has(Variable::Headers));
+        for (tokens, stream, out, left) in table {
+            let facts = Facts::new(uses, |variable| match variable {
+                Variable::Tokens => tokens.map(Fact::Integer),
+                _ => Some(Fact::Bool(stream)),
+            });
+            let found = route.left_out(&facts);
+            let targets: Vec<(&str, usize)> = route
+                .targets_left(&found)
+                .into_iter()
+                .map(|target| (target.provider.as_str(), target.params.len()))
+                .collect();
+            assert_eq!((found.as_slice(), targets.as_slice()), (out, left), "{name} {tokens:?} {stream}");
+            assert!(route.some_are_left(&found, name).is_ok());
+        }
+        // Who is asked only after another is nobody to begin with.
+        let error = route.some_are_left(&[0, 1, 3], name).unwrap_err();
+        assert_eq!((error.status(), error.code), (404, Some("no_target_for_request")));
+    }
+}
