@@ -54,6 +54,13 @@ fn model(item: &Item<'_>, providers: &[Provider]) -> Result<Model, ConfigError> 
     let fields = item.fields(&["name", "aliases", "strategy", "targets", "hedge", "price"])?;
     let name = pattern(&fields.require("name")?)?;
     let aliases = fields.list("aliases")?.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+    if let Some(alias) =
+        fields.get("aliases").filter(|_| name.contains('*') && aliases.iter().any(|one| !one.contains('*')))
+    {
+        return Err(
+            alias.error("expected a `*` in each, as in the `name`: what it stands for is part of the target's model")
+        );
+    }
     let list = fields.require("targets")?;
     let items = list.list()?;
     let weighted = items.iter().any(|item| item.has("weight"));

@@ -38,6 +38,11 @@ pub(super) trait Sender: Sync {
         Box::pin(std::future::pending())
     }
 
+    /// May it be sent twice at a time?
+    fn may_hedge(&self) -> bool {
+        true
+    }
+
     /// May it be sent again after `error`?
     fn may_repeat(&self, error: &Error) -> bool {
         let _ = error;
@@ -89,7 +94,7 @@ impl RouterClock {
     }
 }
 
-/// What is under leg.
+/// What is under way.
 struct UnderWay {
     at: usize,
     pass: Pass,
@@ -154,7 +159,7 @@ async fn race<S: Sender>(
     let mut running = FuturesUnordered::new();
     let mut under_way: Vec<UnderWay> = Vec::with_capacity(2);
     let first_at = first.at;
-    let mut hedge = course.hedge_after(first.at).map(|after| Instant::now() + after);
+    let mut hedge = course.hedge_after(first.at).filter(|_| sender.may_hedge()).map(|after| Instant::now() + after);
     let begin = |sending: Sending, under_way: &mut Vec<UnderWay>| {
         let Sending { at, pass, .. } = sending;
         under_way.push(UnderWay { at, pass, began: Instant::now() });
@@ -188,7 +193,7 @@ async fn race<S: Sender>(
                     }
                     Err(error) => {
                         fail(&mut pass, Fault::of(&error), now);
-                        course.failed(at, Fault::of(&error), now);
+                        course.failed(at, Fault::of(&error), error.retry_after, now);
                         sender.failed(pass.lane(), &error, took);
                         if under_way.is_empty() {
                             return Err(error);
@@ -200,7 +205,10 @@ async fn race<S: Sender>(
                 if wake >= deadline {
                     let error = Error::new(ErrorKind::UpstreamTimeout, "No provider answered in time (`retry.total_timeout_ms`).");
                     for one in &mut under_way {
-                        fail(&mut one.pass, Fault::Passing, clock.now());
+                        // Who was asked late has not been given its time.
+                        if one.began.elapsed() >= one.pass.lane().probe_lease() {
+                            fail(&mut one.pass, Fault::Passing, clock.now());
+                        }
                         sender.failed(one.pass.lane(), &error, one.began.elapsed());
                         tried.push(told(one.pass.lane(), error.word().into_owned(), one.began.elapsed()));
                     }

@@ -121,7 +121,8 @@ pub(super) async fn dispatch(
     lead: Option<&Lead>,
 ) -> Result<Upstream, Error> {
     let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: outbound.stick_to };
-    let mut course = Course::begin(route.clone(), setup.retry.clone(), start);
+    let mut course =
+        Course::begin(route.clone(), setup.retry.clone(), start).with_callers_key(outbound.bearer.is_some());
     outbound.out.iter().for_each(|at| course.leave_out(*at));
     let sender = Conversation { setup, route, outbound, lead };
     match attempts::go(&sender, course, &setup.queue, setup.clock).await {
@@ -154,7 +155,8 @@ impl Sender for Conversation<'_> {
             };
             let to = To { target, key: lane.id.key.as_deref() };
             let attempt = attempt(provider.as_ref(), to, self.outbound, Instant::now());
-            match timeout {
+            // Of an answer that does not stream nothing is seen before it is whole.
+            match timeout.filter(|_| self.outbound.request.stream) {
                 Some(timeout) => attempts::in_time(timeout, &target.provider, attempt).await,
                 None => attempt.await,
             }

@@ -39,7 +39,7 @@ pub(super) async fn attempt(
     let encoded = translate::invocations(request, &target.model);
     let encoded = encoded.ok_or_else(|| dispatch::unserved(provider, request, &target.model))?;
     let Bodies { bodies, mut dropped } = encoded.map_err(|error| dispatch::unserved_field(provider, error))?;
-    let calls = bodies.into_iter().map(|body| {
+    let calls = bodies.into_iter().enumerate().map(|(at, body)| {
         let (body, taken_out) = overrides::set(&Bytes::from(body), &target.params);
         taken_out.into_iter().for_each(|name| {
             if !dropped.contains(&name) {
@@ -47,7 +47,7 @@ pub(super) async fn attempt(
             }
         });
         let call = dispatch::call(outbound, Surface::InvokeModel, to, body);
-        part(provider, Call { stream: false, ..call })
+        part(provider, Call { stream: false, ..call }, at == 0)
     });
     let calls: Vec<_> = calls.collect();
     let mut coming = stream::iter(calls).buffered(AT_ONCE);
@@ -84,10 +84,11 @@ pub(super) async fn attempt(
 }
 
 /// One call. Its key may be held by others of the same request: it waits for it, as long as the request may take.
-async fn part(provider: &dyn Provider, call: Call) -> Result<Part, Error> {
+async fn part(provider: &dyn Provider, call: Call, is_first: bool) -> Result<Part, Error> {
     let sending = loop {
         match provider.send(call.clone()).await {
-            Err(error) if error.code == Some(ALL_AT_LIMITS) => {
+            // The first one is refused instead: another key or target may be free.
+            Err(error) if error.code == Some(ALL_AT_LIMITS) && !is_first => {
                 tokio::time::sleep(error.retry_after.unwrap_or(SOON).min(SOON)).await;
             }
             sent => break sent,

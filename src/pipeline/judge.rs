@@ -153,7 +153,7 @@ impl Pipeline {
         let UpstreamBody::Plain { answer, .. } = upstream.body else {
             return Err("it answered with a stream, which was not asked for".to_owned());
         };
-        let cost = plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
+        let cost = upstream.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
         Ok((answer::texts(answer.surface, &answer.body).first().and_then(|text| verdict(text)), cost))
     }
 }

@@ -140,10 +140,8 @@ impl Breaker {
                     let level = if steady { 0 } else { (state.level + 1).min(LEVELS) };
                     Some(open(level, now, jitter, settings))
                 }
-                Phase::HalfOpen | Phase::Open if probe => {
-                    Some(open((state.level + 1).min(LEVELS), now, jitter, settings))
-                }
-                // Sent before it opened: that much is known already.
+                Phase::HalfOpen if probe => Some(open((state.level + 1).min(LEVELS), now, jitter, settings)),
+                // Sent before it opened, or heard of too late: that much is known already.
                 _ => None,
             }
         });

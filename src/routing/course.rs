@@ -20,6 +20,12 @@ use std::time::Duration;
 /// How long to wait for what another request finds out about a lane.
 const FIND_OUT: Duration = Duration::from_millis(20);
 
+/// How long a limited target is left alone that does not say for how long.
+const LIMITED: Duration = Duration::from_secs(1);
+
+/// Those who wait for the same limit come back within this time.
+const JITTER: Duration = Duration::from_millis(50);
+
 /// What to do next.
 #[derive(Debug)]
 pub enum Step {
@@ -79,6 +85,10 @@ pub struct Course {
     out: Vec<bool>,
     /// How often each target has failed this request in passing.
     failures: Vec<u32>,
+    /// How often each lane has refused this request for a limit.
+    refusals: Vec<u32>,
+    /// Until when each lane is to be left alone by this request, because it said so.
+    rests: Vec<Moment>,
     /// Attempts so far.
     attempts: u32,
     /// Kinds of failures after which further targets are asked.
@@ -88,6 +98,8 @@ pub struct Course {
     /// The lane to ask once more, and when.
     again: Option<(usize, Moment)>,
     over: bool,
+    /// The caller's own key goes along.
+    callers_key: bool,
 }
 
 /// Kinds of failures after which further targets may be asked.
@@ -124,10 +136,13 @@ impl Course {
             tried: vec![false; lanes],
             out: vec![false; lanes],
             failures: vec![0; route.targets.len()],
+            refusals: vec![0; lanes],
+            rests: vec![Moment::default(); lanes],
             attempts: 0,
             seen: Seen::default(),
             waits_since: None,
             again: None,
+            callers_key: false,
             over: false,
             route,
         }
@@ -141,6 +156,11 @@ impl Course {
     /// When the request has to be answered, or given up.
     pub fn deadline(&self) -> Moment {
         self.began.after(self.settings.total_timeout)
+    }
+
+    /// The caller's own key goes along, to providers that the gateway has none for.
+    pub fn with_callers_key(self, callers_key: bool) -> Course {
+        Course { callers_key, ..self }
     }
 
     /// The lane at `at` is not asked: it does not serve such requests.
@@ -163,7 +183,7 @@ impl Course {
                 return Step::Wait(due.since(now));
             }
             let leg = &self.route.legs[at];
-            if self.may(at, leg) && leg.lane.look(now) == Look::Full {
+            if self.may(at, leg) && self.look(at, leg, now) == Look::Full {
                 return self.fresh(now, true).map_or(Step::Queue, Step::Send);
             }
             self.again = None;
@@ -211,8 +231,8 @@ impl Course {
         self.fresh(now, false)
     }
 
-    /// The attempt at `at` failed.
-    pub fn failed(&mut self, at: usize, fault: Fault, now: Moment) {
+    /// The attempt at `at` failed; `after` is when its target wants to be asked again, where it said so.
+    pub fn failed(&mut self, at: usize, fault: Fault, after: Option<Duration>, now: Moment) {
         let Some(target) = self.route.legs.get(at).map(|leg| leg.target) else { return };
         match fault {
             Fault::Caller => self.over = true,
@@ -227,37 +247,57 @@ impl Course {
             Fault::Unable => self.leave(target),
             Fault::Key | Fault::Forbidden => self.out[at] = true,
             Fault::Limited(after) => {
-                if after.is_some_and(|after| after > self.settings.retry_after_max) {
-                    self.out[at] = true;
-                }
-                self.count(target);
+                self.refusals[at] += 1;
+                self.rest(at, after.unwrap_or(LIMITED), now);
+                self.out[at] |= self.refusals[at] >= self.settings.attempts;
             }
             Fault::Passing => {
-                self.count(target);
-                // Who is first in an order is asked again before the next.
-                if self.route.strategy == Strategy::Ordered && self.failures[target] < self.settings.attempts {
-                    let more = self.legs().any(|(one, leg)| leg.target == target && self.is_open(one, leg, now));
-                    let well = matches!(self.route.legs[at].lane.look(now), Look::Ready(_) | Look::Full);
-                    if !more && well {
-                        self.again = Some((at, now.after(self.pause())));
-                    }
+                self.failures[target] += 1;
+                if let Some(after) = after {
+                    self.rest(at, after, now);
+                }
+                if self.failures[target] >= self.settings.attempts {
+                    self.spent(target);
+                } else if self.route.strategy == Strategy::Ordered {
+                    self.again_in_order(at, target, after, now);
                 }
             }
         }
     }
 
-    /// A target that failed too often, or cannot do this, is not asked again.
+    /// The lane at `at` wants to be left alone for a while: for too long a while, it cannot help this request.
+    fn rest(&mut self, at: usize, after: Duration, now: Moment) {
+        self.rests[at] = now.after(after);
+        self.out[at] |= after > self.settings.retry_after_max;
+    }
+
+    /// Who is first in an order is asked again before the next, unless it wants to be left alone and there is another.
+    fn again_in_order(&mut self, at: usize, target: usize, after: Option<Duration>, now: Moment) {
+        let more = self.legs().any(|(one, leg)| leg.target == target && self.is_open(one, leg, now));
+        let due = now.after(self.pause()).max(self.rests[at]);
+        let well = matches!(self.route.legs[at].lane.look(now), Look::Ready(_) | Look::Full) && !self.out[at];
+        if !more && well && due < self.deadline() && (after.is_none() || !self.any_fresh(now)) {
+            self.again = Some((at, due));
+        }
+    }
+
+    /// A target that cannot do this is not asked again.
     fn leave(&mut self, target: usize) {
         for (at, leg) in self.route.legs.iter().enumerate() {
             self.out[at] |= leg.target == target;
         }
     }
 
-    fn count(&mut self, target: usize) {
-        self.failures[target] += 1;
-        if self.failures[target] >= self.settings.attempts {
-            self.leave(target);
+    /// A target that failed too often is not asked again, but with keys that were not tried.
+    fn spent(&mut self, target: usize) {
+        for (at, leg) in self.route.legs.iter().enumerate() {
+            self.out[at] |= leg.target == target && self.tried[at];
         }
+    }
+
+    /// What the lane at `at` takes of this request now.
+    fn look(&self, at: usize, leg: &Leg, now: Moment) -> Look {
+        if self.rests[at] > now { Look::Limited(self.rests[at]) } else { leg.lane.look(now) }
     }
 
     fn legs(&self) -> impl Iterator<Item = (usize, &Leg)> {
@@ -266,16 +306,18 @@ impl Course {
 
     /// May this lane be asked at all?
     fn may(&self, at: usize, leg: &Leg) -> bool {
-        let after = leg.after;
-        let called = !(after.context_length || after.content_filter)
-            || (after.context_length && self.seen.context_length)
-            || (after.content_filter && self.seen.content_filter);
+        let (after, seen) = (leg.after, self.seen);
+        let called = if seen == Seen::default() {
+            after == Seen::default()
+        } else {
+            (after.context_length && seen.context_length) || (after.content_filter && seen.content_filter)
+        };
         called && !self.out[at]
     }
 
     /// Is it one that has not been tried, and takes requests?
     fn is_open(&self, at: usize, leg: &Leg, now: Moment) -> bool {
-        self.may(at, leg) && !self.tried[at] && matches!(leg.lane.look(now), Look::Ready(_))
+        self.may(at, leg) && !self.tried[at] && matches!(self.look(at, leg, now), Look::Ready(_))
     }
 
     fn any_fresh(&self, now: Moment) -> bool {
@@ -297,9 +339,10 @@ impl Course {
                 if self.tried[at] || !self.may(at, leg) {
                     continue;
                 }
-                match leg.lane.look(now) {
+                match self.look(at, leg, now) {
                     Look::Ready(share) => {
-                        candidates.push(Candidate { at, lane: &leg.lane, weight: leg.weight * share, cost: leg.cost });
+                        let (lane, target, cost) = (&leg.lane, leg.target, leg.cost);
+                        candidates.push(Candidate { at, lane, target, weight: leg.weight * share, cost });
                     }
                     // In an order, only one that comes before those that are well.
                     Look::Due if candidates.is_empty() || route.strategy != Strategy::Ordered => {
@@ -316,14 +359,21 @@ impl Course {
                 if let Some(pass) = route.legs[at].lane.begin(now) {
                     return Some(self.sending(at, pass));
                 }
-                candidates.swap_remove(chosen);
+                candidates.remove(chosen);
             }
         }
         None
     }
 
     fn sending(&mut self, at: usize, pass: Pass) -> Sending {
+        let mut pass = pass;
         let again = std::mem::replace(&mut self.tried[at], true);
+        if !again {
+            pass.lane().retries.earn();
+        }
+        if self.callers_key {
+            pass.with_callers_key();
+        }
         self.attempts += 1;
         self.again = None;
         Sending { at, pass, again }
@@ -336,44 +386,45 @@ impl Course {
         if !self.may(at, leg) {
             return None;
         }
+        let pass = match self.look(at, leg, now) {
+            Look::Ready(_) => lane.begin(now),
+            Look::Due | Look::Resting(_) => lane.begin_probe(now, true),
+            _ => None,
+        }?;
         if !lane.retries.take() {
             self.out[at] = true;
             return None;
         }
-        let pass = match lane.look(now) {
-            Look::Ready(_) => lane.begin(now),
-            Look::Due | Look::Resting(_) => lane.begin_probe(now, true),
-            _ => None,
-        };
-        pass.map(|pass| self.sending(at, pass))
+        Some(self.sending(at, pass))
     }
 
     /// No lane is both untried and well.
     fn otherwise(&mut self, now: Moment) -> Step {
-        // Where it failed least so far.
+        let is_full = |(at, leg): (usize, &Leg)| !self.tried[at] && self.look(at, leg, now) == Look::Full;
+        if self.legs().filter(|(at, leg)| self.may(*at, leg)).any(is_full) {
+            return Step::Queue;
+        }
+        // Where it failed least so far; whose limit ends first; one whose key is refused; one that another finds out about.
         let mut again: Option<(u32, usize)> = None;
-        let mut limited: Option<Moment> = None;
-        let mut dead: Option<usize> = None;
-        let mut finding_out: Option<Duration> = None;
-        let mut full = false;
+        let mut limited: Option<(Moment, usize)> = None;
+        let (mut dead, mut stuck) = (None, None);
         for at in 0..self.route.legs.len() {
             let leg = &self.route.legs[at];
             if !self.may(at, leg) {
                 continue;
             }
             let lane = leg.lane.clone();
-            let look = lane.look(now);
-            match look {
-                Look::Full if !self.tried[at] => full = true,
+            match self.look(at, leg, now) {
                 Look::Dead if !self.tried[at] => dead = dead.or(Some(at)),
                 Look::Dead => {}
-                Look::Limited(until) => limited = Some(limited.map_or(until, |known| known.min(until))),
+                Look::Limited(until) if limited.is_none_or(|(known, _)| until < known) => limited = Some((until, at)),
+                Look::Limited(_) => {}
                 Look::Due | Look::Resting(_) if !self.tried[at] => {
                     // Somebody has to be asked: ahead of its time, one at a time.
                     if let Some(pass) = lane.begin_probe(now, true) {
                         return Step::Send(self.sending(at, pass));
                     }
-                    finding_out = finding_out.max(Some(lane.probe_lease()));
+                    stuck = stuck.or(Some(at));
                 }
                 Look::Ready(_) | Look::Full | Look::Due | Look::Resting(_) => {
                     let failures = self.failures[leg.target];
@@ -383,45 +434,49 @@ impl Course {
                 }
             }
         }
-        if full {
-            return Step::Queue;
+        if let Some(at) = stuck {
+            return self.wait_for_another(at, now);
         }
-        if let Some(lease) = finding_out {
-            let since = *self.waits_since.get_or_insert(now);
-            if now.since(since) < lease * 2 {
-                return self.wait_until(now.after(FIND_OUT), now);
-            }
-        }
-        self.waits_since = None;
         let again = again.map(|(_, at)| (now.after(self.pause()), at));
+        // Not all at once who waited for the same limit.
+        let limited = limited.map(|(until, at)| (until.after(JITTER.mul_f64(self.random.unit())), at));
         match (again, limited) {
-            (Some((due, at)), limited) if limited.is_none_or(|until| due <= until) => {
-                self.again = Some((at, due));
-                self.wait_until(due, now)
-            }
-            (_, Some(until)) if until.since(now) <= self.settings.retry_after_max && until < self.deadline() => {
-                // Those that were refused may be asked again then.
-                for at in 0..self.tried.len() {
-                    let limited = matches!(self.route.legs[at].lane.look(now), Look::Limited(_));
-                    if limited && self.tried[at] {
-                        self.again = Some((at, until));
-                    }
-                }
-                self.wait_until(until, now)
-            }
-            (Some((due, at)), _) => {
-                self.again = Some((at, due));
-                self.wait_until(due, now)
-            }
-            (None, Some(until)) => give_up(Why::Limited, Some(until.since(now))),
+            (Some((due, at)), limited) if limited.is_none_or(|(until, _)| due <= until) => self.later(at, due, now),
+            (_, Some((until, at))) if until < self.deadline() && self.is_soon(until, now) => self.later(at, until, now),
+            (Some((due, at)), _) => self.later(at, due, now),
+            (None, Some((until, _))) => give_up(Why::Limited, Some(until.since(now))),
             (None, None) => match dead {
-                Some(at) => {
-                    let pass = self.route.legs[at].lane.begin_anyway(now);
-                    Step::Send(self.sending(at, pass))
-                }
+                Some(at) => self.send_anyway(at, now),
                 None => give_up(Why::Tried, None),
             },
         }
+    }
+
+    fn is_soon(&self, until: Moment, now: Moment) -> bool {
+        until.since(now) <= self.settings.retry_after_max + JITTER
+    }
+
+    /// Waits, and asks the lane at `at` again where it has been asked before.
+    fn later(&mut self, at: usize, due: Moment, now: Moment) -> Step {
+        if self.tried[at] {
+            self.again = Some((at, due));
+        }
+        self.wait_until(due, now)
+    }
+
+    /// Another request finds out about the lane at `at`: its outcome is waited for, but not for ever.
+    fn wait_for_another(&mut self, at: usize, now: Moment) -> Step {
+        let since = *self.waits_since.get_or_insert(now);
+        if now.since(since) < self.route.legs[at].lane.probe_lease() * 2 {
+            return self.wait_until(now.after(FIND_OUT), now);
+        }
+        self.waits_since = None;
+        self.send_anyway(at, now)
+    }
+
+    fn send_anyway(&mut self, at: usize, now: Moment) -> Step {
+        let pass = self.route.legs[at].lane.begin_anyway(now);
+        Step::Send(self.sending(at, pass))
     }
 
     fn wait_until(&self, due: Moment, now: Moment) -> Step {

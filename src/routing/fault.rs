@@ -47,8 +47,10 @@ const FILTERED: [&str; 5] = [
     "guardrail intervened",
 ];
 
-/// Words of providers for a key whose account has no money left: some say so with the status of a rate limit.
-const UNPAID: [&str; 3] = ["insufficient_quota", "exceeded your current quota", "credit balance is too low"];
+/// OpenAI's word for a key whose account has no money left, which comes with the status of a rate limit; and how Anthropic's message
+/// for that begins, which comes with the status of a wrong request.
+const UNPAID: &str = "insufficient_quota";
+const UNPAID_MESSAGE: &str = "Your credit balance is too low";
 
 impl Fault {
     /// What `error`, of one attempt, says.
@@ -57,9 +59,15 @@ impl Fault {
             ErrorKind::UpstreamStatus(401 | 402) => Fault::Key,
             ErrorKind::UpstreamStatus(403) => Fault::Forbidden,
             ErrorKind::UpstreamStatus(404) => Fault::Unable,
-            ErrorKind::UpstreamStatus(429) if says(&words(error), &UNPAID) => Fault::Key,
+            ErrorKind::UpstreamStatus(400 | 429) if is_unpaid(error) => Fault::Key,
             ErrorKind::UpstreamStatus(429) => Fault::Limited(error.retry_after),
             ErrorKind::UpstreamStatus(400 | 413 | 422) => refusal(error),
+            // A conflict is about what was sent.
+            ErrorKind::UpstreamStatus(409) => Fault::Unable,
+            // A stream may begin with an error in words.
+            ErrorKind::UpstreamBroken => {
+                Some(refusal(error)).filter(|one| *one != Fault::Caller).unwrap_or(Fault::Passing)
+            }
             _ if error.is_transient() => Fault::Passing,
             _ if error.is_target_fault() => Fault::Unable,
             _ => Fault::Caller,
@@ -87,9 +95,15 @@ fn refusal(error: &Error) -> Fault {
     match () {
         () if says(&words, &TOO_LONG) => Fault::ContextLength,
         () if says(&words, &FILTERED) => Fault::ContentFilter,
-        () if says(&words, &UNPAID) => Fault::Key,
         () => Fault::Caller,
     }
+}
+
+/// Does it say, in the fields that are for that, that the key's account has no money left? Elsewhere the words may be the caller's.
+fn is_unpaid(error: &Error) -> bool {
+    let json = error.reply.as_ref().and_then(|reply| serde_json::from_slice::<serde_json::Value>(&reply.body).ok());
+    let text = |name: &str| json.as_ref().and_then(|json| json["error"][name].as_str()).unwrap_or_default();
+    text("code") == UNPAID || text("type") == UNPAID || text("message").starts_with(UNPAID_MESSAGE)
 }
 
 /// What the provider says, in lower case.
@@ -144,6 +158,9 @@ mod tests {
             (told(400, r#"{"error":{"code":"content_filter"}}"#), Fault::ContentFilter),
             (told(429, r#"{"error":{"code":"insufficient_quota"}}"#), Fault::Key),
             (told(400, r#"{"error":{"message":"Your credit balance is too low to access the API."}}"#), Fault::Key),
+            (told(400, r#"{"error":{"message":"Unrecognized argument: insufficient_quota"}}"#), Fault::Caller),
+            (status(409), Fault::Unable),
+            (Error::new(ErrorKind::UpstreamBroken, "it began with an error: prompt is too long"), Fault::ContextLength),
             (told(429, r#"{"error":{"code":"rate_limit_exceeded"}}"#), Fault::Limited(None)),
             (told(400, r#"{"error":{"message":"`temperature` is above 2"}}"#), Fault::Caller),
         ];

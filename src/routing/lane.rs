@@ -62,8 +62,8 @@ pub struct Lane {
     latency: Latency,
     spread: Spread,
     headroom: Headroom,
-    /// The key may not be used for this model.
-    forbidden: AtomicBool,
+    /// Until when the key is taken not to be for this model, in milliseconds.
+    forbidden_ms: AtomicU64,
     in_flight: AtomicU32,
     /// Requests sent, answered and failed, for the operator to see.
     sent: AtomicU64,
@@ -133,7 +133,7 @@ impl Lane {
             latency: Latency::default(),
             spread: Spread::default(),
             headroom: Headroom::default(),
-            forbidden: AtomicBool::new(false),
+            forbidden_ms: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -147,7 +147,8 @@ impl Lane {
 
     /// What it takes now, where caps that are `full` have no place.
     fn look_past(&self, now: Moment, full: impl Fn(&Cap) -> bool) -> Look {
-        if self.forbidden.load(Ordering::Relaxed) || self.settings.key.as_ref().is_some_and(|key| key.is_dead()) {
+        let forbidden = now.ms() < self.forbidden_ms.load(Ordering::Relaxed);
+        if forbidden || self.settings.key.as_ref().is_some_and(|key| key.is_dead()) {
             return Look::Dead;
         }
         let ramp = match self.breaker.admission(now, &self.settings.breaker) {
@@ -239,8 +240,7 @@ impl Lane {
     fn pass(self: &Arc<Lane>, now: Moment, probe: bool) -> Pass {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         self.sent.fetch_add(1, Ordering::Relaxed);
-        self.retries.earn();
-        Pass { lane: self.clone(), began: now, probe, told: false }
+        Pass { lane: self.clone(), began: now, probe, told: false, callers_key: false }
     }
 
     /// Its provider was found to be there, by something less than an answer. True if that brought the lane back.
@@ -277,6 +277,8 @@ pub struct Pass {
     probe: bool,
     /// The lane knows how it went.
     told: bool,
+    /// It goes with the caller's own key.
+    callers_key: bool,
 }
 
 impl Pass {
@@ -290,17 +292,24 @@ impl Pass {
         self.probe
     }
 
+    /// It goes with the caller's own key, where the lane has none: its limits are those of nobody else.
+    pub fn with_callers_key(&mut self) {
+        self.callers_key = self.lane.settings.key.is_none();
+    }
+
     /// The answer has begun, with these headers. True if that brought the lane back.
     pub fn answered(&mut self, now: Moment, headers: &[(String, String)]) -> bool {
         self.told = true;
         let took = now.since(self.began);
         if self.lane.look(now) == Look::Dead {
-            self.lane.forbidden.store(false, Ordering::Relaxed);
+            self.lane.forbidden_ms.store(0, Ordering::Relaxed);
             self.lane.settings.key.iter().for_each(|key| key.dead.store(false, Ordering::Relaxed));
         }
         self.lane.latency.observe(took, now);
         self.lane.spread.observe(took);
-        if let Some((left, after)) = of_headers(headers, SystemTime::now()) {
+        // Limits of a caller's own key are those of nobody else.
+        let ours = !self.callers_key;
+        if let Some((left, after)) = of_headers(headers, SystemTime::now()).filter(|_| ours) {
             self.lane.headroom.told(left, after, now);
         }
         self.lane.breaker.succeeded(now, self.probe, &self.lane.settings.breaker)
@@ -317,17 +326,28 @@ impl Pass {
             }
             Fault::Limited(after) => {
                 lane.failed.fetch_add(1, Ordering::Relaxed);
-                lane.headroom.refused(after.unwrap_or(LIMITED), now);
+                if !self.callers_key {
+                    lane.headroom.refused(after.unwrap_or(LIMITED), now);
+                }
             }
             Fault::Key | Fault::Forbidden => {
                 lane.failed.fetch_add(1, Ordering::Relaxed);
                 // Where the key is the caller's, the next one has another.
-                if let Some(key) = &lane.settings.key {
-                    let dead = if fault == Fault::Key { &key.dead } else { &lane.forbidden };
-                    dead.store(true, Ordering::Relaxed);
+                match &lane.settings.key {
+                    Some(key) if fault == Fault::Key => key.dead.store(true, Ordering::Relaxed),
+                    Some(_) => {
+                        let until = now.after(lane.settings.breaker.open_max).ms();
+                        lane.forbidden_ms.store(until, Ordering::Relaxed);
+                    }
+                    None => {}
                 }
             }
-            Fault::Caller | Fault::ContextLength | Fault::ContentFilter | Fault::Unable => {}
+            Fault::Caller | Fault::ContextLength | Fault::ContentFilter => {}
+            Fault::Unable => {
+                // Perhaps it was not even sent.
+                self.told = false;
+                return None;
+            }
         }
         // It spoke: whatever it said, it is there.
         lane.breaker.succeeded(now, self.probe, &lane.settings.breaker).then_some(Turn::Closed)
@@ -343,6 +363,11 @@ impl Pass {
     pub fn outrun(&mut self, now: Moment) {
         self.lane.latency.observe(now.since(self.began), now);
         self.lane.spread.observe(now.since(self.began));
+        if self.probe {
+            // Who was to find out and was given up has found out.
+            self.told = true;
+            self.lane.breaker.failed(now, true, 0.5, &self.lane.settings.breaker);
+        }
     }
 }
 

@@ -4,6 +4,9 @@ use super::{Lane, Moment};
 use crate::config::Strategy;
 use std::sync::Arc;
 
+/// What a lane counts for of which nothing is known while its first request is under way.
+const UNKNOWN_US: f64 = 1e6;
+
 /// One that would take the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'l> {
@@ -11,6 +14,8 @@ pub struct Candidate<'l> {
     pub at: usize,
     /// The lane.
     pub lane: &'l Arc<Lane>,
+    /// Its target's place in the route.
+    pub target: usize,
     /// Its weight, less what it should not get just now. Above zero.
     pub weight: f64,
     /// What a typical request costs there, in micro-dollars per million tokens; `None` where that is not known.
@@ -39,16 +44,24 @@ pub fn choose(
         return candidates.len().checked_sub(1);
     }
     Some(match strategy {
-        Strategy::Ordered => 0,
+        // The keys of a target share what it gets.
+        Strategy::Ordered => among(candidates, |one| one.target == candidates[0].target, random),
         Strategy::Weighted => by_weight(candidates, random),
-        Strategy::RoundRobin => (around.turn % candidates.len() as u64) as usize,
+        Strategy::RoundRobin => {
+            let mut targets: Vec<usize> = candidates.iter().map(|one| one.target).collect();
+            targets.dedup();
+            let turn = targets[(around.turn % targets.len() as u64) as usize];
+            among(candidates, |one| one.target == turn, random)
+        }
         Strategy::LeastLatency => {
             let (one, other) = two(candidates, random);
             let wait = |at: usize| {
                 let candidate = &candidates[at];
                 let lane = candidate.lane;
-                // Nothing is known of it: it is asked, but not by everybody at once.
-                (lane.first_token_us(around.now) + 1.0) * f64::from(lane.in_flight() + 1) / candidate.weight
+                let known = lane.first_token_us(around.now);
+                // Of which nothing is known is asked, but not by everybody at once.
+                let us = if known > 0.0 || lane.in_flight() == 0 { known + 1.0 } else { UNKNOWN_US };
+                us * f64::from(lane.in_flight() + 1) / candidate.weight
             };
             if wait(other) < wait(one) { other } else { one }
         }
@@ -106,11 +119,15 @@ fn two(candidates: &[Candidate<'_>], random: &mut Random) -> (usize, usize) {
 /// The one with the least of `what`; among equals by their weights.
 fn least(candidates: &[Candidate<'_>], what: impl Fn(&Candidate<'_>) -> f64, random: &mut Random) -> usize {
     let least = candidates.iter().map(&what).fold(f64::INFINITY, f64::min);
-    let equal = |candidate: &Candidate<'_>| what(candidate) <= least;
-    let total: f64 = candidates.iter().filter(|candidate| equal(candidate)).map(|candidate| candidate.weight).sum();
+    among(candidates, |candidate| what(candidate) <= least, random)
+}
+
+/// One of those that are `meant`, by their weights.
+fn among(candidates: &[Candidate<'_>], meant: impl Fn(&Candidate<'_>) -> bool, random: &mut Random) -> usize {
+    let total: f64 = candidates.iter().filter(|candidate| meant(candidate)).map(|candidate| candidate.weight).sum();
     let mut left = random.unit() * total;
     let mut chosen = 0;
-    for (at, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| equal(candidate)) {
+    for (at, candidate) in candidates.iter().enumerate().filter(|(_, candidate)| meant(candidate)) {
         chosen = at;
         left -= candidate.weight;
         if left < 0.0 {

@@ -90,7 +90,7 @@ fn walk(course: &mut Course, faults: &[Fault]) -> String {
                 match faults.next() {
                     Some(fault) => {
                         sending.pass.failed(*fault, now, 0.5);
-                        course.failed(sending.at, *fault, now);
+                        course.failed(sending.at, *fault, None, now);
                     }
                     None => {
                         sending.pass.answered(now, &[]);
@@ -101,7 +101,11 @@ fn walk(course: &mut Course, faults: &[Fault]) -> String {
             }
             Step::Wait(pause) => {
                 // The pauses between tries are left to chance, between half and all of what is set.
-                out.push(if pause <= Duration::from_millis(500) { "…".to_owned() } else { format!("{pause:?}") });
+                out.push(if pause <= Duration::from_millis(500) {
+                    "…".to_owned()
+                } else {
+                    format!("{}s", pause.as_secs())
+                });
                 now = now.after(pause);
             }
             Step::Queue => {
@@ -218,7 +222,7 @@ fn a_refused_key_is_refused_for_all_and_a_full_lane_makes_a_line() {
     let mut course = begin(&route, 3);
     let Step::Send(mut sending) = course.next(now) else { panic!("there is a place") };
     sending.pass.failed(Fault::Passing, now, 0.5);
-    course.failed(0, Fault::Passing, now);
+    course.failed(0, Fault::Passing, None, now);
     drop(sending);
     let other = full.begin(now).unwrap();
     let Step::Wait(pause) = course.next(now) else { panic!("first its pause") };
@@ -276,7 +280,7 @@ fn retries_draw_on_the_budget_of_their_lane() {
                     sent += u32::from(!sending.again);
                     again += u32::from(sending.again);
                     sending.pass.failed(Fault::Passing, now, 0.5);
-                    course.failed(sending.at, Fault::Passing, now);
+                    course.failed(sending.at, Fault::Passing, None, now);
                 }
                 Step::Wait(pause) => now = now.after(pause),
                 _ => break,

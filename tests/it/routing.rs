@@ -264,7 +264,7 @@ async fn a_refused_key_is_not_used_while_another_works() {
     let yaml = format!(
         "providers:\n\
          \x20 - name: up\n    kind: openai_compatible\n    base_url: \"${{UP}}\"\n    models: [m]\n    keys:\n\
-         \x20     - {{name: old, key: sk-old-0123456789}}\n      - {{name: new, key: sk-new-0123456789}}\n\
+         \x20     - {{name: old, key: sk-old-0123456789, weight: 1000000}}\n      - {{name: new, key: sk-new-0123456789}}\n\
          models:\n  - {{name: m, targets: [{{provider: up, model: m}}]}}\n\
          admin: {{key: {ADMIN_KEY}}}\ncache: {{enabled: false}}\n"
     );

@@ -34,7 +34,8 @@ pub(super) struct Sent {
 /// Goes the route's course until a target begins to answer.
 pub(super) async fn send(parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Sent, Error> {
     let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: stick_to(parcel) };
-    let mut course = Course::begin(way.route.clone(), setup.retry.clone(), start);
+    let mut course =
+        Course::begin(way.route.clone(), setup.retry.clone(), start).with_callers_key(parcel.caller.bearer.is_some());
     way.out.iter().for_each(|at| course.leave_out(*at));
     let answered = attempts::go(&Passing { parcel, setup, way }, course, &setup.queue, setup.clock).await;
     answered.map(|answered| Sent { pass: Some(answered.pass), ..answered.answer }).map_err(|(error, _)| error)
@@ -86,16 +87,25 @@ impl Sender for Passing<'_> {
         &self.parcel.caller.tenant
     }
 
+    fn may_hedge(&self) -> bool {
+        !changes(self.parcel)
+    }
+
     fn may_repeat(&self, error: &Error) -> bool {
         may_be_repeated(self.parcel, error)
     }
 }
 
+/// Does it change something there?
+fn changes(parcel: &Parcel) -> bool {
+    matches!(parcel.surface, Surface::Files | Surface::Batches) && parcel.method != Method::GET
+}
+
 /// A second try must not make a second file, or pay for a second batch: what changes something there is sent again only
 /// where it cannot have been taken the first time.
 fn may_be_repeated(parcel: &Parcel, error: &Error) -> bool {
-    let changes = matches!(parcel.surface, Surface::Files | Surface::Batches) && parcel.method != Method::GET;
-    !changes || matches!(error.kind, ErrorKind::UpstreamUnreachable | ErrorKind::UpstreamStatus(401..=404 | 429))
+    !changes(parcel)
+        || matches!(error.kind, ErrorKind::UpstreamUnreachable | ErrorKind::UpstreamStatus(401..=404 | 429))
 }
 
 async fn attempt(
