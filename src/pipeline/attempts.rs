@@ -276,6 +276,9 @@ fn told(lane: &Arc<Lane>, outcome: String, took: Duration) -> Tried {
     Tried { provider: lane.id.provider.clone(), key: lane.id.key.clone(), outcome, took }
 }
 
+/// The header that tells all attempts.
+pub(super) const ATTEMPTS: &str = "x-askonce-attempts";
+
 /// All attempts, for a header of the reply.
 pub(super) fn header(tried: &[Tried]) -> (String, String) {
     let one = |tried: &Tried| {
@@ -283,7 +286,7 @@ pub(super) fn header(tried: &[Tried]) -> (String, String) {
         let key = key.as_deref().map(|key| format!("/{key}")).unwrap_or_default();
         format!("{provider}{key};outcome={outcome};dur={}", took.as_millis())
     };
-    ("x-askonce-attempts".to_owned(), tried.iter().map(one).collect::<Vec<_>>().join(", "))
+    (ATTEMPTS.to_owned(), tried.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
 /// Why no attempt was made.

@@ -1,5 +1,6 @@
 //! Replies: readers of a flight, and playback of stored answers, each with headers that say what happened.
 
+use super::attempts::ATTEMPTS;
 use super::decode::Decoded;
 use super::recording::Given;
 use super::{Reply, ReplyBody, Tail};
@@ -88,7 +89,9 @@ impl<'d> Responder<'d> {
         let request = &self.decoded.request;
         let mut headers = self.headers();
         headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
-        headers.extend(head.headers.iter().cloned());
+        // What the fetch went through is told to whose fetch it is.
+        let told = |(name, _): &&(String, String)| follower.is_none() || name != ATTEMPTS;
+        headers.extend(head.headers.iter().filter(told).cloned());
         // Whoever waits for another's answer pays nothing for it.
         let cost = if follower.is_some() { Some(MicroUsd(0)) } else { head.cost };
         if self.can_read_live(&head) {

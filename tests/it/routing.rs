@@ -293,6 +293,22 @@ async fn a_refused_key_is_not_used_while_another_works() {
 }
 
 #[tokio::test]
+async fn attempts_are_told_to_whose_fetch_it_was() {
+    let slow =
+        Upstream::start(|_| [vec![script::Step::Pause(Duration::from_secs(1))], script::answer("well done")].concat())
+            .await;
+    let gateway = Given::one(&slow, "").start().await;
+    let one = ask("one question");
+    let (first, second) = tokio::join!(gateway.chat_with(&one, &[("x-askonce-trace", "attempts")]), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        gateway.chat(&one).await
+    });
+    assert!(first.header("x-askonce-attempts").contains("outcome=ok"), "{}", first.header("x-askonce-attempts"));
+    assert_eq!((second.cache().as_str(), second.header("x-askonce-attempts")), ("hit/flight", ""));
+    assert_eq!(slow.calls(), 1);
+}
+
+#[tokio::test]
 async fn a_rate_limit_moves_the_load() {
     let limited = Upstream::start(|seen| match seen.number {
         1..=2 => script::answer("well done"),
