@@ -2,7 +2,7 @@
 
 use super::{authorise, reply};
 use crate::edge::Doors;
-use crate::routing::{Health, Lane, Leg, Look, Moment, Phase, Route};
+use crate::routing::{CanaryHealth, Health, Lane, Leg, Look, Moment, Phase, Route, Taking};
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
@@ -52,8 +52,25 @@ fn of_route(names: &[&str], route: &Route, now: Moment) -> Value {
         "strategy": route.strategy.as_str(),
         "hedge": hedge,
         "targets": targets.collect::<Value>(),
+        "canary": of_canary(route),
         "lanes": route.legs.iter().map(|leg| of_leg(leg, now)).collect::<Value>(),
     })
+}
+
+/// How the target that is on trial is doing.
+fn of_canary(route: &Route) -> Option<Value> {
+    let (target, canary) = route.canary()?;
+    let CanaryHealth { asked, failed, others_asked, others_failed, rolled_back } = canary.health();
+    Some(json!({
+        "target": target,
+        "state": if rolled_back { "rolled_back" } else { "on" },
+        "percent": canary.settings.percent,
+        "error_percent": canary.settings.error_percent,
+        "min_requests": canary.settings.min_requests,
+        "asked": asked,
+        "failed": failed,
+        "others": {"asked": others_asked, "failed": others_failed},
+    }))
 }
 
 /// A lane as one route uses it.
@@ -72,7 +89,7 @@ fn of_leg(leg: &Leg, now: Moment) -> Value {
 
 /// A lane and how it is. Its key is told by name only.
 fn of_lane(lane: &Lane, now: Moment) -> Value {
-    let Health { phase, failing, first_token_us, first_token_p95, in_flight, sent, failed, look } = lane.health(now);
+    let Health { phase, failing, first_token, answer, in_flight, sent, failed, look } = lane.health(now);
     let (state, share, until) = match look {
         Look::Ready(share) => ("ready", share, None),
         Look::Due => ("due", 0.0, None),
@@ -95,12 +112,23 @@ fn of_lane(lane: &Lane, now: Moment) -> Value {
         "left_alone_ms": until.map(|until| ms(until.since(now))),
         "breaker": breaker,
         "failing": failing,
-        "first_token_ms": (first_token_us > 0.0).then_some(first_token_us / 1e3),
-        "first_token_p95_ms": first_token_p95.map(|within| within.as_secs_f64() * 1e3),
+        "first_token_ms": mean_ms(first_token),
+        "first_token_p95_ms": p95_ms(first_token),
+        "answer_ms": mean_ms(answer),
+        "answer_p95_ms": p95_ms(answer),
         "in_flight": in_flight,
         "sent": sent,
         "failed": failed,
     })
+}
+
+/// The mean, where it is known.
+fn mean_ms(taking: Taking) -> Option<f64> {
+    (taking.mean_us > 0.0).then_some(taking.mean_us / 1e3)
+}
+
+fn p95_ms(taking: Taking) -> Option<f64> {
+    taking.p95.map(|within| within.as_secs_f64() * 1e3)
 }
 
 fn ms(time: Duration) -> u64 {

@@ -106,7 +106,7 @@ impl App {
             dir: parts.persist.then(|| settings.data_dir.join("cache")),
             clock: parts.clock,
         })?;
-        let setup = setup(settings, embed.clone()).map_err(StartError::Provider)?;
+        let setup = setup(settings, embed.clone(), None).map_err(StartError::Provider)?;
         for (provider, why) in setup.registry.refresh().await {
             tracing::warn!(
                 provider,
@@ -152,7 +152,8 @@ impl App {
             let (new, old) = (&settings.listen, &self.listen);
             return Err(format!("they let everybody in on {new}, but the gateway listens on {old} until a restart"));
         }
-        let setup = setup(settings, self.embed.clone())?;
+        let before = self.doors.pipeline.setup();
+        let setup = setup(settings, self.embed.clone(), Some(&before))?;
         for (provider, why) in setup.registry.refresh().await {
             tracing::warn!(provider, why, "its models are not known");
         }
@@ -160,8 +161,9 @@ impl App {
         self.doors.loopback_only.store(open && is_loopback(&self.listen), Ordering::Relaxed);
         self.doors.keys.store(Arc::new(Keys::new(&settings.auth, admin_key)));
         self.doors.pipeline.cache().reconfigure(settings.cache.clone(), settings.embedding.deadline);
-        // Lanes that are no more are not told as left alone for ever.
-        self.doors.pipeline.setup().router.lanes().for_each(|lane| metrics::breaker_state(of_lane(lane), 0));
+        // Lanes that are no more are not told as left alone for ever; those that stay are told again when they are next asked for.
+        before.router.lanes().for_each(|lane| metrics::breaker_state(of_lane(lane), 0));
+        setup.queue.reconfigure(settings.queue);
         self.doors.pipeline.reconfigure(setup);
         self.probes.begin(&self.doors.pipeline.setup(), settings.breaker.probe_interval);
         self.keep_secrets_out(settings);
@@ -186,14 +188,16 @@ impl App {
     }
 }
 
-fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>) -> Result<Setup, String> {
-    let clock = RouterClock::begin();
+/// What a configuration gives the pipeline. What was learned `before` of what is still there stays.
+fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>, before: Option<&Setup>) -> Result<Setup, String> {
+    let clock = before.map_or_else(RouterClock::begin, |before| before.clock);
+    let queue = before.map(|before| before.queue.clone());
     Ok(Setup {
         registry: Registry::build(&settings.providers, embed)?,
-        router: Router::new(settings),
+        router: Router::new(settings, before.map(|before| &before.router)),
         retry: settings.retry.clone(),
         clock,
-        queue: Queue::new(settings.queue, clock),
+        queue: queue.unwrap_or_else(|| Queue::new(settings.queue, clock)),
         request_timeout: settings.limits.request_timeout,
         shutdown_timeout: settings.limits.shutdown_timeout,
         responses: responses::Limits {

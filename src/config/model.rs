@@ -32,6 +32,21 @@ pub(super) fn models(root: &Fields<'_>, providers: &[Provider]) -> Result<Vec<Mo
                 return Err(error.with_suggestion("put all its targets into one entry"));
             }
         }
+        for target in &model.targets {
+            let same = |one: &&Target| (&one.provider, &one.model) == (&target.provider, &target.model);
+            let others = models.iter().chain([&model]).flat_map(|model| &model.targets).filter(same);
+            if let Some(most) =
+                others.filter_map(|one| one.max_in_flight).find(|most| Some(*most) != target.max_in_flight)
+                && target.max_in_flight.is_some()
+            {
+                let shown = shortened(&target.model);
+                let error =
+                    item.error(format!("`max_in_flight` of `{shown}` at `{}` is {most} elsewhere", target.provider));
+                return Err(
+                    error.with_suggestion("all targets of one provider and model share the limit: write one number")
+                );
+            }
+        }
         models.push(model);
     }
     Ok(models)
@@ -70,15 +85,23 @@ fn model(item: &Item<'_>, providers: &[Provider]) -> Result<Model, ConfigError> 
         let same = |one: &Target| {
             (&one.provider, &one.model, &one.key, &one.when, &one.params)
                 == (&target.provider, &target.model, &target.key, &target.when, &target.params)
+                && one.canary.is_some() == target.canary.is_some()
         };
         if targets.iter().any(same) {
             return Err(item
                 .error("this target is there twice")
                 .with_suggestion("`retry.attempts` says how often each is tried, `weight` its share"));
         }
+        if target.canary.is_some() && targets.iter().any(|one| one.canary.is_some()) {
+            return Err(item.error("another target of this model is a canary").with_suggestion("try one at a time"));
+        }
         targets.push(target);
     }
-    if targets.iter().all(|target| !target.after.is_empty()) {
+    if targets.len() == 1 && targets.iter().all(|target| target.canary.is_some()) {
+        let error = list.error("the only target is a canary: nobody takes over what it fails");
+        return Err(error.with_suggestion("add the target that all other requests go to"));
+    }
+    if targets.iter().all(|target| !target.after.is_empty() || target.canary.is_some()) {
         let error = match targets.is_empty() {
             true => list.error("expected at least one target, found none").with_suggestion("add `- provider: NAME`"),
             false => list

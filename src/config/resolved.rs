@@ -301,6 +301,19 @@ pub struct Target {
     pub when: Option<Condition>,
     /// Fields that are set in the requests to it.
     pub params: Vec<Param>,
+    /// It is on trial: it gets a share of the requests and is rolled back where it fails. `None`: it is like the others.
+    pub canary: Option<Canary>,
+}
+
+/// The share of requests that a target on trial gets, and when it gets none any more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Canary {
+    /// Its share, in percent.
+    pub percent: f64,
+    /// So many of a hundred requests may fail.
+    pub error_percent: f64,
+    /// It is not judged by fewer requests.
+    pub min_requests: u32,
 }
 
 /// When a second attempt is made beside a slow one, and how often at most.

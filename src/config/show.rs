@@ -140,8 +140,17 @@ fn target(yaml: &mut Yaml, target: &Target) {
     yaml.line("model", &text(&target.model));
     yaml.maybe("key", target.key.as_deref().map(text));
     yaml.maybe("when", target.when.as_ref().map(|when| text(when.as_str())));
-    yaml.line("weight", &target.weight.to_string());
-    yaml.line("tier", &target.tier.to_string());
+    match &target.canary {
+        Some(canary) => yaml.map("canary", |yaml| {
+            yaml.line("percent", &canary.percent.to_string());
+            yaml.line("error_percent", &canary.error_percent.to_string());
+            yaml.line("min_requests", &canary.min_requests.to_string());
+        }),
+        None => {
+            yaml.line("weight", &target.weight.to_string());
+            yaml.line("tier", &target.tier.to_string());
+        }
+    }
     if !target.after.is_empty() {
         let after: Vec<String> = target.after.iter().map(|after| after.to_string()).collect();
         yaml.line("after", &texts(&after));

@@ -7,7 +7,7 @@ use super::file::Key;
 use super::limits::MAX_MS;
 use super::model::provider_name;
 use super::nearest::nearest;
-use super::resolved::{Hedge, Provider, Target};
+use super::resolved::{Canary, Hedge, Provider, Target};
 use crate::types::params::Param;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "max_in_flight",
     "first_token_timeout_ms",
     "params",
+    "canary",
 ];
 
 /// Fields by which the gateway itself knows what it sends and what comes back.
@@ -29,6 +30,8 @@ const OWN_FIELDS: [&str; 3] = ["model", "stream", "stream_options"];
 
 /// More than any request has.
 const MOST_PARAMS: usize = 64;
+
+const CANARY_KEYS: &[&str] = &["percent", "error_percent", "min_requests"];
 
 const HEDGE_KEYS: &[&str] = &["percentile", "at_least_ms", "budget_percent"];
 
@@ -59,6 +62,7 @@ pub(super) fn target(item: &Item<'_>, name: &str, providers: &[Provider]) -> Res
         max_in_flight: fields.get("max_in_flight").map(most).transpose()?.map(small),
         first_token_timeout: fields.get("first_token_timeout_ms").map(timeout).transpose()?,
         when: fields.get("when").map(|item| when(&item)).transpose()?,
+        canary: fields.get("canary").map(|item| canary(&item, &fields)).transpose()?,
         params: fields.get("params").map_or_else(|| Ok(Vec::new()), |item| params(&item))?,
         provider,
     })
@@ -87,6 +91,23 @@ fn params(item: &Item<'_>) -> Result<Vec<Param>, ConfigError> {
         Ok(Param { name: key.text.clone(), value: value.json()? })
     };
     entries.iter().map(param).collect()
+}
+
+/// Reads `canary` of a target that has `fields`.
+fn canary(item: &Item<'_>, target: &Fields<'_>) -> Result<Canary, ConfigError> {
+    for key in ["weight", "tier", "after"] {
+        if let Some(other) = target.get(key) {
+            let error = other.error("a canary gets its `percent` of the requests, before the other targets are asked");
+            return Err(error.with_suggestion(format!("take `{key}` from this target")));
+        }
+    }
+    let fields = item.fields(CANARY_KEYS)?;
+    let error_percent = fields.get("error_percent").map(|item| item.float(0.0..=100.0)).transpose()?;
+    Ok(Canary {
+        percent: fields.require("percent")?.float(0.001..=100.0)?,
+        error_percent: error_percent.unwrap_or(5.0),
+        min_requests: small(fields.integer("min_requests", 20, 1..=1000)?),
+    })
 }
 
 /// Reads `hedge` of a model.

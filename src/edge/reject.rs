@@ -1,6 +1,6 @@
 //! `Error` → HTTP, the only place where that happens.
 
-use crate::types::error::{Error, ErrorKind};
+use crate::types::error::{ATTEMPTS, Error, ErrorKind};
 use crate::types::surface::Surface;
 use crate::wire::{bedrock, hub};
 use axum::body::Body;
@@ -35,6 +35,9 @@ pub fn reply_in(surface: Surface, error: &Error) -> Response {
     headers.insert(CONTENT_TYPE, content_type);
     if let Some(wait) = error.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil() as u64));
+    }
+    if let Some(attempts) = error.attempts.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert(ATTEMPTS, attempts);
     }
     if matches!(surface, Surface::Converse | Surface::InvokeModel) {
         // The SDKs choose their exception by it.

@@ -8,7 +8,7 @@ use super::queue::Queue;
 use crate::routing::{Course, Fault, Lane, Moment, Pass, Refusal, Sending, Step, Turn, Why};
 use crate::telemetry::metrics::{self, OfLane};
 use crate::types::caller::Tenant;
-use crate::types::error::{Error, ErrorKind};
+use crate::types::error::{ATTEMPTS, Error, ErrorKind};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -97,8 +97,21 @@ impl RouterClock {
 /// What is under way.
 struct UnderWay {
     at: usize,
-    pass: Pass,
+    /// Until it has ended.
+    pass: Option<Pass>,
     began: Instant,
+    clock: RouterClock,
+}
+
+impl Drop for UnderWay {
+    /// Nobody waits for it any more.
+    fn drop(&mut self) {
+        if let Some(pass) = &mut self.pass
+            && let Some(turn) = pass.left(self.clock.now(), rand::random())
+        {
+            turned(pass.lane(), turn);
+        }
+    }
 }
 
 /// Goes the course, and waits in line where it has to. The error is that of the last attempt, or says why there was none.
@@ -162,7 +175,7 @@ async fn race<S: Sender>(
     let mut hedge = course.hedge_after(first.at).filter(|_| sender.may_hedge()).map(|after| Instant::now() + after);
     let begin = |sending: Sending, under_way: &mut Vec<UnderWay>| {
         let Sending { at, pass, .. } = sending;
-        under_way.push(UnderWay { at, pass, began: Instant::now() });
+        under_way.push(UnderWay { at, pass: Some(pass), began: Instant::now(), clock });
         let attempt = sender.attempt(at, &route.legs[at].lane);
         async move { (at, attempt.await) }
     };
@@ -173,8 +186,9 @@ async fn race<S: Sender>(
             biased;
             Some((at, outcome)) = running.next() => {
                 let Some(place) = under_way.iter().position(|one| one.at == at) else { continue };
-                let UnderWay { mut pass, began, .. } = under_way.swap_remove(place);
-                let (took, now) = (began.elapsed(), clock.now());
+                let mut ended = under_way.swap_remove(place);
+                let Some(mut pass) = ended.pass.take() else { continue };
+                let (took, now) = (ended.began.elapsed(), clock.now());
                 let word = outcome.as_ref().err().map_or_else(|| "ok".to_owned(), |error| error.word().into_owned());
                 tried.push(told(pass.lane(), word, took));
                 match outcome {
@@ -182,18 +196,27 @@ async fn race<S: Sender>(
                         if pass.answered(now, sender.headers(&answer)) {
                             turned(pass.lane(), Turn::Closed);
                         }
+                        roll_back(course.ended(at, None), pass.lane());
                         if at != first_at {
                             metrics::hedged(&pass.lane().id.provider, "won");
                         }
                         for one in &mut under_way {
-                            one.pass.outrun(now);
-                            tried.push(told(one.pass.lane(), "outrun".to_owned(), one.began.elapsed()));
+                            let Some(outrun) = &mut one.pass else { continue };
+                            outrun.outrun(now);
+                            if one.at != first_at {
+                                metrics::hedged(&outrun.lane().id.provider, "lost");
+                            }
+                            tried.push(told(outrun.lane(), "outrun".to_owned(), one.began.elapsed()));
                         }
                         return Ok((answer, at, pass));
                     }
                     Err(error) => {
                         fail(&mut pass, Fault::of(&error), now);
+                        roll_back(course.ended(at, Some(Fault::of(&error))), pass.lane());
                         course.failed(at, Fault::of(&error), error.retry_after, now);
+                        if at != first_at {
+                            metrics::hedged(&pass.lane().id.provider, "failed");
+                        }
                         sender.failed(pass.lane(), &error, took);
                         if under_way.is_empty() {
                             return Err(error);
@@ -205,12 +228,14 @@ async fn race<S: Sender>(
                 if wake >= deadline {
                     let error = Error::new(ErrorKind::UpstreamTimeout, "No provider answered in time (`retry.total_timeout_ms`).");
                     for one in &mut under_way {
+                        let Some(mut pass) = one.pass.take() else { continue };
                         // Who was asked late has not been given its time.
-                        if one.began.elapsed() >= one.pass.lane().probe_lease() {
-                            fail(&mut one.pass, Fault::Passing, clock.now());
+                        if one.began.elapsed() >= pass.lane().probe_lease() {
+                            fail(&mut pass, Fault::Passing, clock.now());
+                            roll_back(course.ended(one.at, Some(Fault::Passing)), pass.lane());
                         }
-                        sender.failed(one.pass.lane(), &error, one.began.elapsed());
-                        tried.push(told(one.pass.lane(), error.word().into_owned(), one.began.elapsed()));
+                        sender.failed(pass.lane(), &error, one.began.elapsed());
+                        tried.push(told(pass.lane(), error.word().into_owned(), one.began.elapsed()));
                     }
                     return Err(error);
                 }
@@ -246,8 +271,19 @@ fn fail(pass: &mut Pass, fault: Fault, now: Moment) {
 
 /// An answer that had begun broke off.
 pub(super) fn broke(pass: &mut Pass, clock: RouterClock) {
-    if let Some(turn) = pass.broke(clock.now(), rand::random()) {
+    let (turn, rolled_back) = pass.broke(clock.now(), rand::random());
+    if let Some(turn) = turn {
         turned(pass.lane(), turn);
+    }
+    roll_back(rolled_back, pass.lane());
+}
+
+/// A target on trial has failed too often, where `so`.
+fn roll_back(so: bool, lane: &Lane) {
+    if so {
+        let OfLane { provider, model, .. } = of_lane(lane);
+        tracing::warn!(provider, model, "a canary fails too often: it gets no more requests (`canary`)");
+        metrics::rolled_back(provider, model.unwrap_or_default());
     }
 }
 
@@ -276,9 +312,6 @@ fn told(lane: &Arc<Lane>, outcome: String, took: Duration) -> Tried {
     Tried { provider: lane.id.provider.clone(), key: lane.id.key.clone(), outcome, took }
 }
 
-/// The header that tells all attempts.
-pub(super) const ATTEMPTS: &str = "x-askonce-attempts";
-
 /// All attempts, for a header of the reply.
 pub(super) fn header(tried: &[Tried]) -> (String, String) {
     let one = |tried: &Tried| {
@@ -287,6 +320,12 @@ pub(super) fn header(tried: &[Tried]) -> (String, String) {
         format!("{provider}{key};outcome={outcome};dur={}", took.as_millis())
     };
     (ATTEMPTS.to_owned(), tried.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// The error, with all attempts that came before it.
+pub(super) fn tell(error: Error, tried: &[Tried]) -> Error {
+    let attempts = (!tried.is_empty()).then(|| header(tried).1.into());
+    Error { attempts, ..error }
 }
 
 /// Why no attempt was made.

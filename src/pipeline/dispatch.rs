@@ -12,7 +12,7 @@ use super::invoke;
 use super::serve::Setup;
 use crate::cache::flight::Lead;
 use crate::providers::{Call, Provider, Reply};
-use crate::routing::{Course, Lane, Pass, Route, Start, Target};
+use crate::routing::{Course, Form, Lane, Pass, Route, Start, Target};
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::caller::Tenant;
@@ -123,14 +123,16 @@ pub(super) async fn dispatch(
     let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: outbound.stick_to };
     let mut course =
         Course::begin(route.clone(), setup.retry.clone(), start).with_callers_key(outbound.bearer.is_some());
+    let form = if outbound.request.stream { Form::Stream } else { Form::Plain };
+    course = course.asks_for(form);
     outbound.out.iter().for_each(|at| course.leave_out(*at));
     let sender = Conversation { setup, route, outbound, lead };
     match attempts::go(&sender, course, &setup.queue, setup.clock).await {
         Ok(Answered { answer, at, pass, tried }) => {
-            let price = route.price.or_else(|| route.legs.get(at)?.price);
+            let price = route.legs.get(at).and_then(|leg| leg.price).or(route.price);
             Ok(Upstream { pass: Some(pass), price, tried, ..answer })
         }
-        Err((error, _)) => Err(error),
+        Err((error, tried)) => Err(attempts::tell(error, &tried)),
     }
 }
 
@@ -400,7 +402,14 @@ async fn plain(
         usage = own.usage;
         dropped.extend(own.dropped);
     }
-    let mut answer = answer::read(surface, body.clone()).map_err(strange)?;
+    let unread = |why: String| match wire == surface {
+        true => strange(why),
+        false => Error::new(
+            ErrorKind::Internal,
+            format!("The translated answer of `{}` could not be read: {why}", provider.name()),
+        ),
+    };
+    let mut answer = answer::read(surface, body.clone()).map_err(unread)?;
     // What the caller's wire does not tell is counted all the same.
     answer.usage = answer.usage.or(usage);
     Ok(UpstreamBody::Plain { body, answer: Box::new(answer) })

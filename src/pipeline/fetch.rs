@@ -13,7 +13,7 @@ use super::serve::{Pipeline, Setup};
 use crate::cache::flight::{End, Head, Lead, Tail};
 use crate::cache::{Check, Comparison, Refresh, Ticket};
 use crate::config::OnHangUp;
-use crate::routing::Route;
+use crate::routing::{Pass, Route};
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::error::{Error, ErrorKind};
@@ -53,6 +53,8 @@ pub(super) struct Fetch {
     trace: bool,
     /// What the target that answered costs, once that is known.
     price: OnceLock<Price>,
+    /// Set where a target on trial made the answer, which is not kept.
+    on_trial: OnceLock<()>,
 }
 
 /// What a fetch is for.
@@ -130,6 +132,7 @@ impl Fetch {
             },
             trace: inbound.directives.trace,
             price: OnceLock::new(),
+            on_trial: OnceLock::new(),
             ticket,
             compare: Vec::new(),
             errand: Errand::Serve,
@@ -184,6 +187,9 @@ impl Fetch {
         let Upstream { body, pass, price, tried, .. } = upstream;
         if let Some(price) = price {
             let _ = self.price.set(price);
+        }
+        if pass.as_ref().is_some_and(Pass::is_canary) {
+            let _ = self.on_trial.set(());
         }
         if self.trace {
             headers.push(attempts::header(&tried));
@@ -366,6 +372,9 @@ impl Fetch {
 
     async fn store(&self, answer: &Answer, provider: &str) {
         let Some(ticket) = &self.ticket else { return };
+        if self.on_trial.get().is_some() {
+            return metrics::stored(Err(NotStored::Canary));
+        }
         let cost = self.price.get().zip(answer.usage).map(|(price, usage)| price.of(usage));
         if let Errand::Check { .. } = self.errand {
             metrics::checked(cost);

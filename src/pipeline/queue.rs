@@ -10,7 +10,7 @@ use crate::routing::{Bounds, Cap, Course, Full, Lane, Line, Moment, Pass, Step, 
 use crate::telemetry::metrics;
 use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ type Handed = (usize, Pass);
 /// All requests that wait.
 #[derive(Debug)]
 pub struct Queue {
-    settings: config::Queue,
+    settings: RwLock<config::Queue>,
     clock: RouterClock,
     held: Mutex<Held>,
 }
@@ -64,7 +64,13 @@ impl Waiter {
 impl Queue {
     /// An empty line.
     pub fn new(settings: config::Queue, clock: RouterClock) -> Arc<Queue> {
+        let settings = RwLock::new(settings);
         Arc::new(Queue { settings, clock, held: Mutex::new(Held { line: Line::default(), looked: Moment::default() }) })
+    }
+
+    /// Puts new settings in force; who waits goes on as it began.
+    pub fn reconfigure(&self, settings: config::Queue) {
+        *self.settings.write() = settings;
     }
 
     /// Waits until there is something for `course` to do: until it is handed a place, or another way is open. Fails where there is no
@@ -75,7 +81,7 @@ impl Queue {
         tenant: &Tenant,
         gone: impl Future<Output = ()>,
     ) -> Result<Step, Error> {
-        let timeout = self.settings.timeout;
+        let timeout = self.settings.read().timeout;
         let left = course.deadline().since(self.clock.now());
         let mut place = self.join(tenant.tag(), course.waits_for(), timeout.min(left))?;
         let until = Instant::now() + timeout;
@@ -120,7 +126,8 @@ impl Queue {
         caps.dedup_by_key(|cap| cap.number());
         let numbers: Vec<u64> = caps.iter().map(|cap| cap.number()).collect();
         let (hand, handed) = oneshot::channel();
-        let bounds = Bounds { most: self.settings.most, most_per_tenant: self.settings.most_per_tenant };
+        let config::Queue { most, most_per_tenant, .. } = *self.settings.read();
+        let bounds = Bounds { most, most_per_tenant };
         let ticket = {
             let now = self.clock.now();
             let mut held = self.held.lock();

@@ -1,6 +1,5 @@
 //! Replies: readers of a flight, and playback of stored answers, each with headers that say what happened.
 
-use super::attempts::ATTEMPTS;
 use super::decode::Decoded;
 use super::recording::Given;
 use super::{Reply, ReplyBody, Tail};
@@ -8,7 +7,7 @@ use crate::cache::flight::{End, Head, Reader};
 use crate::cache::{Hit, Timing};
 use crate::types::answer::Answer;
 use crate::types::entry::Entry;
-use crate::types::error::{Error, ErrorKind};
+use crate::types::error::{ATTEMPTS, Error, ErrorKind};
 use crate::types::lost::Lost;
 use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::{BypassReason, MissReason, StaleReason, Tier};

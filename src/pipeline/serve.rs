@@ -125,7 +125,7 @@ impl Pipeline {
             Ok(reply) => Ok(settlement.ride(reply)),
             Err(error) => {
                 settlement.failed(&error);
-                Err(error)
+                Err(error.untold(inbound.directives.trace))
             }
         }
     }

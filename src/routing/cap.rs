@@ -43,6 +43,11 @@ impl Cap {
         self.number
     }
 
+    /// How many places there are.
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
     /// Are all places taken?
     pub fn is_full(&self) -> bool {
         self.taken.load(Ordering::SeqCst) >= self.most

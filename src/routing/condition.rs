@@ -26,6 +26,11 @@ impl When {
         When { condition: condition.clone(), model, provider, logged: AtomicBool::new(false) }
     }
 
+    /// Is it the same condition?
+    pub fn says(&self, other: &When) -> bool {
+        self.condition == other.condition
+    }
+
     /// Is it true? What cannot be told counts as false.
     fn holds(&self, facts: &Facts) -> bool {
         self.condition.holds(facts).unwrap_or_else(|why| {
@@ -65,19 +70,21 @@ impl Route {
         out
     }
 
-    /// Its targets without those whose lanes are all in `out`, in their order.
+    /// Its targets without those whose lanes are all in `out`, and without one on trial, in their order.
     pub fn targets_left(&self, out: &[usize]) -> Vec<&Target> {
-        if out.is_empty() {
+        if out.is_empty() && self.canary().is_none() {
             return self.targets.iter().collect();
         }
-        let left = self.legs.iter().enumerate().filter(|(at, _)| !out.contains(at));
+        let left = self.legs.iter().enumerate().filter(|(at, leg)| !out.contains(at) && !self.is_on_trial(leg));
         let left: BTreeSet<usize> = left.map(|(_, leg)| leg.target).collect();
         left.into_iter().filter_map(|at| self.targets.get(at)).collect()
     }
 
     /// An error where nobody is left to be asked first without those in `out`. `model` is what the caller asked for.
     pub fn some_are_left(&self, out: &[usize], model: &str) -> Result<(), Error> {
-        let asked_first = |(at, leg): (usize, &super::Leg)| leg.after == super::Seen::default() && !out.contains(&at);
+        let asked_first = |(at, leg): (usize, &super::Leg)| {
+            leg.after == super::Seen::default() && !out.contains(&at) && !self.is_on_trial(leg)
+        };
         if out.is_empty() || self.legs.iter().enumerate().any(asked_first) {
             return Ok(());
         }

@@ -10,8 +10,9 @@
 use super::Moment;
 use super::fault::Fault;
 use super::lane::{Lane, Look, Pass};
+use super::latency::Form;
 use super::route::{Leg, Route};
-use super::strategy::{Candidate, Circumstance, Random, choose};
+use super::strategy::{Candidate, Circumstance, Random, choose, mixed, unit};
 use crate::config;
 use crate::config::Strategy;
 use std::sync::Arc;
@@ -100,6 +101,20 @@ pub struct Course {
     over: bool,
     /// The caller's own key goes along.
     callers_key: bool,
+    /// What is asked for.
+    form: Form,
+    trial: Trial,
+}
+
+/// What a request has to do with a target on trial.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trial {
+    /// Nothing.
+    Not,
+    /// It is drawn for it.
+    Drawn,
+    /// It was refused there as wrong, which it may be or not.
+    Suspect,
 }
 
 /// Kinds of failures after which further targets may be asked.
@@ -127,10 +142,12 @@ impl Course {
     pub fn begin(route: Arc<Route>, settings: config::Retry, start: Start) -> Course {
         let lanes = route.legs.len();
         route.hedges().earn();
+        let mut random = Random::new(start.seed);
+        let trial = draw(&route, start.stick_to, &mut random);
         Course {
             settings,
             began: start.now,
-            random: Random::new(start.seed),
+            random,
             stick_to: start.stick_to,
             turn: route.next_turn(),
             tried: vec![false; lanes],
@@ -143,6 +160,8 @@ impl Course {
             waits_since: None,
             again: None,
             callers_key: false,
+            form: Form::default(),
+            trial,
             over: false,
             route,
         }
@@ -161,6 +180,11 @@ impl Course {
     /// The caller's own key goes along, to providers that the gateway has none for.
     pub fn with_callers_key(self, callers_key: bool) -> Course {
         Course { callers_key, ..self }
+    }
+
+    /// What is asked for.
+    pub fn asks_for(self, form: Form) -> Course {
+        Course { form, ..self }
     }
 
     /// The lane at `at` is not asked: it does not serve such requests.
@@ -218,7 +242,7 @@ impl Course {
     /// After which time a second attempt beside the one at `at` is worth its cost.
     pub fn hedge_after(&self, at: usize) -> Option<Duration> {
         let hedge = self.route.hedge.as_ref()?;
-        let usual = self.route.legs.get(at)?.lane.first_token_within(hedge.share)?;
+        let usual = self.route.legs.get(at)?.lane.within(self.form, hedge.share)?;
         Some(usual.max(hedge.at_least))
     }
 
@@ -234,6 +258,11 @@ impl Course {
     /// The attempt at `at` failed; `after` is when its target wants to be asked again, where it said so.
     pub fn failed(&mut self, at: usize, fault: Fault, after: Option<Duration>, now: Moment) {
         let Some(target) = self.route.legs.get(at).map(|leg| leg.target) else { return };
+        if self.is_on_trial(at) {
+            // Whatever it says, the others are asked.
+            self.trial = if fault == Fault::Caller { Trial::Suspect } else { self.trial };
+            return self.leave(target);
+        }
         match fault {
             Fault::Caller => self.over = true,
             Fault::ContextLength => {
@@ -263,6 +292,26 @@ impl Course {
                 }
             }
         }
+    }
+
+    /// The attempt at `at` ended: it was answered, or failed for `fault`. Tells whether a target on trial has failed once too often.
+    ///
+    /// That a request is wrong is no failure, unless another target answers it.
+    pub fn ended(&self, at: usize, fault: Option<Fault>) -> bool {
+        let Some((_, canary)) = self.route.canary() else { return false };
+        match (self.is_on_trial(at), fault) {
+            (true, Some(Fault::Caller)) => false,
+            (true, fault) => canary.ended(fault.is_some()),
+            (false, None) if self.trial == Trial::Suspect => canary.ended(true),
+            (false, fault) => {
+                canary.other_ended(fault.is_some_and(|fault| fault != Fault::Caller));
+                false
+            }
+        }
+    }
+
+    fn is_on_trial(&self, at: usize) -> bool {
+        self.route.legs.get(at).is_some_and(|leg| self.route.is_on_trial(leg))
     }
 
     /// The lane at `at` wants to be left alone for a while: for too long a while, it cannot help this request.
@@ -312,7 +361,7 @@ impl Course {
         } else {
             (after.context_length && seen.context_length) || (after.content_filter && seen.content_filter)
         };
-        called && !self.out[at]
+        called && !self.out[at] && (self.trial == Trial::Drawn || !self.route.is_on_trial(leg))
     }
 
     /// Is it one that has not been tried, and takes requests?
@@ -328,10 +377,11 @@ impl Course {
     /// find out whether it still is.
     fn fresh(&mut self, now: Moment, probes: bool) -> Option<Sending> {
         let route = self.route.clone();
-        let around = Circumstance { now, turn: self.turn, stick_to: self.stick_to };
+        let around = Circumstance { now, turn: self.turn, stick_to: self.stick_to, form: self.form };
         let mut from = 0;
         while let Some(first) = route.legs.get(from) {
-            let tier = from..from + route.legs[from..].iter().take_while(|leg| leg.tier == first.tier).count();
+            let same = |leg: &&Leg| leg.tier == first.tier && route.is_on_trial(leg) == route.is_on_trial(first);
+            let tier = from..from + route.legs[from..].iter().take_while(same).count();
             from = tier.end;
             let mut candidates: Vec<Candidate<'_>> = Vec::with_capacity(tier.len());
             for at in tier {
@@ -373,6 +423,12 @@ impl Course {
         }
         if self.callers_key {
             pass.with_callers_key();
+        }
+        pass.asks_for(self.form);
+        if let Some((target, canary)) = self.route.canary()
+            && self.route.legs[at].target == target
+        {
+            pass.is_of(canary);
         }
         self.attempts += 1;
         self.again = None;
@@ -475,8 +531,10 @@ impl Course {
     }
 
     fn send_anyway(&mut self, at: usize, now: Moment) -> Step {
-        let pass = self.route.legs[at].lane.begin_anyway(now);
-        Step::Send(self.sending(at, pass))
+        match self.route.legs[at].lane.begin_anyway(now) {
+            Some(pass) => Step::Send(self.sending(at, pass)),
+            None => self.wait_until(now.after(FIND_OUT), now),
+        }
     }
 
     fn wait_until(&self, due: Moment, now: Moment) -> Step {
@@ -493,6 +551,16 @@ impl Course {
         let doubled = self.settings.backoff.saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX));
         doubled.min(self.settings.backoff_max).mul_f64(0.5 + 0.5 * self.random.unit())
     }
+}
+
+/// Is a request drawn for the target on trial? Where choices stick, so does that.
+fn draw(route: &Route, stick_to: u64, random: &mut Random) -> Trial {
+    let Some((_, canary)) = route.canary().filter(|(_, canary)| canary.is_on()) else { return Trial::Not };
+    let drawn = match route.strategy {
+        Strategy::Sticky => unit(mixed(mixed(stick_to))),
+        _ => random.unit(),
+    };
+    if drawn * 100.0 < canary.settings.percent { Trial::Drawn } else { Trial::Not }
 }
 
 fn give_up(why: Why, after: Option<Duration>) -> Step {

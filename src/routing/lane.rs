@@ -5,10 +5,11 @@
 
 use super::Moment;
 use super::breaker::{Admission, Breaker, Phase};
+use super::canary::Canary;
 use super::cap::Cap;
 use super::fault::Fault;
 use super::headroom::{Headroom, Room, of_headers};
-use super::latency::{Latency, Spread};
+use super::latency::{Form, Latency, Spread};
 use super::retry_budget::RetryBudget;
 use crate::config;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use std::time::{Duration, SystemTime};
 
 /// How long a limited target is left alone that does not say for how long.
 const LIMITED: Duration = Duration::from_secs(1);
+
+/// Whose caller leaves sooner has told nothing of the target.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Whose lane it is.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -59,8 +63,8 @@ pub struct Lane {
     pub hash: u64,
     settings: LaneSettings,
     breaker: Breaker,
-    latency: Latency,
-    spread: Spread,
+    /// By form.
+    pace: [Pace; 2],
     headroom: Headroom,
     /// Until when the key is taken not to be for this model, in milliseconds.
     forbidden_ms: AtomicU64,
@@ -70,6 +74,13 @@ pub struct Lane {
     failed: AtomicU64,
     /// Retries on this lane as a share of its requests.
     pub retries: RetryBudget,
+}
+
+/// How long it takes.
+#[derive(Debug, Default)]
+struct Pace {
+    mean: Latency,
+    spread: Spread,
 }
 
 /// What a lane says of a request that would be sent on it now.
@@ -98,6 +109,15 @@ pub enum Turn {
     Closed,
 }
 
+/// What answers of one form take.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Taking {
+    /// The mean in microseconds; 0 while nothing is known.
+    pub mean_us: f64,
+    /// Within this time 95 % came; `None` while too few are known.
+    pub p95: Option<Duration>,
+}
+
 /// How a lane is, for the operator.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Health {
@@ -105,10 +125,10 @@ pub struct Health {
     pub phase: Phase,
     /// The share of failures among the last requests.
     pub failing: f64,
-    /// The mean time to the first token in microseconds; 0 while nothing is known.
-    pub first_token_us: f64,
-    /// Within this time 95 % of the first tokens came.
-    pub first_token_p95: Option<Duration>,
+    /// What answers take to the first piece of a stream.
+    pub first_token: Taking,
+    /// What answers take that do not stream.
+    pub answer: Taking,
     /// Requests under way.
     pub in_flight: u32,
     /// Requests sent since the start.
@@ -130,8 +150,7 @@ impl Lane {
             retries: RetryBudget::new(settings.retry_percent),
             settings,
             breaker: Breaker::default(),
-            latency: Latency::default(),
-            spread: Spread::default(),
+            pace: Default::default(),
             headroom: Headroom::default(),
             forbidden_ms: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
@@ -176,14 +195,46 @@ impl Lane {
         self.settings.probe_lease
     }
 
-    /// The mean time to the first token in microseconds; 0 while nothing is known.
-    pub fn first_token_us(&self, now: Moment) -> f64 {
-        self.latency.us(now)
+    /// The mean time that answers of `form` take in microseconds; 0 while nothing is known.
+    pub fn mean_us(&self, form: Form, now: Moment) -> f64 {
+        self.pace(form).mean.us(now)
     }
 
-    /// Within this time `share` of the first tokens came; `None` while too few are known.
-    pub fn first_token_within(&self, share: f64) -> Option<Duration> {
-        self.spread.within(share)
+    /// Within this time `share` of the answers of `form` came; `None` while too few are known.
+    pub fn within(&self, form: Form, share: f64) -> Option<Duration> {
+        self.pace(form).spread.within(share)
+    }
+
+    fn pace(&self, form: Form) -> &Pace {
+        let [plain, stream] = &self.pace;
+        match form {
+            Form::Plain => plain,
+            Form::Stream => stream,
+        }
+    }
+
+    fn taking(&self, form: Form, now: Moment) -> Taking {
+        Taking { mean_us: self.mean_us(form, now), p95: self.within(form, 0.95) }
+    }
+
+    /// Keys may have been mended: what was refused is asked again.
+    pub(super) fn forgive(&self) {
+        self.forbidden_ms.store(0, Ordering::Relaxed);
+        self.settings.key.iter().for_each(|key| key.dead.store(false, Ordering::Relaxed));
+    }
+
+    /// Would one that is made with `settings` be the same?
+    pub(super) fn is_made_with(&self, settings: &LaneSettings) -> bool {
+        let own = &self.settings;
+        let key = match (&own.key, &settings.key) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let caps = own.caps.len() == settings.caps.len()
+            && own.caps.iter().zip(&settings.caps).all(|(one, other)| Arc::ptr_eq(one, other));
+        let rest = (own.breaker, own.probe_lease, own.retry_percent)
+            == (settings.breaker, settings.probe_lease, settings.retry_percent);
+        key && caps && rest
     }
 
     /// Begins a request on a lane that is [`Look::Ready`]. `None`: another took the last place.
@@ -231,16 +282,19 @@ impl Lane {
         })
     }
 
-    /// Begins a request on a lane whose key was refused, for want of others.
-    pub fn begin_anyway(self: &Arc<Lane>, now: Moment) -> Pass {
-        self.settings.caps.iter().for_each(|cap| cap.add());
-        self.pass(now, false)
+    /// Begins a request on a lane that does not look well, for want of others. `None`: as many are under way as it takes.
+    pub fn begin_anyway(self: &Arc<Lane>, now: Moment) -> Option<Pass> {
+        if let Err(given_back) = self.take_places() {
+            given_back.iter().for_each(|cap| cap.tell());
+            return None;
+        }
+        Some(self.pass(now, false))
     }
 
     fn pass(self: &Arc<Lane>, now: Moment, probe: bool) -> Pass {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         self.sent.fetch_add(1, Ordering::Relaxed);
-        Pass { lane: self.clone(), began: now, probe, told: false, callers_key: false }
+        Pass { lane: self.clone(), began: now, probe, told: false, callers_key: false, form: Form::Plain, canary: None }
     }
 
     /// Its provider was found to be there, by something less than an answer. True if that brought the lane back.
@@ -258,8 +312,8 @@ impl Lane {
         Health {
             phase: self.breaker.phase(),
             failing: self.breaker.failing(),
-            first_token_us: self.latency.us(now),
-            first_token_p95: self.spread.within(0.95),
+            first_token: self.taking(Form::Stream, now),
+            answer: self.taking(Form::Plain, now),
             in_flight: self.in_flight(),
             sent: self.sent.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
@@ -279,6 +333,10 @@ pub struct Pass {
     told: bool,
     /// It goes with the caller's own key.
     callers_key: bool,
+    /// What is asked for.
+    form: Form,
+    /// Whose it is, where the lane is a canary's.
+    canary: Option<Arc<Canary>>,
 }
 
 impl Pass {
@@ -297,6 +355,21 @@ impl Pass {
         self.callers_key = self.lane.settings.key.is_none();
     }
 
+    /// What is asked for.
+    pub(super) fn asks_for(&mut self, form: Form) {
+        self.form = form;
+    }
+
+    /// What becomes of its answer is the canary's.
+    pub(super) fn is_of(&mut self, canary: &Arc<Canary>) {
+        self.canary = Some(canary.clone());
+    }
+
+    /// Is it on the lane of a canary?
+    pub fn is_canary(&self) -> bool {
+        self.canary.is_some()
+    }
+
     /// The answer has begun, with these headers. True if that brought the lane back.
     pub fn answered(&mut self, now: Moment, headers: &[(String, String)]) -> bool {
         self.told = true;
@@ -305,8 +378,7 @@ impl Pass {
             self.lane.forbidden_ms.store(0, Ordering::Relaxed);
             self.lane.settings.key.iter().for_each(|key| key.dead.store(false, Ordering::Relaxed));
         }
-        self.lane.latency.observe(took, now);
-        self.lane.spread.observe(took);
+        self.took(took, now);
         // Limits of a caller's own key are those of nobody else.
         let ours = !self.callers_key;
         if let Some((left, after)) = of_headers(headers, SystemTime::now()).filter(|_| ours) {
@@ -321,8 +393,7 @@ impl Pass {
         let lane = &self.lane;
         match fault {
             Fault::Passing => {
-                lane.failed.fetch_add(1, Ordering::Relaxed);
-                return opened(lane.breaker.failed(now, self.probe, jitter, &lane.settings.breaker));
+                return self.fails(now, self.probe, jitter);
             }
             Fault::Limited(after) => {
                 lane.failed.fetch_add(1, Ordering::Relaxed);
@@ -353,21 +424,47 @@ impl Pass {
         lane.breaker.succeeded(now, self.probe, &lane.settings.breaker).then_some(Turn::Closed)
     }
 
-    /// An answer that had begun broke off. Tells what that did to the lane's breaker.
-    pub fn broke(&mut self, now: Moment, jitter: f64) -> Option<Turn> {
-        self.lane.failed.fetch_add(1, Ordering::Relaxed);
-        opened(self.lane.breaker.failed(now, false, jitter, &self.lane.settings.breaker))
+    /// An answer that had begun broke off. Tells what that did to the lane's breaker, and whether it made a canary be rolled back.
+    pub fn broke(&mut self, now: Moment, jitter: f64) -> (Option<Turn>, bool) {
+        let rolled_back = self.canary.as_ref().is_some_and(|canary| canary.broke());
+        (self.fails(now, false, jitter), rolled_back)
     }
 
     /// Another answered first: this one would have taken longer than it has.
     pub fn outrun(&mut self, now: Moment) {
-        self.lane.latency.observe(now.since(self.began), now);
-        self.lane.spread.observe(now.since(self.began));
+        self.told = true;
+        self.took(now.since(self.began), now);
         if self.probe {
             // Who was to find out and was given up has found out.
-            self.told = true;
             self.lane.breaker.failed(now, true, 0.5, &self.lane.settings.breaker);
         }
+    }
+
+    /// The caller left before there was an answer. Who is much slower than ever, so that callers leave, fails. Tells what that did to
+    /// the lane's breaker.
+    pub fn left(&mut self, now: Moment, jitter: f64) -> Option<Turn> {
+        if self.told || now.since(self.began) < self.patience() {
+            return None;
+        }
+        self.told = true;
+        self.fails(now, self.probe, jitter)
+    }
+
+    /// Longer than a target takes that is well.
+    fn patience(&self) -> Duration {
+        let usual = self.lane.within(self.form, 0.99).map(|usual| usual * 2);
+        usual.unwrap_or(self.lane.settings.probe_lease * 2).max(SOON)
+    }
+
+    fn took(&self, took: Duration, now: Moment) {
+        let pace = self.lane.pace(self.form);
+        pace.mean.observe(took, now);
+        pace.spread.observe(took);
+    }
+
+    fn fails(&self, now: Moment, probe: bool, jitter: f64) -> Option<Turn> {
+        self.lane.failed.fetch_add(1, Ordering::Relaxed);
+        opened(self.lane.breaker.failed(now, probe, jitter, &self.lane.settings.breaker))
     }
 }
 

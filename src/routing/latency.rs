@@ -1,8 +1,18 @@
-//! How long a target takes to its first token: a mean that follows rises at once (`Latency`), and where most answers lie (`Spread`).
+//! How long a target takes to its first token, or to its answer where that does not stream: a mean that follows rises at once (`Latency`), and where most answers lie (`Spread`).
 
 use super::Moment;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+
+/// What is told apart of what a target takes: of an answer that does not stream nothing is seen before it is whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Form {
+    /// The answer whole.
+    #[default]
+    Plain,
+    /// The first piece of a stream.
+    Stream,
+}
 
 /// After this long a past answer counts for about a third.
 const MEMORY_MS: f64 = 10_000.0;

@@ -5,11 +5,13 @@
 //! - `course`: one request's way from target to target; `strategy`: which of several gets it
 //! - `lane`: one way to a model under one key, and how it is: `breaker`, `latency`, `headroom`
 //! - `cap`: so many requests at a time; `line`: those that wait for one of its places, and whose turn it is
+//! - `canary`: a target on trial, and when it has failed too often
 //! - `fault`: what a failed attempt says
 //! - `retry_budget`: retries and hedges as a share of requests, so that a failing provider is not stormed
 //! - `moment`: time, as a test can make it
 
 mod breaker;
+mod canary;
 mod cap;
 mod condition;
 mod course;
@@ -27,11 +29,13 @@ mod strategy;
 mod tests;
 
 pub use breaker::Phase;
+pub use canary::{Canary, CanaryHealth};
 pub use cap::{Cap, Usher};
 pub use condition::{When, no_target};
 pub use course::{Course, Refusal, Seen, Sending, Start, Step, Why};
 pub use fault::Fault;
-pub use lane::{Health, KeyState, Lane, LaneId, LaneSettings, Look, Pass, Turn};
+pub use lane::{Health, KeyState, Lane, LaneId, LaneSettings, Look, Pass, Taking, Turn};
+pub use latency::Form;
 pub use line::{Bounds, Full, Line};
 pub use moment::Moment;
 pub use plan::Router;

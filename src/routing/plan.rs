@@ -1,5 +1,6 @@
 //! `Router`: a model's name → its route. Knows the configured models, the lanes to them, and the default provider.
 
+use super::canary::Canary;
 use super::cap::Cap;
 use super::condition::When;
 use super::course::Seen;
@@ -22,8 +23,19 @@ pub struct Router {
     /// Models whose name has a `*`, the longest name first.
     patterns: Vec<Pattern>,
     providers: HashMap<String, Provider>,
+    /// What the providers were made of.
+    made_of: Vec<config::Provider>,
     lanes: Lanes,
+    /// Of those models that have a target on trial, by name.
+    canaries: HashMap<String, Trial>,
     default_provider: Option<String>,
+}
+
+/// A target on trial, as it is configured, and how that goes.
+#[derive(Debug, Clone)]
+struct Trial {
+    target: config::Target,
+    canary: Arc<Canary>,
 }
 
 /// A model whose name stands for many.
@@ -33,7 +45,14 @@ struct Pattern {
     after: String,
     model: config::Model,
     counts: Arc<Counts>,
+    shared: Shared,
+}
+
+/// What the routes of one configured model have in common, whatever its `*` stands for.
+#[derive(Debug)]
+struct Shared {
     whens: Vec<Option<Arc<When>>>,
+    canary: Option<Arc<Canary>>,
 }
 
 /// What the router knows of a provider.
@@ -67,14 +86,16 @@ struct Lanes {
 }
 
 impl Router {
-    /// A router over the configured models and providers.
-    pub fn new(settings: &config::Resolved) -> Router {
+    /// A router over the configured models and providers. What was learned by the one `before` of lanes, places and targets on
+    /// trial whose settings are the same stays; keys that were refused are tried again.
+    pub fn new(settings: &config::Resolved, before: Option<&Router>) -> Router {
         Router::over(
             &settings.models,
             &settings.providers,
             settings.default_provider.as_deref(),
             settings.breaker,
             settings.retry.budget_percent,
+            before,
         )
     }
 
@@ -84,6 +105,7 @@ impl Router {
         default_provider: Option<&str>,
         breaker: config::Breaker,
         retry_percent: u32,
+        before: Option<&Router>,
     ) -> Router {
         let default_provider = match (default_provider, providers) {
             (Some(name), _) => Some(name.to_owned()),
@@ -92,24 +114,30 @@ impl Router {
             (None, _) => None,
         };
         let mut router = Router {
-            providers: providers.iter().map(|one| (one.name.clone(), Provider::new(one))).collect(),
+            providers: providers.iter().map(|one| (one.name.clone(), Provider::kept(one, before))).collect(),
+            made_of: providers.to_vec(),
             lanes: Lanes { breaker: Some(breaker), retry_percent, ..Lanes::default() },
             default_provider,
             ..Router::default()
         };
         for target in models.iter().flat_map(|model| &model.targets) {
-            router.lanes.cap(target);
+            router.lanes.cap(target, before);
         }
         for provider in router.providers.values() {
-            router.lanes.add(provider, None);
+            router.lanes.add(provider, None, Router::with(before, &provider.name, providers));
         }
         for target in models.iter().flat_map(|model| &model.targets) {
             if let Some(provider) = router.providers.get(&target.provider) {
-                router.lanes.add(provider, Some(&target.model));
+                let before = Router::with(before, &provider.name, providers);
+                router.lanes.add(provider, Some(&target.model), before);
             }
         }
         for model in models {
             let counts = Arc::new(Counts::new(model.hedge.as_ref()));
+            let trial = trial(model, before);
+            let canary = trial.as_ref().map(|trial| trial.canary.clone());
+            let shared = || Shared { whens: whens(model), canary: canary.clone() };
+            router.canaries.extend(trial.map(|trial| (model.name.clone(), trial)));
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 match name.split_once('*') {
                     Some((before, after)) => router.patterns.push(Pattern {
@@ -117,11 +145,11 @@ impl Router {
                         after: after.to_owned(),
                         model: model.clone(),
                         counts: counts.clone(),
-                        whens: whens(model),
+                        shared: shared(),
                     }),
                     None => {
                         let route = router.models.get(&model.name).cloned();
-                        let route = route.unwrap_or_else(|| Arc::new(router.route(model, &whens(model), None)));
+                        let route = route.unwrap_or_else(|| Arc::new(router.route(model, &shared(), None)));
                         router.models.insert(name.clone(), route);
                     }
                 }
@@ -145,7 +173,7 @@ impl Router {
     pub fn patterns(&self) -> impl Iterator<Item = (String, Route)> {
         self.patterns
             .iter()
-            .map(|one| (format!("{}*{}", one.before, one.after), self.route(&one.model, &one.whens, Some("*"))))
+            .map(|one| (format!("{}*{}", one.before, one.after), self.route(&one.model, &one.shared, Some("*"))))
     }
 
     /// All lanes.
@@ -167,7 +195,7 @@ impl Router {
             return Ok(route.clone());
         }
         if let Some((pattern, stands_for)) = self.patterns.iter().find_map(|one| Some((one, one.stands_for(model)?))) {
-            let route = self.route(&pattern.model, &pattern.whens, Some(stands_for));
+            let route = self.route(&pattern.model, &pattern.shared, Some(stands_for));
             return Ok(Arc::new(route.counted(pattern.counts.clone())));
         }
         if let Some(provider) = having(model) {
@@ -195,16 +223,17 @@ impl Router {
         Arc::new(Route::new(vec![target], legs, Strategy::Weighted, None, price))
     }
 
-    /// The route of a configured model, whose targets have the conditions `whens`; `stands_for` is what the `*` of its name
-    /// stood for.
-    fn route(&self, model: &config::Model, whens: &[Option<Arc<When>>], stands_for: Option<&str>) -> Route {
+    /// The route of a configured model; `stands_for` is what the `*` of its name stood for.
+    fn route(&self, model: &config::Model, shared: &Shared, stands_for: Option<&str>) -> Route {
         let filled = |text: &str| stands_for.map_or_else(|| text.to_owned(), |by| text.replacen('*', by, 1));
         let mut targets: Vec<Target> = Vec::new();
         let mut legs: Vec<Leg> = Vec::new();
-        for (target, when) in model.targets.iter().zip(whens) {
+        let mut on_trial = None;
+        for (target, when) in model.targets.iter().zip(&shared.whens) {
             let params = target.params.as_slice().into();
             let one = Target { params, ..Target::new(target.provider.as_str(), filled(&target.model)) };
-            let at = targets.iter().position(|known| *known == one).unwrap_or(targets.len());
+            let known = targets.iter().position(|known| *known == one);
+            let at = known.filter(|at| target.canary.is_none() && Some(*at) != on_trial).unwrap_or(targets.len());
             let Some(provider) = self.providers.get(&one.provider) else { continue };
             let is_for = |key: &Key| target.key.is_none() || key.name == target.key;
             // Whatever its `*` stands for, it is one target.
@@ -216,23 +245,36 @@ impl Router {
             let price = model.price.or_else(|| self.list_price(&one));
             let cost = price.map(|price| price.input_micro_usd_per_million + price.output_micro_usd_per_million);
             let all: f64 = shares.iter().map(|leg| leg.weight).sum();
-            legs.extend(shares.into_iter().map(|leg| Leg {
-                tier: target.tier,
-                // The keys of a target share its weight.
-                weight: target.weight * leg.weight / all,
-                cost,
-                price,
-                after,
-                when: when.clone(),
-                first_token_timeout: target.first_token_timeout,
-                ..leg
-            }));
+            for leg in shares {
+                add(
+                    &mut legs,
+                    Leg {
+                        tier: target.tier,
+                        // The keys of a target share its weight.
+                        weight: target.weight * leg.weight / all,
+                        cost,
+                        price,
+                        after,
+                        when: when.clone(),
+                        first_token_timeout: target.first_token_timeout,
+                        ..leg
+                    },
+                );
+            }
+            if target.canary.is_some() {
+                on_trial = Some(at);
+            }
             if at == targets.len() {
                 targets.push(one);
             }
         }
-        let price = model.price.or_else(|| self.price_of_all(&targets));
-        Route::new(targets, legs, model.strategy, model.hedge, price)
+        let steady = targets.iter().enumerate().filter(|(at, _)| Some(*at) != on_trial).map(|(_, target)| target);
+        let price = model.price.or_else(|| self.price_of_all(steady));
+        let route = Route::new(targets, legs, model.strategy, model.hedge, price);
+        match on_trial.zip(shared.canary.clone()) {
+            Some((target, canary)) => route.with_canary(target, canary),
+            None => route,
+        }
     }
 
     /// The lanes to `model` of a provider, which the configuration has as `written`: one for each key that is for it.
@@ -263,14 +305,46 @@ impl Router {
     }
 
     /// What the targets cost by the price list, where that is the same for all: nobody knows yet which of them will answer.
-    fn price_of_all(&self, targets: &[Target]) -> Option<Price> {
-        let first = self.list_price(targets.first()?)?;
-        targets.iter().all(|target| self.list_price(target) == Some(first)).then_some(first)
+    fn price_of_all<'t>(&self, mut targets: impl Iterator<Item = &'t Target>) -> Option<Price> {
+        let first = self.list_price(targets.next()?)?;
+        targets.all(|target| self.list_price(target) == Some(first)).then_some(first)
+    }
+
+    /// What the router `before` has learned of the lanes to a provider, where that is the same.
+    fn with<'b>(before: Option<&'b Router>, name: &str, providers: &[config::Provider]) -> Option<&'b Router> {
+        let named = |one: &&config::Provider| one.name == name;
+        before.filter(|before| before.made_of.iter().find(named) == providers.iter().find(named))
     }
 
     fn list_price(&self, target: &Target) -> Option<Price> {
         config::list_price(self.providers.get(&target.provider)?.listed.as_deref()?, &target.model)
     }
+}
+
+/// Adds a lane to a route. One that is there already, for the same requests, gets both weights.
+fn add(legs: &mut Vec<Leg>, leg: Leg) {
+    let same_when = |one: &Leg| match (&one.when, &leg.when) {
+        (Some(one), Some(other)) => one.says(other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    let same = |one: &&mut Leg| {
+        Arc::ptr_eq(&one.lane, &leg.lane)
+            && (one.target, one.tier, one.after) == (leg.target, leg.tier, leg.after)
+            && one.first_token_timeout == leg.first_token_timeout
+            && same_when(one)
+    };
+    match legs.iter_mut().find(same) {
+        Some(known) => known.weight += leg.weight,
+        None => legs.push(leg),
+    }
+}
+
+/// How the target of `model` that is on trial is doing: as it was `before`, where it is the same.
+fn trial(model: &config::Model, before: Option<&Router>) -> Option<Trial> {
+    let (target, settings) = model.targets.iter().find_map(|target| Some((target, target.canary?)))?;
+    let known = before.and_then(|before| before.canaries.get(&model.name)).filter(|known| known.target == *target);
+    let canary = known.map_or_else(|| Arc::new(Canary::new(settings)), |known| known.canary.clone());
+    Some(Trial { target: target.clone(), canary })
 }
 
 /// The conditions of a model's targets. They are made once, so that each is logged once.
@@ -290,6 +364,12 @@ impl Pattern {
 }
 
 impl Provider {
+    /// As it was `before`, where its settings are the same.
+    fn kept(settings: &config::Provider, before: Option<&Router>) -> Provider {
+        let same = before.filter(|before| before.made_of.iter().any(|one| one == settings));
+        same.and_then(|before| before.providers.get(&settings.name)).cloned().unwrap_or_else(|| Provider::new(settings))
+    }
+
     fn new(settings: &config::Provider) -> Provider {
         let alone = settings.api_key.as_ref().map(|_| Key {
             name: Some("default".to_owned()),
@@ -335,21 +415,34 @@ impl Key {
 
 impl Lanes {
     /// What bounds the requests under way to a target.
-    fn cap(&mut self, target: &config::Target) {
+    fn cap(&mut self, target: &config::Target, before: Option<&Router>) {
         if let Some(most) = target.max_in_flight {
             let at = (target.provider.clone(), target.model.clone());
-            self.caps.entry(at).or_insert_with(|| Arc::new(Cap::new(most)));
+            let known = before.and_then(|before| before.lanes.caps.get(&at)).filter(|cap| cap.most() == most);
+            let cap = known.cloned().unwrap_or_else(|| Arc::new(Cap::new(most)));
+            self.caps.entry(at).or_insert(cap);
         }
     }
 
-    fn add(&mut self, provider: &Provider, model: Option<&str>) {
+    fn add(&mut self, provider: &Provider, model: Option<&str>, before: Option<&Router>) {
         for key in &provider.keys {
-            let lane = self.made(provider, model, key);
-            self.lanes.entry(lane.id.clone()).or_insert_with(|| Arc::new(lane));
+            let (id, settings) = self.made_with(provider, model, key);
+            if self.lanes.contains_key(&id) {
+                continue;
+            }
+            let known = before.and_then(|before| before.lanes.lanes.get(&id));
+            let lane = match known.filter(|lane| lane.is_made_with(&settings)) {
+                Some(lane) => {
+                    lane.forgive();
+                    lane.clone()
+                }
+                None => Arc::new(Lane::new(id.clone(), settings)),
+            };
+            self.lanes.insert(id, lane);
         }
     }
 
-    fn made(&self, provider: &Provider, model: Option<&str>, key: &Key) -> Lane {
+    fn made_with(&self, provider: &Provider, model: Option<&str>, key: &Key) -> (LaneId, LaneSettings) {
         let id = LaneId { provider: provider.name.clone(), model: model.map(str::to_owned), key: key.name.clone() };
         let cap = model.and_then(|model| self.caps.get(&(provider.name.clone(), model.to_owned())));
         let settings = LaneSettings {
@@ -359,7 +452,7 @@ impl Lanes {
             caps: cap.into_iter().chain(&key.cap).cloned().collect(),
             key: key.state.clone(),
         };
-        Lane::new(id, settings)
+        (id, settings)
     }
 
     /// The lane to a model under a key: its own where it is configured, else the one of all others there.
@@ -370,7 +463,10 @@ impl Lanes {
             key: key.name.clone(),
         };
         let known = self.lanes.get(&id(Some(model))).or_else(|| self.lanes.get(&id(None)));
-        known.cloned().unwrap_or_else(|| Arc::new(self.made(provider, None, key)))
+        known.cloned().unwrap_or_else(|| {
+            let (id, settings) = self.made_with(provider, None, key);
+            Arc::new(Lane::new(id, settings))
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! `Route`: where the requests for one model may go.
 
+use super::canary::Canary;
 use super::condition::When;
 use super::course::Seen;
 use super::lane::Lane;
@@ -37,6 +38,14 @@ pub struct Route {
     /// What the model costs, where that is known.
     pub price: Option<Price>,
     counts: Arc<Counts>,
+    canary: Option<Trial>,
+}
+
+/// A target on trial.
+#[derive(Debug)]
+struct Trial {
+    target: usize,
+    canary: Arc<Canary>,
 }
 
 /// What the requests of one model have in common, whatever its `*` stands for.
@@ -96,7 +105,23 @@ impl Route {
     ) -> Route {
         legs.sort_by_key(|leg| leg.tier);
         let counts = Arc::new(Counts::new(hedge.as_ref()));
-        Route { targets, legs, strategy, hedge, price, counts }
+        Route { targets, legs, strategy, hedge, price, counts, canary: None }
+    }
+
+    /// The same, where the target at `target` is on trial: its lanes come first, for those requests that are drawn for it.
+    pub fn with_canary(mut self, target: usize, canary: Arc<Canary>) -> Route {
+        self.legs.sort_by_key(|leg| (leg.target != target, leg.tier));
+        Route { canary: Some(Trial { target, canary }), ..self }
+    }
+
+    /// The target that is on trial, by its place, and how that goes.
+    pub fn canary(&self) -> Option<(usize, &Arc<Canary>)> {
+        self.canary.as_ref().map(|trial| (trial.target, &trial.canary))
+    }
+
+    /// Is the lane one to the target that is on trial?
+    pub fn is_on_trial(&self, leg: &Leg) -> bool {
+        self.canary.as_ref().is_some_and(|trial| trial.target == leg.target)
     }
 
     /// The same, counted together with others.

@@ -1,6 +1,6 @@
 //! Which of several lanes that all would take a request gets it. Pure choices.
 
-use super::{Lane, Moment};
+use super::{Form, Lane, Moment};
 use crate::config::Strategy;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub struct Circumstance {
     pub turn: u64,
     /// What a sticky choice sticks to.
     pub stick_to: u64,
+    /// What is asked for.
+    pub form: Form,
 }
 
 /// The chosen candidate's place among `candidates`; `None` only if there are none.
@@ -58,7 +60,7 @@ pub fn choose(
             let wait = |at: usize| {
                 let candidate = &candidates[at];
                 let lane = candidate.lane;
-                let known = lane.first_token_us(around.now);
+                let known = lane.mean_us(around.form, around.now);
                 // Of which nothing is known is asked, but not by everybody at once.
                 let us = if known > 0.0 || lane.in_flight() == 0 { known + 1.0 } else { UNKNOWN_US };
                 us * f64::from(lane.in_flight() + 1) / candidate.weight
@@ -154,12 +156,14 @@ impl Random {
     }
 }
 
-fn mixed(mut word: u64) -> u64 {
+/// `word`, and hardly anything of it to be seen.
+pub(super) fn mixed(mut word: u64) -> u64 {
     word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     word ^ word >> 31
 }
 
-fn unit(word: u64) -> f64 {
+/// The number in [0, 1) that `word` begins with.
+pub(super) fn unit(word: u64) -> f64 {
     (word >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -354,3 +354,88 @@ fn the_same_session_keeps_its_lane_and_only_a_lost_lane_moves() {
         }
     }
 }
+
+/// A route of two targets `a` and `b`, and `c` on trial.
+fn on_trial(strategy: Strategy, percent: f64) -> Arc<Route> {
+    let route = Arc::into_inner(route(strategy, &[("a", 0), ("b", 0), ("c", 0)])).unwrap();
+    let canary = Canary::new(config::Canary { percent, error_percent: 5.0, min_requests: 3 });
+    Arc::new(route.with_canary(2, Arc::new(canary)))
+}
+
+#[test]
+fn one_on_trial_gets_its_share_and_is_nobodys_way_out() {
+    for strategy in [Strategy::Ordered, Strategy::Weighted, Strategy::Sticky, Strategy::LeastBusy, Strategy::RoundRobin]
+    {
+        let route = on_trial(strategy, 10.0);
+        let drawn = (0..10_000u64).filter(|n| {
+            let start = Start { now: Moment::from_ms(*n), seed: *n, stick_to: n.wrapping_mul(0x9E37_79B9_7F4A_7C15) };
+            let mut course = Course::begin(route.clone(), retry(3), start);
+            let Step::Send(sending) = course.next(Moment::from_ms(*n)) else { panic!("nobody is asked") };
+            assert_eq!(sending.pass.is_canary(), sending.pass.lane().id.provider == "c");
+            sending.pass.is_canary()
+        });
+        let drawn = drawn.count();
+        // Three standard deviations of 30.
+        assert!((910..=1090).contains(&drawn), "{strategy:?}: {drawn}");
+    }
+    let failing = [Fault::Passing; 9];
+    let always = on_trial(Strategy::Ordered, 100.0);
+    assert_eq!(walk(&mut begin(&always, 2), &failing[..1]), "c a ok", "the others take over at once");
+    assert_eq!(walk(&mut begin(&always, 1), &failing), "c a b tried", "once");
+    assert_eq!(
+        walk(&mut begin(&always, 1), &[Fault::Caller]),
+        "c a ok",
+        "that a request is wrong others have to say, too"
+    );
+    assert_eq!(walk(&mut begin(&always, 1), &[Fault::Caller; 2]), "c a tried");
+    let never = on_trial(Strategy::Ordered, 1e-9);
+    assert_eq!(walk(&mut begin(&never, 1), &failing), "a b tried");
+}
+
+#[test]
+fn plain_answers_and_streams_are_timed_apart() {
+    let lane = lane("a", None, None);
+    let take = |form: Form, ms: u64| {
+        let mut pass = lane.begin(Moment::from_ms(1)).unwrap();
+        pass.asks_for(form);
+        pass.answered(Moment::from_ms(1 + ms), &[]);
+    };
+    for _ in 0..20 {
+        take(Form::Plain, 8000);
+        take(Form::Stream, 200);
+    }
+    let within = |form: Form| lane.within(form, 0.95).unwrap().as_millis();
+    assert!((8000..9000).contains(&within(Form::Plain)) && (200..230).contains(&within(Form::Stream)));
+    let mean = |form: Form| lane.mean_us(form, Moment::from_ms(200)).round();
+    assert!(mean(Form::Plain) > 20.0 * mean(Form::Stream));
+}
+
+#[test]
+fn a_target_that_callers_leave_is_left_alone() {
+    let now = Moment::from_ms(10_000);
+    let leave = |lane: &Arc<Lane>, after_ms: u64, form: Form| {
+        let mut pass = lane.begin(now).unwrap();
+        pass.asks_for(form);
+        pass.left(now.after(Duration::from_millis(after_ms)), 0.5)
+    };
+    let fresh = lane("a", None, None);
+    for _ in 0..10 {
+        assert_eq!(leave(&fresh, 9_000, Form::Stream), None, "nobody knows yet what is usual");
+    }
+    assert_eq!([0; 3].map(|_| leave(&fresh, 11_000, Form::Stream)), [None, None, Some(Turn::Opened)]);
+    let known = lane("b", None, None);
+    for _ in 0..20 {
+        let mut pass = known.begin(now).unwrap();
+        pass.asks_for(Form::Stream);
+        pass.answered(now.after(Duration::from_millis(700)), &[]);
+    }
+    for _ in 0..10 {
+        assert_eq!(leave(&known, 1_300, Form::Stream), None, "it might have come");
+        assert_eq!(leave(&known, 5_000, Form::Plain), None, "of whole answers nothing is known");
+    }
+    assert_eq!([0; 3].map(|_| leave(&known, 2_000, Form::Stream)), [None, None, Some(Turn::Opened)]);
+    // Who was told of is not told of again.
+    let mut pass = lane("c", None, None).begin(now).unwrap();
+    pass.answered(now, &[]);
+    assert_eq!(pass.left(now.after(Duration::from_secs(100)), 0.5), None);
+}

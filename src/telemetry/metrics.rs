@@ -49,6 +49,7 @@ const FALLBACKS: &str = "askonce_upstream_fallbacks_total";
 const HEDGES: &str = "askonce_upstream_hedges_total";
 const BREAKER_TURNS: &str = "askonce_breaker_turns_total";
 const BREAKER: &str = "askonce_breaker_state";
+const ROLL_BACKS: &str = "askonce_canary_roll_backs_total";
 const RECORDED: &str = "askonce_recording_lines_total";
 const QUEUE_WAITING: &str = "askonce_queue_waiting";
 const QUEUE_WAIT: &str = "askonce_queue_wait_seconds";
@@ -160,6 +161,7 @@ fn describe() {
     describe_counter!(FALLBACKS, "Attempts at another target after one had failed, by provider.");
     describe_counter!(HEDGES, "Second attempts beside a slow first one, by provider: begun, and won of these.");
     describe_counter!(BREAKER_TURNS, "How often a lane was left alone, and taken back: opened, closed.");
+    describe_counter!(ROLL_BACKS, "How often a target on trial (`canary`) was rolled back.");
     describe_gauge!(BREAKER, "A lane's breaker: 0 closed, 1 half open, 2 open.");
     describe_counter!(RECORDED, "Lines of the recording, by result: written, dropped, failed.");
     describe_counter!(CONDITION_ERRORS, "Conditions of targets that could not be told, by model and provider.");
@@ -324,6 +326,11 @@ pub fn breaker_turned(lane: OfLane<'_>, turn: &'static str) {
         "gen_ai_provider_name" => lane.provider.to_owned(), "model" => lane.model.unwrap_or_default().to_owned(),
         "key" => lane.key.unwrap_or_default().to_owned(), "turn" => turn)
     .increment(1);
+}
+
+/// A target on trial has failed too often.
+pub fn rolled_back(provider: &str, model: &str) {
+    counter!(ROLL_BACKS, "gen_ai_provider_name" => provider.to_owned(), "model" => model.to_owned()).increment(1);
 }
 
 /// A lane's breaker is closed (0), half open (1), or open (2).

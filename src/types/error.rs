@@ -8,6 +8,9 @@ use std::time::Duration;
 /// The code of a request that its target cannot express: another target may.
 pub const UNSUPPORTED: &str = "unsupported_by_target";
 
+/// The header that tells all attempts.
+pub const ATTEMPTS: &str = "x-askonce-attempts";
+
 /// A failed request. Turned into HTTP in one place only: `edge::reject`.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -23,6 +26,8 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// The provider's own error reply, passed on as it came.
     pub reply: Option<UpstreamReply>,
+    /// What was tried, for callers who want to know: the value of `x-askonce-attempts`.
+    pub attempts: Option<Box<str>>,
 }
 
 /// A provider's error reply.
@@ -78,7 +83,7 @@ pub enum ErrorKind {
 impl Error {
     /// An error of `kind` with a message for the caller.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), param: None, code: None, retry_after: None, reply: None }
+        Error { kind, message: message.into(), param: None, code: None, retry_after: None, reply: None, attempts: None }
     }
 
     /// A wrong request, with the field at fault.
@@ -89,6 +94,12 @@ impl Error {
     /// Adds the stable word.
     pub fn with_code(mut self, code: &'static str) -> Error {
         self.code = Some(code);
+        self
+    }
+
+    /// Without its attempts, unless they were `asked` for.
+    pub fn untold(mut self, asked: bool) -> Error {
+        self.attempts.take_if(|_| !asked);
         self
     }
 

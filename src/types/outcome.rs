@@ -142,6 +142,8 @@ pub enum NotStored {
     Quota,
     /// Its scope or tenant stores more new answers than `cache.quota` lets it.
     InsertRate,
+    /// A target on trial made it.
+    Canary,
 }
 
 impl NotStored {
@@ -157,6 +159,7 @@ impl NotStored {
             NotStored::Refused => "refused",
             NotStored::Quota => "quota",
             NotStored::InsertRate => "insert_rate",
+            NotStored::Canary => "canary",
         }
     }
 }

@@ -7,6 +7,7 @@ mod admission;
 mod bad_input;
 mod binary;
 mod cache;
+mod canary;
 mod conditions;
 mod counts;
 mod doors;

@@ -26,6 +26,31 @@ const REFUSED: &[(&str, &str)] = &[
         "a tag (`!name`), which settings have no use for at line 1, column 9; remove it, or put text that begins with `!` in quotes",
     ),
     ("? [a]\n: b\n", "a key that is not text at line 1, column 3"),
+    // Targets on trial, and limits that two models set.
+    (
+        "providers: [{name: a, kind: openai_compatible, base_url: \"http://x/v1\"}]\nmodels: [{name: m, targets: [{provider: a, canary: {percent: 5}}]}]\n",
+        "models[0].targets: the only target is a canary: nobody takes over what it fails at line 2, column 29; add the target that all other requests go to",
+    ),
+    (
+        "providers: [{name: a, kind: openai_compatible, base_url: \"http://x/v1\"}]\nmodels: [{name: m, targets: [{provider: a}, {provider: a, model: n, canary: {percent: 0}}]}]\n",
+        "models[0].targets[1].canary.percent: expected a number from 0.001 to 100, found `0` at line 2, column 87",
+    ),
+    (
+        "providers: [{name: a, kind: openai_compatible, base_url: \"http://x/v1\"}]\nmodels: [{name: m, targets: [{provider: a}, {provider: a, model: n, weight: 2, canary: {percent: 5}}]}]\n",
+        "models[0].targets[1].weight: a canary gets its `percent` of the requests, before the other targets are asked at line 2, column 77; take `weight` from this target",
+    ),
+    (
+        "providers: [{name: a, kind: openai_compatible, base_url: \"http://x/v1\"}]\nmodels: [{name: m, targets: [{provider: a}, {provider: a, model: n, canary: {percent: 5}}, {provider: a, model: o, canary: {percent: 5}}]}]\n",
+        "models[0].targets[2]: another target of this model is a canary at line 2, column 92; try one at a time",
+    ),
+    (
+        "providers: [{name: a, kind: openai_compatible, base_url: \"http://x/v1\"}]\nmodels: [{name: m, targets: [{provider: a}, {provider: a, model: n, canary: {share: 5}}]}]\n",
+        "models[0].targets[1].canary: unknown key `share` at line 2, column 78; the keys here are `percent`, `error_percent`, `min_requests`",
+    ),
+    (
+        "providers: [{name: a, kind: openai_compatible, base_url: \"http://x/v1\"}]\nmodels: [{name: m, targets: [{provider: a, max_in_flight: 3}]}, {name: n, targets: [{provider: a, model: m, max_in_flight: 4}]}]\n",
+        "models[1]: `max_in_flight` of `m` at `a` is 3 elsewhere at line 2, column 65; all targets of one provider and model share the limit: write one number",
+    ),
     // Keys.
     (
         "cahce: {}\n",

@@ -1,7 +1,7 @@
 //! Targets tried until one begins to answer. Until the first byte of a body is there, nothing has reached the caller, and
 //! another try or another target is free to be made.
 
-use super::super::attempts::{self, Sender};
+use super::super::attempts::{self, Answered, Sender, Tried};
 use super::super::serve::Setup;
 use super::Parcel;
 use super::address::Way;
@@ -29,6 +29,8 @@ pub(super) struct Sent {
     pub(super) reply: Reply,
     /// The request's place on its lane, to be held until the body has ended.
     pub(super) pass: Option<Pass>,
+    /// All attempts.
+    pub(super) tried: Vec<Tried>,
 }
 
 /// Goes the route's course until a target begins to answer.
@@ -37,8 +39,10 @@ pub(super) async fn send(parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Se
     let mut course =
         Course::begin(way.route.clone(), setup.retry.clone(), start).with_callers_key(parcel.caller.bearer.is_some());
     way.out.iter().for_each(|at| course.leave_out(*at));
-    let answered = attempts::go(&Passing { parcel, setup, way }, course, &setup.queue, setup.clock).await;
-    answered.map(|answered| Sent { pass: Some(answered.pass), ..answered.answer }).map_err(|(error, _)| error)
+    match attempts::go(&Passing { parcel, setup, way }, course, &setup.queue, setup.clock).await {
+        Ok(Answered { answer, pass, tried, .. }) => Ok(Sent { pass: Some(pass), tried, ..answer }),
+        Err((error, tried)) => Err(attempts::tell(error, &tried)),
+    }
 }
 
 /// Requests of one tenant stick together.
@@ -132,5 +136,5 @@ async fn attempt(
     let mut reply = provider.relay(call).await?;
     let begun = reply.body.next().await.transpose()?;
     let model = way.model.clone().unwrap_or_else(|| "unknown".to_owned());
-    Ok(Sent { provider: provider.name().clone(), model, sent, begun, reply, pass: None })
+    Ok(Sent { provider: provider.name().clone(), model, sent, begun, reply, pass: None, tried: Vec::new() })
 }

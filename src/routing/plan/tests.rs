@@ -21,6 +21,7 @@ fn target(provider: &str, model: &str) -> config::Target {
         first_token_timeout: None,
         when: None,
         params: Vec::new(),
+        canary: None,
     }
 }
 
@@ -36,7 +37,7 @@ fn model(name: &str, targets: Vec<config::Target>, price: Option<Price>) -> conf
 }
 
 fn router(models: &[config::Model], providers: &[config::Provider], default: Option<&str>) -> Router {
-    Router::over(models, providers, default, DEFAULT_BREAKER, 20)
+    Router::over(models, providers, default, DEFAULT_BREAKER, 20, None)
 }
 
 #[test]
@@ -190,4 +191,54 @@ fn conditions_leave_out_targets_and_parameters_set_them_apart() {
         let error = route.some_are_left(&[0, 1, 3], name).unwrap_err();
         assert_eq!((error.status(), error.code), (404, Some("no_target_for_request")));
     }
+}
+
+#[test]
+fn a_lane_that_a_model_names_twice_gets_both_weights() {
+    let key = |name: &str| config::ProviderKey {
+        name: name.to_owned(),
+        key: Secret::new(name.to_owned()),
+        weight: 1.0,
+        models: Vec::new(),
+        limits: config::KeyLimits::default(),
+    };
+    let keyed =
+        config::Provider { keys: vec![key("k1"), key("k2")], api_key: None, ..provider("a", "http://127.0.0.1:1/v1") };
+    let only = config::Target { key: Some("k2".to_owned()), weight: 3.0, ..target("a", "m") };
+    let later = config::Target { key: Some("k1".to_owned()), tier: 1, ..target("a", "m") };
+    let router = router(&[model("one", vec![target("a", "m"), only, later], None)], &[keyed], None);
+    let route = router.plan("one", |_| None).unwrap();
+    let told = |leg: &Leg| (leg.lane.id.key.clone().unwrap_or_default(), leg.tier, leg.weight);
+    let legs: Vec<_> = route.legs.iter().map(told).collect();
+    assert_eq!(legs, [("k1".into(), 0, 0.5), ("k2".into(), 0, 3.5), ("k1".into(), 1, 1.0)]);
+}
+
+#[test]
+fn what_was_learned_of_what_stays_stays() {
+    let there = "http://127.0.0.1:1/v1";
+    let trial = config::Canary { percent: 5.0, error_percent: 5.0, min_requests: 20 };
+    let models = |most: u32, percent: f64| {
+        let bounded = config::Target { max_in_flight: Some(most), ..target("a", "m") };
+        let canary = config::Target { canary: Some(config::Canary { percent, ..trial }), ..target("b", "m") };
+        [model("one", vec![bounded, canary], None)]
+    };
+    let over = |models: &[config::Model], b: &str, before: Option<&Router>| {
+        Router::over(models, &[provider("a", there), provider("b", b)], None, DEFAULT_BREAKER, 20, before)
+    };
+    let first = over(&models(4, 5.0), there, None);
+    let lane = |router: &Router, name: &str| {
+        let route = router.plan("one", |_| None).unwrap();
+        route.legs.iter().find(|leg| leg.lane.id.provider == name).unwrap().lane.clone()
+    };
+    let canary = |router: &Router| router.plan("one", |_| None).unwrap().canary().unwrap().1.clone();
+    let same = |one: &Router, other: &Router| {
+        let lanes = ["a", "b"].map(|name| Arc::ptr_eq(&lane(one, name), &lane(other, name)));
+        (lanes, Arc::ptr_eq(&canary(one), &canary(other)))
+    };
+    assert_eq!(same(&first, &over(&models(4, 5.0), there, Some(&first))), ([true, true], true));
+    assert_eq!(same(&first, &over(&models(5, 5.0), there, Some(&first))), ([false, true], true), "another limit");
+    assert_eq!(same(&first, &over(&models(4, 6.0), there, Some(&first))), ([true, true], false), "another share");
+    let elsewhere = over(&models(4, 5.0), "http://127.0.0.1:2/v1", Some(&first));
+    assert_eq!(same(&first, &elsewhere), ([true, false], true), "another address");
+    assert_eq!(same(&first, &over(&models(4, 5.0), there, None)), ([false, false], false));
 }
