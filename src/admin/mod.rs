@@ -12,6 +12,7 @@ mod explain;
 mod purge;
 mod routes;
 mod scopes;
+mod shadow;
 mod warm_up;
 
 use crate::cache::{Purge, Purged};

@@ -1,6 +1,6 @@
 //! `GET /admin/routes`: every configured route with its targets, and how each lane to them is; then the lanes of what no route names.
 
-use super::{authorise, reply};
+use super::{authorise, reply, shadow};
 use crate::edge::Doors;
 use crate::routing::{CanaryHealth, Health, Lane, Leg, Look, Moment, Phase, Route, Taking};
 use axum::extract::State;
@@ -33,7 +33,14 @@ fn list(doors: &Doors) -> Value {
     let mut others: Vec<&Arc<Lane>> = router.lanes().filter(|lane| !shown.contains(&Arc::as_ptr(lane))).collect();
     others.sort_by(|one, other| one.id.cmp(&other.id));
     json!({
-        "routes": all.iter().map(|(names, route)| of_route(names, route, now)).collect::<Value>(),
+        "routes": all
+            .iter()
+            .map(|(names, route)| {
+                let mut shown = of_route(names, route, now);
+                shown["shadow"] = shadow::of_names(doors, router, names, now);
+                shown
+            })
+            .collect::<Value>(),
         "other_lanes": others.into_iter().map(|lane| of_lane(lane, now)).collect::<Value>(),
     })
 }
@@ -88,7 +95,7 @@ fn of_leg(leg: &Leg, now: Moment) -> Value {
 }
 
 /// A lane and how it is. Its key is told by name only.
-fn of_lane(lane: &Lane, now: Moment) -> Value {
+pub(super) fn of_lane(lane: &Lane, now: Moment) -> Value {
     let Health { phase, failing, first_token, answer, in_flight, sent, failed, look } = lane.health(now);
     let (state, share, until) = match look {
         Look::Ready(share) => ("ready", share, None),

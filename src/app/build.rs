@@ -134,6 +134,9 @@ impl App {
         tokio::spawn(sweep(Arc::downgrade(&cache)));
         let probes = Probes::default();
         probes.begin(&doors.pipeline.setup(), settings.breaker.probe_interval);
+        if parts.persist {
+            doors.pipeline.keep_shadow_labels(settings.data_dir.join("shadow-labels"));
+        }
         let app = App { doors, opened, embed, probes, admin_key, listen: settings.listen.clone() };
         app.keep_secrets_out(settings);
         Ok(app)
@@ -170,15 +173,18 @@ impl App {
         Ok(())
     }
 
-    /// No key of the configuration may stand in a recording, whoever writes it into a question.
+    /// No key of the configuration may stand in a recording or among labels, whoever writes it into a question.
     fn keep_secrets_out(&self, settings: &Resolved) {
-        let Some(recorder) = self.doors.pipeline.recorder() else { return };
         let mut secrets: Vec<Secret> = settings.auth.keys.iter().map(|key| key.key.clone()).collect();
         for provider in &settings.providers {
             secrets.extend(provider.api_key.iter().chain(provider.headers.values()).cloned());
+            secrets.extend(provider.keys.iter().map(|key| key.key.clone()));
         }
         secrets.extend(settings.admin.key.iter().chain(&self.admin_key).cloned());
-        recorder.keep_out(secrets);
+        if let Some(recorder) = self.doors.pipeline.recorder() {
+            recorder.keep_out(secrets.clone());
+        }
+        self.doors.pipeline.keep_out_of_shadow_labels(secrets);
     }
 
     /// Takes no new requests from here on; `/readyz` says so.

@@ -68,6 +68,7 @@ pub async fn run(
     if let Some(recorder) = app.doors.pipeline.recorder() {
         recorder.flush().await;
     }
+    app.doors.pipeline.flush_shadow_labels().await;
     cut_off
 }
 

@@ -9,7 +9,7 @@
 //! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `queue`, `embedding`, `index`, `cache` | one concern each |
 //! | `keeping`, `recording`, `responses` | staleness, eviction and quotas; the recorded trace; kept responses |
 //! | `cloud`, `outbound`, `provider_key` | of a provider: signing in, the way there, several keys |
-//! | `target`, `condition` | of a model: where it is to be had; whether that is for a request |
+//! | `target`, `condition`, `shadow` | of a model: where it is to be had; whether that is for a request; what is compared with it |
 //! | `harmless` | request fields that may be ignored, and those that never may |
 //! | `known`, `prices` | providers and prices as data |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
@@ -51,6 +51,7 @@ mod resolved;
 mod responses;
 mod restart;
 mod retry;
+mod shadow;
 mod show;
 mod size;
 mod target;

@@ -6,6 +6,7 @@ use super::kinds::Strategy;
 use super::kinds::{quoted, shortened};
 use super::nearest::nearest;
 use super::resolved::{Model, Price, Provider, Target};
+use super::shadow;
 use super::target;
 
 /// More than any model costs, in US dollars per million tokens.
@@ -24,8 +25,9 @@ const PRICE_KEYS: [&str; 6] = [
 /// Reads `models`.
 pub(super) fn models(root: &Fields<'_>, providers: &[Provider]) -> Result<Vec<Model>, ConfigError> {
     let mut models: Vec<Model> = Vec::new();
+    let judge = root.get("cache").is_some_and(|cache| cache.has("judge"));
     for item in root.list("models")? {
-        let model = model(&item, providers)?;
+        let model = model(&item, providers, judge)?;
         for name in names(&model) {
             if models.iter().flat_map(names).any(|other| other == name) {
                 let error = item.error(format!("another model has the name `{}`", shortened(name)));
@@ -65,8 +67,8 @@ pub(super) fn default_provider(root: &Fields<'_>, providers: &[Provider]) -> Res
     }
 }
 
-fn model(item: &Item<'_>, providers: &[Provider]) -> Result<Model, ConfigError> {
-    let fields = item.fields(&["name", "aliases", "strategy", "targets", "hedge", "price"])?;
+fn model(item: &Item<'_>, providers: &[Provider], judge: bool) -> Result<Model, ConfigError> {
+    let fields = item.fields(&["name", "aliases", "strategy", "targets", "hedge", "price", "shadow"])?;
     let name = pattern(&fields.require("name")?)?;
     let aliases = fields.list("aliases")?.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
     if let Some(alias) =
@@ -112,7 +114,8 @@ fn model(item: &Item<'_>, providers: &[Provider]) -> Result<Model, ConfigError> 
     }
     let default = if weighted { Strategy::Weighted } else { Strategy::Ordered };
     let strategy = fields.word("strategy", default)?;
-    Ok(Model { name, aliases, strategy, targets, hedge: target::hedge(&fields)?, price: price(&fields)? })
+    let shadow = shadow::shadow(&fields, &name, providers, judge)?;
+    Ok(Model { name, aliases, strategy, targets, hedge: target::hedge(&fields)?, price: price(&fields)?, shadow })
 }
 
 /// A model's name, in which one `*` may stand for any text.
@@ -144,7 +147,8 @@ pub(super) fn provider_name(
     })
 }
 
-fn price(fields: &Fields<'_>) -> Result<Option<Price>, ConfigError> {
+/// Reads `price`, if it is there.
+pub(super) fn price(fields: &Fields<'_>) -> Result<Option<Price>, ConfigError> {
     let Some(item) = fields.get("price") else {
         return Ok(None);
     };

@@ -22,6 +22,7 @@ pub use super::prices::{ListPrice, list_price, list_price_of, list_prices};
 pub use super::queue::Queue;
 pub use super::recording::Recording;
 pub use super::responses::Responses;
+pub use super::shadow::Shadow;
 pub use crate::types::money::Price;
 
 /// Everything that the process needs to know to start.
@@ -276,6 +277,8 @@ pub struct Model {
     pub targets: Vec<Target>,
     /// What it costs, where that is known.
     pub price: Option<Price>,
+    /// Another target that some of its requests are sent to as well, to compare.
+    pub shadow: Option<Shadow>,
 }
 
 /// One provider that has a model, and the name it has there.

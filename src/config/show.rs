@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::resolved::{
-    Auth, Breaker, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Recording, Resolved, Retry, Share,
-    Staleness, Target,
+    Auth, Breaker, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Price, Recording, Resolved, Retry,
+    Shadow, Share, Staleness, Target,
 };
 use super::size;
 use crate::types::params::Param;
@@ -120,19 +120,39 @@ fn model(yaml: &mut Yaml, model: &Model) {
             yaml.line("budget_percent", &hedge.budget_percent.to_string());
         });
     }
-    if let Some(price) = &model.price {
-        yaml.map("price", |yaml| {
-            yaml.line("input_usd_per_million_tokens", &usd(price.input_micro_usd_per_million));
-            yaml.line("output_usd_per_million_tokens", &usd(price.output_micro_usd_per_million));
-            let parts = [
-                ("cached_input_usd_per_million_tokens", price.cached_input_micro_usd_per_million),
-                ("cache_write_usd_per_million_tokens", price.cache_write_micro_usd_per_million),
-                ("reasoning_usd_per_million_tokens", price.reasoning_micro_usd_per_million),
-                ("request_usd", (price.request_micro_usd > 0).then_some(price.request_micro_usd)),
-            ];
-            parts.into_iter().for_each(|(key, price)| yaml.maybe(key, price.map(usd)));
-        });
+    if let Some(one) = &model.price {
+        yaml.map("price", |yaml| price(yaml, one));
     }
+    if let Some(one) = &model.shadow {
+        yaml.map("shadow", |yaml| shadow(yaml, one));
+    }
+}
+
+fn price(yaml: &mut Yaml, price: &Price) {
+    yaml.line("input_usd_per_million_tokens", &usd(price.input_micro_usd_per_million));
+    yaml.line("output_usd_per_million_tokens", &usd(price.output_micro_usd_per_million));
+    let parts = [
+        ("cached_input_usd_per_million_tokens", price.cached_input_micro_usd_per_million),
+        ("cache_write_usd_per_million_tokens", price.cache_write_micro_usd_per_million),
+        ("reasoning_usd_per_million_tokens", price.reasoning_micro_usd_per_million),
+        ("request_usd", (price.request_micro_usd > 0).then_some(price.request_micro_usd)),
+    ];
+    parts.into_iter().for_each(|(key, price)| yaml.maybe(key, price.map(usd)));
+}
+
+fn shadow(yaml: &mut Yaml, shadow: &Shadow) {
+    yaml.line("provider", &text(&shadow.provider));
+    yaml.line("model", &text(&shadow.model));
+    yaml.maybe("key", shadow.key.as_deref().map(text));
+    params(yaml, &shadow.params);
+    if let Some(one) = &shadow.price {
+        yaml.map("price", |yaml| price(yaml, one));
+    }
+    yaml.line("percent", &shadow.percent.to_string());
+    yaml.line("judge", &shadow.judge.to_string());
+    yaml.maybe("usd_per_day", shadow.usd_per_day.map(|usd| usd.to_string()));
+    yaml.line("max_in_flight", &shadow.max_in_flight.to_string());
+    yaml.line("labels", &shadow.labels.to_string());
 }
 
 fn target(yaml: &mut Yaml, target: &Target) {
@@ -159,14 +179,19 @@ fn target(yaml: &mut Yaml, target: &Target) {
     if let Some(timeout) = target.first_token_timeout {
         yaml.millis("first_token_timeout_ms", timeout);
     }
-    if !target.params.is_empty() {
-        // What is JSON is YAML, too.
-        yaml.map("params", |yaml| {
-            for Param { name, value } in &target.params {
-                yaml.line(&quoted(name), &value.as_deref().unwrap_or("null").replace('$', "$$"));
-            }
-        });
+    params(yaml, &target.params);
+}
+
+fn params(yaml: &mut Yaml, params: &[Param]) {
+    if params.is_empty() {
+        return;
     }
+    // What is JSON is YAML, too.
+    yaml.map("params", |yaml| {
+        for Param { name, value } in params {
+            yaml.line(&quoted(name), &value.as_deref().unwrap_or("null").replace('$', "$$"));
+        }
+    });
 }
 
 fn breaker(yaml: &mut Yaml, breaker: &Breaker) {

@@ -38,18 +38,7 @@ const HEDGE_KEYS: &[&str] = &["percentile", "at_least_ms", "budget_percent"];
 /// Reads one of `targets` of the model `name`.
 pub(super) fn target(item: &Item<'_>, name: &str, providers: &[Provider]) -> Result<Target, ConfigError> {
     let fields = item.fields(KEYS)?;
-    let provider = fields.require("provider")?;
-    let provider = provider_name(provider.text()?, Some(&provider), providers)?;
-    let model = match fields.get("model") {
-        Some(item) => {
-            let model = item.text()?;
-            if model.contains('*') && !name.contains('*') {
-                return Err(item.error("a `*` stands for what the `*` of the model's `name` stood for, which has none"));
-            }
-            model
-        }
-        None => name.to_owned(),
-    };
+    let (provider, model) = at_provider(&fields, name, providers)?;
     let weight = fields.get("weight").map(|item| item.float(f64::MIN_POSITIVE..=1_000_000.0)).transpose()?;
     let most = |item: Item<'_>| item.integer(1..=1_000_000);
     let timeout = |item: Item<'_>| item.integer(1..=MAX_MS).map(Duration::from_millis);
@@ -68,6 +57,22 @@ pub(super) fn target(item: &Item<'_>, name: &str, providers: &[Provider]) -> Res
     })
 }
 
+/// Reads `provider` and `model` of a target of the model `name`.
+pub(super) fn at_provider(
+    fields: &Fields<'_>,
+    name: &str,
+    providers: &[Provider],
+) -> Result<(String, String), ConfigError> {
+    let provider = fields.require("provider")?;
+    let provider = provider_name(provider.text()?, Some(&provider), providers)?;
+    let Some(item) = fields.get("model") else { return Ok((provider, name.to_owned())) };
+    let model = item.text()?;
+    if model.contains('*') && !name.contains('*') {
+        return Err(item.error("a `*` stands for what the `*` of the model's `name` stood for, which has none"));
+    }
+    Ok((provider, model))
+}
+
 /// Reads `when`.
 fn when(item: &Item<'_>) -> Result<Condition, ConfigError> {
     let text = item.text()?;
@@ -78,7 +83,7 @@ fn when(item: &Item<'_>) -> Result<Condition, ConfigError> {
 }
 
 /// Reads `params`.
-fn params(item: &Item<'_>) -> Result<Vec<Param>, ConfigError> {
+pub(super) fn params(item: &Item<'_>) -> Result<Vec<Param>, ConfigError> {
     let entries = item.entries()?;
     if entries.len() > MOST_PARAMS {
         return Err(item.error(format!("expected at most {MOST_PARAMS} fields, found {}", entries.len())));
@@ -123,7 +128,7 @@ pub(super) fn hedge(model: &Fields<'_>) -> Result<Option<Hedge>, ConfigError> {
 }
 
 /// The name of one of the provider's keys.
-fn key(item: &Item<'_>, provider: &str, providers: &[Provider]) -> Result<String, ConfigError> {
+pub(super) fn key(item: &Item<'_>, provider: &str, providers: &[Provider]) -> Result<String, ConfigError> {
     let name = item.text()?;
     let keys = providers.iter().find(|one| one.name == provider).map(|one| one.keys.as_slice()).unwrap_or_default();
     if keys.iter().any(|key| key.name == name) {

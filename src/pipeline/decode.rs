@@ -4,6 +4,7 @@ use super::Inbound;
 use super::facts::About;
 use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
+use super::shadow;
 use super::tags;
 use crate::cache::Ask;
 use crate::cache::context;
@@ -39,6 +40,8 @@ pub(super) struct Decoded {
     pub(super) stick_to: u64,
     /// Nothing of this exchange is to be kept.
     pub(super) no_store: bool,
+    /// It may be sent to the shadow of its model, too.
+    pub(super) mirrored: bool,
     /// What parsing and hashing took.
     pub(super) hash: Duration,
 }
@@ -51,7 +54,7 @@ impl Decoded {
 }
 
 /// Does the answer depend on what the provider keeps and may change, or is it made later?
-fn depends_on_the_provider(json: &Json<'_>) -> bool {
+pub(super) fn depends_on_the_provider(json: &Json<'_>) -> bool {
     let is_there = |name: &str| json.get(name).is_some_and(|value| *value != Json::Null);
     let latest = json.get("prompt").is_some_and(|prompt| *prompt != Json::Null && prompt.get("version").is_none());
     is_there("conversation") || latest || json.get("background") == Some(&Json::Bool(true))
@@ -184,8 +187,9 @@ impl Pipeline {
         let draft = self.draft(inbound, &request, &ask);
         let stick_to = if plan.strategy == Strategy::Sticky { stick_to(inbound, &json) } else { 0 };
         let no_store = inbound.directives.no_store;
+        let mirrored = !no_store && setup.router.has_shadows() && shadow::may_be_repeated(request.surface, &json);
         let (request, out) = (Arc::new(request), out.into());
-        Ok(Decoded { request, ask, plan, out, draft, stick_to, no_store, hash: started.elapsed() })
+        Ok(Decoded { request, ask, plan, out, draft, stick_to, no_store, mirrored, hash: started.elapsed() })
     }
 
     /// What the recording keeps of a request: nothing of an exchange of which nothing is to be kept, nor of requests

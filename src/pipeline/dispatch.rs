@@ -136,6 +136,15 @@ pub(super) async fn dispatch(
     }
 }
 
+/// Sends to the target of the leg at `at`, once, and waits for nobody else. Nothing is counted.
+pub(super) async fn once(setup: &Setup, route: &Route, at: usize, outbound: &Outbound) -> Result<Upstream, Error> {
+    let Some(leg) = route.legs.get(at) else {
+        return Err(Error::new(ErrorKind::Internal, "The route has no such leg."));
+    };
+    let upstream = Conversation { setup, route, outbound, lead: None }.attempt(at, &leg.lane).await?;
+    Ok(Upstream { price: leg.price, ..upstream })
+}
+
 /// One conversation, to be sent to whichever target its course says.
 struct Conversation<'d> {
     setup: &'d Setup,

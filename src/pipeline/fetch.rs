@@ -10,6 +10,7 @@ use super::label::{Fresh, Kept};
 use super::places::{Deserted, Unawaited};
 use super::recording::{Draft, Given};
 use super::serve::{Pipeline, Setup};
+use super::shadow::Real;
 use crate::cache::flight::{End, Head, Lead, Tail};
 use crate::cache::{Check, Comparison, Refresh, Ticket};
 use crate::config::OnHangUp;
@@ -30,7 +31,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// One event of a stream may be this large.
-const EVENT_BYTES: usize = 32 << 20;
+pub(super) const EVENT_BYTES: usize = 32 << 20;
 /// How long the end of a body may come after the end of its stream.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -55,6 +56,10 @@ pub(super) struct Fetch {
     price: OnceLock<Price>,
     /// Set where a target on trial made the answer, which is not kept.
     on_trial: OnceLock<()>,
+    /// It may be sent to the shadow of its model, too.
+    mirrored: bool,
+    /// When the first words of a stream came, and all of the answer.
+    came: OnceLock<(Option<Instant>, Instant)>,
 }
 
 /// What a fetch is for.
@@ -133,6 +138,8 @@ impl Fetch {
             trace: inbound.directives.trace,
             price: OnceLock::new(),
             on_trial: OnceLock::new(),
+            mirrored: decoded.mirrored,
+            came: OnceLock::new(),
             ticket,
             compare: Vec::new(),
             errand: Errand::Serve,
@@ -211,6 +218,7 @@ impl Fetch {
         };
         let (end, usage) = match body {
             UpstreamBody::Plain { body, mut answer } => {
+                let _ = self.came.set((None, Instant::now()));
                 answer.lost = lost.clone();
                 self.store(&answer, &provider).await;
                 head.cost = price.zip(answer.usage).map(|(price, usage)| price.of(usage));
@@ -239,7 +247,20 @@ impl Fetch {
         metrics::upstream_ended(about, sent.elapsed(), error);
         let cost = self.count(usage, about, lead);
         lead.tell(Tail { cost, lost: lost.clone().joined(&late.lost()).beyond(&lost) });
+        self.mirror(&end, &provider, sent, cost);
         end
+    }
+
+    /// Has the request sent to the shadow of its model as well, now that it was answered.
+    fn mirror(&self, end: &End, provider: &str, sent: Instant, cost: Option<MicroUsd>) {
+        let (End::Whole(answer), Errand::Serve, Some((first, whole))) = (end, &self.errand, self.came.get()) else {
+            return;
+        };
+        if self.mirrored && !self.setup.registry.is_local(provider) {
+            let (first, took) = (first.map(|at| at.duration_since(sent)), whole.duration_since(sent));
+            let real = Real { answer: answer.clone(), first, took, cost };
+            self.pipeline.mirror(&self.setup, &self.outbound, real);
+        }
     }
 
     /// Counts what the answer took. What nobody reads any more has no line of a request that could tell its cost.
@@ -330,6 +351,7 @@ impl Fetch {
         let Relay { fold, lost, late, .. } = relay;
         let end = match fold.finish() {
             Ok(mut answer) => {
+                let _ = self.came.set((relay.first_words.map(|(at, _)| at), Instant::now()));
                 answer.usage_unasked = answer.usage.is_none() && !self.outbound.request.include_usage;
                 answer.lost = lost.joined(&late.lost()).joined(&answer.lost);
                 self.store(&answer, about.provider).await;
@@ -421,7 +443,7 @@ impl Fetch {
 
 /// Reads what follows `[DONE]`, which is the end of the body and nothing else: a connection is used again only when its
 /// last reply was read to the end.
-async fn drain(mut rest: BoxStream<'static, Result<Bytes, Error>>) {
+pub(super) async fn drain(mut rest: BoxStream<'static, Result<Bytes, Error>>) {
     let read = async { while let Some(Ok(_)) = rest.next().await {} };
     // A provider that says more is left alone, and its connection closed.
     let _ = tokio::time::timeout(DRAIN, read).await;

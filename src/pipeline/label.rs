@@ -77,16 +77,25 @@ impl Labels {
     }
 }
 
+/// What was found out about two answers.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(super) struct Alike {
+    /// Who could tell, and whether they say the same.
+    pub(super) told: Option<(Judge, bool)>,
+    /// The cosine of their vectors, where it was asked for.
+    pub(super) cosine: Option<f32>,
+}
+
 /// Who could tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Judge {
+pub(super) enum Judge {
     Words,
     Vectors,
     Model,
 }
 
 impl Judge {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Judge::Words => "words",
             Judge::Vectors => "vectors",
@@ -147,18 +156,29 @@ impl Pipeline {
         if said.is_empty() || stored.is_empty() {
             return None;
         }
-        if let Some(same) = judges::same_text(said, &stored) {
-            return Some((Judge::Words, same));
-        }
-        let cosine = self.cache.likeness(said, &stored, &fresh.tenant).await;
-        if let Some(same) = cosine.and_then(judges::same_meaning) {
-            return Some((Judge::Vectors, same));
-        }
         let questions = [fresh.question.as_str(), entry.question.as_deref().unwrap_or_default()];
-        match self.ask_judge(questions, [said, &stored]).await {
-            Some(same) => Some((Judge::Model, same)),
-            None => cosine.map(|cosine| (Judge::Vectors, judges::likelier(cosine))),
+        let Alike { told, cosine } = self.alike(questions, [said, &stored], &fresh.tenant, true).await;
+        told.or_else(|| cosine.map(|cosine| (Judge::Vectors, judges::likelier(cosine))))
+    }
+
+    /// Do two answers to these questions say the same? A model is asked only with `ask_model`, and where there is one.
+    pub(super) async fn alike(
+        self: &Arc<Self>,
+        questions: [&str; 2],
+        answers: [&str; 2],
+        tenant: &Tenant,
+        ask_model: bool,
+    ) -> Alike {
+        let [one, other] = answers;
+        if let Some(same) = judges::same_text(one, other) {
+            return Alike { told: Some((Judge::Words, same)), cosine: None };
         }
+        let cosine = self.cache.likeness(one, other, tenant).await;
+        if let Some(same) = cosine.and_then(judges::same_meaning) {
+            return Alike { told: Some((Judge::Vectors, same)), cosine };
+        }
+        let told = if ask_model { self.ask_judge(questions, answers).await } else { None };
+        Alike { told: told.map(|same| (Judge::Model, same)), cosine }
     }
 }
 
@@ -176,7 +196,7 @@ async fn work_off(pipeline: Weak<Pipeline>, queue: mpsc::Receiver<Fresh>) {
 }
 
 /// What an answer says, in all of its choices.
-fn text_of(answer: &Answer) -> String {
+pub(super) fn text_of(answer: &Answer) -> String {
     let mut text = answer::texts(answer.surface, &answer.body).join("\n");
     if text.len() > COMPARED_BYTES {
         text.truncate(text.floor_char_boundary(COMPARED_BYTES));

@@ -14,6 +14,7 @@
 //! - `label`: whether a fresh answer says what a stored one does, for the judgement to learn; `judge`: a model that is asked
 //! - `feedback`, `explain`: what callers say of answers; what would happen to a request
 //! - `warm_up`: answers of the operator's own, by way of the same decoding
+//! - `shadow`: requests that are sent to another target, too, once they were answered, and how the answers compare
 //! - `recording`: requests and answers as a trace, where that is asked for
 //! - `responses`: responses that later requests go on from
 //! - `places`: how much may go on that no caller waits for
@@ -39,6 +40,7 @@ mod respond;
 pub mod responses;
 mod serve;
 mod settle;
+mod shadow;
 mod tags;
 mod tail;
 mod warm_up;
@@ -48,6 +50,7 @@ pub use explain::Explanation;
 pub use queue::Queue;
 pub use recording::Recorder;
 pub use serve::{Pipeline, Setup};
+pub use shadow::{Counts, Quantiles, ShadowReport, Sums};
 pub use tail::Tail;
 pub use warm_up::Known;
 

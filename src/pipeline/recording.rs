@@ -167,7 +167,7 @@ impl Writer {
 }
 
 /// `line`, JSON, with a secret replaced wherever it stands in a text.
-fn without(line: String, secret: &str) -> String {
+pub(super) fn without(line: String, secret: &str) -> String {
     if secret.len() < SECRET_BYTES {
         return line;
     }
@@ -254,7 +254,7 @@ fn conversation(surface: Surface, body: &Bytes) -> Option<Value> {
 }
 
 /// `text`, cut where it would make a line too long.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(LINE_BYTES / 4)]
 }
 

@@ -12,6 +12,7 @@ use super::relay::Holders;
 use super::respond::{Found, Outcome, Responder};
 use super::responses::{self, Responses};
 use super::settle::Settlement;
+use super::shadow::Shadows;
 use super::{Inbound, Reply};
 use crate::cache::flight::{End, Lead, Opening, Reader};
 use crate::cache::{About, Ask, Cache, Check, Hit, Lookup, Miss, Refresh};
@@ -70,6 +71,8 @@ pub struct Pipeline {
     pub(super) recorder: Option<Recorder>,
     /// Who keeps which files and batches.
     pub(super) holders: Holders,
+    /// How shadows of models compare.
+    pub(super) shadows: Shadows,
     setup: ArcSwap<Setup>,
 }
 
@@ -85,12 +88,14 @@ impl Pipeline {
             meter: Meter::default(),
             responses: Responses::new(setup.responses),
             holders: Holders::default(),
+            shadows: Shadows::begin(&setup.router),
             setup: ArcSwap::from_pointee(setup),
         }
     }
 
     /// Puts a new configuration in force; requests under way keep theirs.
     pub fn reconfigure(&self, setup: Setup) {
+        self.shadows.renew(&setup.router);
         self.setup.store(Arc::new(setup));
     }
 

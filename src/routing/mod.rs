@@ -38,6 +38,6 @@ pub use lane::{Health, KeyState, Lane, LaneId, LaneSettings, Look, Pass, Taking,
 pub use latency::Form;
 pub use line::{Bounds, Full, Line};
 pub use moment::Moment;
-pub use plan::Router;
+pub use plan::{Router, Shadow};
 pub use retry_budget::RetryBudget;
 pub use route::{Leg, Route, Target};

@@ -13,6 +13,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod shadow;
+
+pub use shadow::Shadow;
+
 /// The one request that finds out about a failing lane keeps others from doing so no longer than this.
 const PROBE_LEASE: Duration = Duration::from_secs(5);
 
@@ -28,6 +32,8 @@ pub struct Router {
     lanes: Lanes,
     /// Of those models that have a target on trial, by name.
     canaries: HashMap<String, Trial>,
+    /// By the names and aliases of their models.
+    shadows: HashMap<String, Arc<Shadow>>,
     default_provider: Option<String>,
 }
 
@@ -133,6 +139,8 @@ impl Router {
             }
         }
         for model in models {
+            let known = model.shadow.as_ref().and_then(|shadow| Router::with(before, &shadow.provider, providers));
+            router.add_shadow(model, known);
             let counts = Arc::new(Counts::new(model.hedge.as_ref()));
             let trial = trial(model, before);
             let canary = trial.as_ref().map(|trial| trial.canary.clone());

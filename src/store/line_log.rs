@@ -29,6 +29,11 @@ impl LineLog {
         Ok(log)
     }
 
+    /// Is there room for a line of so many bytes, without another one leaving for it?
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.length.saturating_add(bytes as u64 + 1) <= self.max_bytes
+    }
+
     /// Appends one line, which holds no line break, and the break behind it.
     pub fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let bytes = line.len() as u64 + 1;

@@ -55,6 +55,11 @@ const QUEUE_WAITING: &str = "askonce_queue_waiting";
 const QUEUE_WAIT: &str = "askonce_queue_wait_seconds";
 const QUEUE_REFUSED: &str = "askonce_queue_refused_total";
 const CONDITION_ERRORS: &str = "askonce_condition_errors_total";
+const SHADOW_REQUESTS: &str = "askonce_shadow_requests_total";
+const SHADOW_COMPARISONS: &str = "askonce_shadow_comparisons_total";
+const SHADOW_TOKENS: &str = "askonce_shadow_tokens_total";
+const SHADOW_COST: &str = "askonce_shadow_cost_micro_usd_total";
+const SHADOW_LABELS: &str = "askonce_shadow_labels_total";
 const RELOADS: &str = "askonce_config_reloads_total";
 
 /// The one registry of the process. Several gateways in one process (as in tests) share it.
@@ -165,6 +170,17 @@ fn describe() {
     describe_gauge!(BREAKER, "A lane's breaker: 0 closed, 1 half open, 2 open.");
     describe_counter!(RECORDED, "Lines of the recording, by result: written, dropped, failed.");
     describe_counter!(CONDITION_ERRORS, "Conditions of targets that could not be told, by model and provider.");
+    describe_counter!(SHADOW_REQUESTS, "Requests drawn for the shadow of a model, by outcome.");
+    describe_counter!(
+        SHADOW_COMPARISONS,
+        "Answers of shadows that were compared, by who could tell and what they said."
+    );
+    describe_counter!(SHADOW_TOKENS, "Tokens that providers counted for shadows, by gen_ai_token_type.");
+    describe_counter!(
+        SHADOW_COST,
+        "Millionths of a US dollar that answers of shadows cost, where prices are known; they are in no other count."
+    );
+    describe_counter!(SHADOW_LABELS, "Lines of the labels of shadows, by result: written, dropped, full, failed.");
     describe_counter!(RELOADS, "Configuration reloads, by outcome.");
     describe_gauge!("askonce_cache_entries", "Stored answers.");
     describe_gauge!("askonce_cache_bytes", Unit::Bytes, "Bytes that stored answers are charged with.");
@@ -464,6 +480,51 @@ pub fn lambda(error_budget: f64, lambda: f32) {
 pub fn condition_failed(model: &str, provider: &str) {
     let (model, provider) = (model.to_owned(), provider.to_owned());
     counter!(CONDITION_ERRORS, "gen_ai_request_model" => model, "gen_ai_provider_name" => provider).increment(1);
+}
+
+/// The shadow of a model, as they are configured: labels that callers cannot add to.
+#[derive(Clone, Copy, Debug)]
+pub struct OfShadow<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// The shadow's provider.
+    pub provider: &'a str,
+}
+
+/// A request was drawn for a shadow: `answered`, `failed` with that error's word, or not sent, and why.
+pub fn shadow_request(of: OfShadow<'_>, outcome: &'static str, error: &str) {
+    counter!(SHADOW_REQUESTS,
+        "gen_ai_request_model" => of.model.to_owned(), "gen_ai_provider_name" => of.provider.to_owned(),
+        "outcome" => outcome, "error_type" => error.to_owned())
+    .increment(1);
+}
+
+/// A shadow has answered.
+pub fn shadow_answered(of: OfShadow<'_>, usage: Option<Usage>, cost: Option<MicroUsd>) {
+    for (kind, tokens) in usage.into_iter().flat_map(kinds) {
+        counter!(SHADOW_TOKENS,
+            "gen_ai_request_model" => of.model.to_owned(), "gen_ai_provider_name" => of.provider.to_owned(),
+            "gen_ai_token_type" => kind)
+        .increment(tokens);
+    }
+    if let Some(cost) = cost {
+        counter!(SHADOW_COST,
+            "gen_ai_request_model" => of.model.to_owned(), "gen_ai_provider_name" => of.provider.to_owned())
+        .increment(cost.0);
+    }
+}
+
+/// The answer of a shadow was compared with the real one: `same`, `different`, or `undecided`.
+pub fn shadow_compared(of: OfShadow<'_>, judge: &'static str, result: &'static str) {
+    counter!(SHADOW_COMPARISONS,
+        "gen_ai_request_model" => of.model.to_owned(), "gen_ai_provider_name" => of.provider.to_owned(),
+        "judge" => judge, "result" => result)
+    .increment(1);
+}
+
+/// A label of a shadow: `written`, `dropped` for want of room in line, its file is `full`, or it `failed`.
+pub fn shadow_label(result: &'static str) {
+    counter!(SHADOW_LABELS, "result" => result).increment(1);
 }
 
 /// The configuration was read again.

@@ -28,6 +28,7 @@ mod relay;
 mod replay;
 mod routes;
 mod routing;
+mod shadow;
 mod streaming;
 mod surfaces;
 mod tenants;

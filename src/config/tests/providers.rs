@@ -158,7 +158,10 @@ fn what_is_shown_reads_back() {
                 models: [{name: m, aliases: [n], strategy: sticky, hedge: {percentile: 99, at_least_ms: 5}, targets: [{provider: e, key: two, \
                 weight: 2, tier: 1, max_in_flight: 3, first_token_timeout_ms: 9}, {provider: e, after: [context_length]}], price: {input_usd_per_million_tokens: 1, \
                 output_usd_per_million_tokens: 2, cached_input_usd_per_million_tokens: 0.1, \
-                cache_write_usd_per_million_tokens: 1.25, reasoning_usd_per_million_tokens: 3, request_usd: 0.005}}]\n";
+                cache_write_usd_per_million_tokens: 1.25, reasoning_usd_per_million_tokens: 3, request_usd: 0.005}, \
+                shadow: {provider: e, model: n, key: one, params: {prompts: null, headers: '$${X}'}, percent: 2.5, judge: true, usd_per_day: 0.25, \
+                max_in_flight: 9, labels: true, price: {input_usd_per_million_tokens: 1, output_usd_per_million_tokens: 2}}}]\n\
+                cache: {judge: {model: j}}\n";
     let settings = read(text).unwrap();
     let price = settings.models[0].price.unwrap();
     assert_eq!((price.cache_write_micro_usd_per_million, price.request_micro_usd), (Some(1_250_000), 5_000));

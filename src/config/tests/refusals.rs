@@ -284,6 +284,58 @@ const REFUSED: &[(&str, &str)] = &[
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], price: {input_usd_per_million_tokens: -1, output_usd_per_million_tokens: 0}}]\n",
         "models[0].price.input_usd_per_million_tokens: expected a number from 0 to 1000000, found `-1` at line 2, column 84",
     ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a}}]\n",
+        "models[0].shadow: the key `percent` is missing at line 2, column 54; add it",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {percent: 5}}]\n",
+        "models[0].shadow: the key `provider` is missing at line 2, column 54; add it",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: b, percent: 5}}]\n",
+        "models[0].shadow.provider: there is no provider `b` at line 2, column 65; did you mean `a`?",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 0}}]\n",
+        "models[0].shadow.percent: expected a number from 0.001 to 100, found `0` at line 2, column 77",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 101}}]\n",
+        "models[0].shadow.percent: expected a number from 0.001 to 100, found `101` at line 2, column 77",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, model: 'x-*'}}]\n",
+        "models[0].shadow.model: a `*` stands for what the `*` of the model's `name` stood for, which has none at line 2, column 87",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, key: k}}]\n",
+        "models[0].shadow.key: provider `a` has no key of this name at line 2, column 85; its `keys` have the names",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, usd_per_day: 0}}]\n",
+        "models[0].shadow.usd_per_day: expected a number from 0.000001 to 1000000, found `0` at line 2, column 93",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, max_in_flight: 0}}]\n",
+        "models[0].shadow.max_in_flight: expected a whole number from 1 to 1000, found `0` at line 2, column 95",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, judge: maybe}}]\n",
+        "models[0].shadow.judge: expected `true` or `false`, found the text `maybe` at line 2, column 87",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, params: {model: x}}}]\n",
+        "models[0].shadow.params.model: the field `model` is set by the gateway alone at line 2, column 96; `model` of the target names the model; callers say whether they stream",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, when: stream}}]\n",
+        "models[0].shadow: unknown key `when` at line 2, column 80; the keys here are `provider`, `model`, `key`, `params`, `price`, `percent`, `judge`, `usd_per_day`, `max_in_flight`, `labels`",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, judge: true}}]\n",
+        "models[0].shadow.judge: there is no model that could be asked at line 2, column 87; name one in `cache.judge`, or leave this out",
+    ),
     // The cache.
     (
         "cache: {memory_bytes: 2MiB, max_answer_bytes: 3MiB}\n",

@@ -1,6 +1,7 @@
 //! Which route a name means, and what its lanes are.
 
 use super::*;
+use crate::routing::{Fault, Look, Moment};
 use crate::types::secret::Secret;
 
 fn provider(name: &str, at: &str) -> config::Provider {
@@ -33,6 +34,7 @@ fn model(name: &str, targets: Vec<config::Target>, price: Option<Price>) -> conf
         targets,
         hedge: None,
         price,
+        shadow: None,
     }
 }
 
@@ -241,4 +243,97 @@ fn what_was_learned_of_what_stays_stays() {
     let elsewhere = over(&models(4, 5.0), "http://127.0.0.1:2/v1", Some(&first));
     assert_eq!(same(&first, &elsewhere), ([true, false], true), "another address");
     assert_eq!(same(&first, &over(&models(4, 5.0), there, None)), ([false, false], false));
+}
+
+fn shadow(provider: &str, model: &str) -> config::Shadow {
+    config::Shadow {
+        provider: provider.to_owned(),
+        model: model.to_owned(),
+        key: None,
+        params: Vec::new(),
+        price: None,
+        percent: 5.0,
+        judge: false,
+        usd_per_day: None,
+        max_in_flight: 4,
+        labels: false,
+    }
+}
+
+#[test]
+fn a_shadow_has_a_route_and_lanes_of_its_own() {
+    let there = "http://127.0.0.1:1/v1";
+    let providers = [provider("a", there), provider("b", there)];
+    let models = [
+        config::Model {
+            aliases: vec!["quick".to_owned()],
+            shadow: Some(shadow("a", "small")),
+            ..model("fast", vec![config::Target { max_in_flight: Some(1), ..target("a", "small") }], None)
+        },
+        config::Model { shadow: Some(shadow("b", "openai/*")), ..model("gpt-*", vec![target("a", "*")], None) },
+        model("gpt-4*", vec![target("a", "*")], None),
+    ];
+    let router = router(&models, &providers, Some("a"));
+    let found = |model: &str| {
+        let (shadow, stands_for) = router.shadow(model)?;
+        let route = shadow.route(stands_for);
+        Some((shadow.model.clone(), route.targets[0].provider.clone(), route.targets[0].model.clone()))
+    };
+    let owned = |words: [&str; 3]| Some(<(String, String, String)>::from(words.map(str::to_owned)));
+    assert_eq!(found("fast"), owned(["fast", "a", "small"]));
+    assert_eq!(found("quick"), found("fast"));
+    assert_eq!(found("gpt-5"), owned(["gpt-*", "b", "openai/5"]));
+    // Another entry is meant, a provider is named, or no entry at all.
+    assert_eq!([found("gpt-41"), found("a/small"), found("unheard")], [None, None, None]);
+    // Lanes: not those of callers, and the same ones each time.
+    let now = Moment::since_start(Duration::from_secs(1));
+    let route = router.shadow("fast").unwrap().0.route(None);
+    let real = &router.plan("fast", |_| None).unwrap().legs[0].lane;
+    assert!(
+        !Arc::ptr_eq(&route.legs[0].lane, real) && router.lanes().all(|lane| !Arc::ptr_eq(lane, &route.legs[0].lane))
+    );
+    let held: Vec<_> = (0..3).map(|_| Shadow::begin(&route, now, 0.5).unwrap()).collect();
+    assert_eq!((real.in_flight(), router.shadow("quick").unwrap().0.route(None).legs[0].lane.in_flight()), (0, 3));
+    drop(held);
+    // A reload knows it again; with other settings it is another.
+    let over =
+        |models: &[config::Model]| Router::over(models, &providers, Some("a"), DEFAULT_BREAKER, 20, Some(&router));
+    let own = |router: &Router| router.shadow("quick").unwrap().0.clone();
+    assert!(Arc::ptr_eq(&own(&over(&models)), &own(&router)));
+    let mut others = models.clone();
+    others[0].shadow = Some(config::Shadow { percent: 6.0, ..shadow("a", "small") });
+    assert!(!Arc::ptr_eq(&own(&over(&others)), &own(&router)));
+    // Who keeps failing is left alone, and then asked by one request.
+    for _ in 0..10 {
+        if let Some((_, mut pass)) = Shadow::begin(&route, now, 0.0) {
+            pass.failed(Fault::Passing, now, 0.0);
+        }
+    }
+    assert!(Shadow::begin(&route, now, 0.0).is_none());
+    let later = now.after(Duration::from_secs(120));
+    let probe = Shadow::begin(&route, later, 0.0);
+    assert!(probe.is_some_and(|(_, pass)| pass.is_probe() && Shadow::begin(&route, later, 0.0).is_none()));
+    assert!(matches!(real.look(now), Look::Ready(_)));
+}
+
+#[test]
+fn a_shadow_goes_by_the_weight_of_keys_and_with_one_where_that_is_named() {
+    let key = |name: &str, weight: f64| config::ProviderKey {
+        name: name.to_owned(),
+        key: Secret::new("sk"),
+        weight,
+        models: Vec::new(),
+        limits: config::KeyLimits::default(),
+    };
+    let keyed = config::Provider { keys: vec![key("x", 1.0), key("y", 3.0)], ..provider("a", "http://127.0.0.1:1/v1") };
+    let named = |key: Option<&str>| {
+        let shadow = config::Shadow { key: key.map(str::to_owned), ..shadow("a", "m") };
+        let models = [config::Model { shadow: Some(shadow), ..model("m", vec![target("a", "m")], None) }];
+        router(&models, std::slice::from_ref(&keyed), None).shadow("m").unwrap().0.route(None)
+    };
+    let now = Moment::since_start(Duration::from_secs(1));
+    let route = named(None);
+    let chosen = |chance: f64| Shadow::begin(&route, now, chance).unwrap().1.lane().id.key.clone().unwrap();
+    assert_eq!([0.0, 0.2, 0.3, 0.99].map(chosen), ["x", "x", "y", "y"]);
+    assert_eq!(named(Some("y")).legs.len(), 1);
 }

@@ -46,6 +46,13 @@ impl Given {
         Given::yaml(&yaml).variable("UP", &upstream.url)
     }
 
+    /// The configuration with `new` in place of `old`, which has to stand in it.
+    pub fn with(mut self, old: &str, new: &str) -> Given {
+        assert!(self.yaml.contains(old), "{old} is not in {}", self.yaml);
+        self.yaml = self.yaml.replacen(old, new, 1);
+        self
+    }
+
     /// Sets a variable of the configuration.
     pub fn variable(mut self, name: &str, value: &str) -> Given {
         self.variables.insert(name.to_owned(), value.to_owned());
