@@ -1,9 +1,10 @@
 //! What a choice costs: one of twenty lanes, by each strategy, from the beginning of a request's course to its place given back.
-//! `cargo bench --bench routing`; nanoseconds, the median of many rounds. The target is a microsecond.
+//! `cargo bench --bench routing`; nanoseconds, the median of many rounds. The target is a microsecond. And what the topic of a question
+//! costs, among twenty of fifty examples; microseconds.
 
 use askonce::config::{self, Strategy};
 use askonce::routing::{
-    Cap, Course, Fault, Lane, LaneId, LaneSettings, Leg, Moment, Pass, Route, Seen, Start, Step, Target,
+    Cap, Course, Fault, Lane, LaneId, LaneSettings, Leg, Moment, Pass, Route, Seen, Start, Step, Target, Topics,
 };
 use std::hint::black_box;
 use std::sync::Arc;
@@ -39,6 +40,35 @@ fn main() {
         let columns = [well, half, capped].map(|route| format!("{:.0}", choice(&route)));
         println!("| {} | {} |", strategy.as_str(), columns.join(" | "));
     }
+    let [count, examples, width] = TOPICS;
+    println!("\nthe topic of a question, of {count} of {examples} examples with {width} components: {:.1} µs", topic());
+}
+
+/// Topics, examples of each, and components of a vector.
+const TOPICS: [usize; 3] = [20, 50, 384];
+
+/// What one topic takes, microseconds.
+fn topic() -> f64 {
+    let [count, examples, width] = TOPICS;
+    let vector = |seed: usize| -> Vec<f32> {
+        let raw: Vec<f32> = (0..width).map(|at| ((seed * 7919 + at * 104_729) % 1009) as f32 - 504.0).collect();
+        let length = raw.iter().map(|value| value * value).sum::<f32>().sqrt();
+        raw.iter().map(|value| value / length).collect()
+    };
+    let mut topics = Topics::new(width);
+    for set in 0..count {
+        let rows: Vec<Vec<f32>> = (0..examples).map(|at| vector(set * examples + at)).collect();
+        topics.add(&format!("topic-{set}"), 0.6, rows.iter().map(Vec::as_slice)).expect("the vectors are of one width");
+    }
+    let question = vector(count * examples + 1);
+    let round = || {
+        let started = Instant::now();
+        black_box(topics.of(black_box(&question)));
+        started.elapsed().as_secs_f64() * 1e6
+    };
+    let mut took: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
+    took.sort_by(f64::total_cmp);
+    took[took.len() / 2]
 }
 
 /// A route over lanes that differ in weight, price and speed.

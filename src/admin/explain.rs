@@ -44,7 +44,7 @@ async fn explained(doors: &Arc<Doors>, request: Request) -> Result<Value, Error>
     authorise(doors, request.headers())?;
     let body = body::read(&doors.edge, request).await?;
     let inbound = read(doors, &body)?;
-    let Explanation { cache, targets } = doors.pipeline.explain(&inbound).await?;
+    let Explanation { cache, told: insight, targets } = doors.pipeline.explain(&inbound).await?;
     let targets: Value =
         targets.iter().map(|(provider, model)| json!({"provider": provider, "model": model})).collect();
     let mut told = match &cache {
@@ -52,6 +52,12 @@ async fn explained(doors: &Arc<Doors>, request: Request) -> Result<Value, Error>
         Err(reason) => json!({"would": "bypass", "reason": reason.as_str()}),
     };
     told["targets"] = targets;
+    let insight = insight.unwrap_or_default();
+    told["topic"] = insight.topic.map_or(Value::Null, |(nearest, cosine, reached)| {
+        json!({"name": if reached { nearest.as_str() } else { "" }, "nearest": nearest, "cosine": cosine})
+    });
+    told["complexity"] =
+        insight.complexity.map_or(Value::Null, |(complexity, hard)| json!({"complexity": complexity, "hard": hard}));
     Ok(told)
 }
 

@@ -1,12 +1,13 @@
 //! Settings → engines → doors.
 
 use super::embedder::OnHost;
+use super::insight::{self, Examples};
 use super::probe::Probes;
 use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
 use crate::edge::{self, Doors, Edge, UPLOADS};
 use crate::governance::Keys;
-use crate::pipeline::{Pipeline, Queue, Recorder, RouterClock, Setup, of_lane, responses};
+use crate::pipeline::{Insight, Pipeline, Queue, Recorder, RouterClock, Setup, of_lane, responses};
 use crate::providers::Registry;
 use crate::routing::Router;
 use crate::telemetry::metrics;
@@ -38,6 +39,9 @@ pub enum StartError {
     /// A provider.
     #[error("{0}")]
     Provider(String),
+    /// Topics, or what was learned of hard questions.
+    #[error("{0}")]
+    Insight(String),
     /// The metrics registry.
     #[error("metrics: {0}")]
     Metrics(String),
@@ -79,6 +83,7 @@ pub struct App {
     /// What opening the cache found.
     pub opened: Opened,
     embed: Option<Arc<dyn Embed>>,
+    examples: Examples,
     probes: Probes,
     admin_key: Option<Secret>,
     /// Where it listens until a restart, whatever a reload says.
@@ -106,7 +111,9 @@ impl App {
             dir: parts.persist.then(|| settings.data_dir.join("cache")),
             clock: parts.clock,
         })?;
-        let setup = setup(settings, embed.clone(), None).map_err(StartError::Provider)?;
+        let examples = Examples::default();
+        let insight = insight::build(settings, embed.clone(), &examples).await.map_err(StartError::Insight)?;
+        let setup = setup(settings, embed.clone(), insight, None).map_err(StartError::Provider)?;
         for (provider, why) in setup.registry.refresh().await {
             tracing::warn!(
                 provider,
@@ -137,7 +144,7 @@ impl App {
         if parts.persist {
             doors.pipeline.keep_shadow_labels(settings.data_dir.join("shadow-labels"));
         }
-        let app = App { doors, opened, embed, probes, admin_key, listen: settings.listen.clone() };
+        let app = App { doors, opened, embed, examples, probes, admin_key, listen: settings.listen.clone() };
         app.keep_secrets_out(settings);
         Ok(app)
     }
@@ -155,8 +162,9 @@ impl App {
             let (new, old) = (&settings.listen, &self.listen);
             return Err(format!("they let everybody in on {new}, but the gateway listens on {old} until a restart"));
         }
+        let insight = insight::build(settings, self.embed.clone(), &self.examples).await?;
         let before = self.doors.pipeline.setup();
-        let setup = setup(settings, self.embed.clone(), Some(&before))?;
+        let setup = setup(settings, self.embed.clone(), insight, Some(&before))?;
         for (provider, why) in setup.registry.refresh().await {
             tracing::warn!(provider, why, "its models are not known");
         }
@@ -195,12 +203,18 @@ impl App {
 }
 
 /// What a configuration gives the pipeline. What was learned `before` of what is still there stays.
-fn setup(settings: &Resolved, embed: Option<Arc<dyn Embed>>, before: Option<&Setup>) -> Result<Setup, String> {
+fn setup(
+    settings: &Resolved,
+    embed: Option<Arc<dyn Embed>>,
+    insight: Insight,
+    before: Option<&Setup>,
+) -> Result<Setup, String> {
     let clock = before.map_or_else(RouterClock::begin, |before| before.clock);
     let queue = before.map(|before| before.queue.clone());
     Ok(Setup {
         registry: Registry::build(&settings.providers, embed)?,
         router: Router::new(settings, before.map(|before| &before.router)),
+        insight,
         retry: settings.retry.clone(),
         clock,
         queue: queue.unwrap_or_else(|| Queue::new(settings.queue, clock)),

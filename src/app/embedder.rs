@@ -15,9 +15,10 @@ pub type Progress<'p> = &'p dyn PullProgress;
 
 /// Loads the configured model, pulling it first if it is not there. `None` when the settings have no use for one.
 pub async fn load(settings: &Resolved, progress: Progress<'_>) -> Result<Option<Embedder>, ModelError> {
-    let wanted =
+    let semantic =
         settings.cache.overrides.iter().any(|rule| rule.semantic == Some(true)) || settings.cache.semantic.enabled;
-    if !settings.cache.enabled || !wanted {
+    let asked_about = !settings.topics.is_empty() || settings.complexity.is_some();
+    if !(settings.cache.enabled && semantic || asked_about) {
         return Ok(None);
     }
     let model = manifest(&settings.embedding.model)?;

@@ -2,6 +2,7 @@
 //!
 //! - `build`: settings → engines → doors
 //! - `embedder`: the sentence model, fetched if need be, loaded, and as `types::embed::Embed`
+//! - `insight`: topics and complexity, ready for conditions
 //! - `discover`: providers where the settings name none
 //! - `listen`: connections in, an orderly end
 //! - `patience`: a connection is given up when its other side takes nothing for too long
@@ -11,6 +12,7 @@
 mod build;
 mod discover;
 mod embedder;
+mod insight;
 mod listen;
 mod patience;
 mod probe;

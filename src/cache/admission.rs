@@ -51,6 +51,11 @@ impl Ticket {
         self.question.as_deref()
     }
 
+    /// The vector of the question, where the lookup made one.
+    pub fn vector(&self) -> Option<&Arc<[f32]>> {
+        self.vector.as_ref()
+    }
+
     /// Is the answer to be stored, if it can be?
     pub fn is_stored(&self) -> bool {
         self.policy.write

@@ -3,6 +3,7 @@
 mod bench;
 mod cache;
 mod check;
+mod complexity;
 mod index;
 mod index_bench;
 mod index_check;
@@ -14,7 +15,9 @@ mod providers;
 mod replay;
 mod replay_args;
 mod replay_vectors;
+mod rows;
 mod serve;
+mod topics;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -42,6 +45,10 @@ enum Command {
     #[command(subcommand)]
     Judge(judge::JudgeCommand),
     #[command(subcommand)]
+    Topics(topics::TopicsCommand),
+    #[command(subcommand)]
+    Complexity(complexity::ComplexityCommand),
+    #[command(subcommand)]
     Cache(cache::CacheCommand),
     Replay(Box<replay::ReplayArgs>),
     Bench(Box<bench::BenchArgs>),
@@ -59,6 +66,8 @@ pub fn run() -> ExitCode {
         Command::Model(command) => model::run(command),
         Command::Index(command) => index::run(&command),
         Command::Judge(command) => judge::run(&command),
+        Command::Topics(command) => topics::run(&command),
+        Command::Complexity(command) => complexity::run(&command),
         Command::Cache(command) => cache::run(command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),

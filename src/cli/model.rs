@@ -3,9 +3,11 @@
 use super::model_bench::{self, ModelBenchArgs};
 use super::progress::Bar;
 use crate::config::{self, Overrides};
-use askonce_models::{ModelManifest, ModelStore, Pin, manifest, manifests};
-use std::path::PathBuf;
+use askonce_models::{Embedder, EmbedderSettings, ModelManifest, ModelStore, Pin, manifest, manifests};
+use indicatif::ProgressBar;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 pub(super) const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
@@ -84,6 +86,28 @@ pub(super) fn run(command: ModelCommand) -> Result<ExitCode, String> {
 /// The manifest of this name.
 pub(super) fn named(name: &str) -> Result<&'static ModelManifest, String> {
     manifest(name).map_err(|error| error.to_string())
+}
+
+/// The sentence model `name`, from `dir`, or where `model pull` puts it.
+pub(super) fn loaded(name: &str, dir: Option<&Path>, store: &Store) -> Result<Embedder, String> {
+    let dir = match dir {
+        Some(dir) => dir.to_owned(),
+        None => {
+            let found = store.open()?.list().into_iter().find(|one| one.name == name && one.missing.is_empty());
+            found
+                .map(|one| one.dir)
+                .ok_or_else(|| format!("the model is not here; `askonce model pull {name}` fetches it"))?
+        }
+    };
+    Embedder::load(&dir, named(name)?, &EmbedderSettings::default()).map_err(|error| error.to_string())
+}
+
+/// The vectors of `texts`, in their order, with a bar that tells how far it is.
+pub(super) fn vectors(embedder: &Embedder, texts: &[&str]) -> Result<Vec<Arc<[f32]>>, String> {
+    let bar = ProgressBar::new(texts.len() as u64);
+    let embedded = embedder.embed_batch(texts, &|done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    Ok(embedded.map_err(|error| error.to_string())?.into_iter().map(|one| one.vector).collect())
 }
 
 fn pull(args: &PullArgs) -> Result<(), String> {

@@ -1,14 +1,17 @@
-//! `Condition`: whether a target takes part in a request, written in CEL (<https://github.com/google/cel-spec>). The only file that
-//! knows the crate `cel`.
+//! `Condition`: whether a target takes part in a request, written in CEL (<https://github.com/google/cel-spec>). With what is below it
+//! the only file that knows the crate `cel`.
 //!
 //! It is compiled once, when the settings are read, and evaluated for each request of its model. What an operator writes is
 //! bounded, so that neither can take long: its length, its brackets and operators, how deep it is, and no loop inside a loop.
 
 use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::{Context, Env, Program, Value};
-use std::collections::HashMap;
+use regex::Regex;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, LazyLock};
+
+mod matching;
 
 /// A condition may be this long.
 const MOST_CHARS: usize = 2000;
@@ -40,8 +43,13 @@ const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "nul
 /// What `time` has.
 const TIME: [&str; 3] = ["hour", "minute", "weekday"];
 
-static LIBRARY: LazyLock<Arc<Env>> =
-    LazyLock::new(|| Arc::new(Env::default().with_optional_support(false).with_stdlib()));
+static LIBRARY: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::default().with_optional_support(false).with_stdlib();
+    if let Err(error) = matching::add_to(&mut env) {
+        tracing::error!(%error, "conditions are without `matches`");
+    }
+    Arc::new(env)
+});
 
 /// What a condition may ask about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,11 +70,17 @@ pub enum Variable {
     Tenant,
     /// The time of day and the day of the week, in UTC.
     Time,
+    /// The topic of the question.
+    Topic,
+    /// How probable it is that the question needs the stronger model.
+    Complexity,
+    /// Whether that is probable enough.
+    Hard,
 }
 
 impl Variable {
     /// All of them.
-    pub const ALL: [Variable; 8] = [
+    pub const ALL: [Variable; 11] = [
         Variable::Model,
         Variable::Surface,
         Variable::Stream,
@@ -75,7 +89,13 @@ impl Variable {
         Variable::Tokens,
         Variable::Tenant,
         Variable::Time,
+        Variable::Topic,
+        Variable::Complexity,
+        Variable::Hard,
     ];
+
+    /// Those that take an embedding of the question to tell.
+    pub const LATE: [Variable; 3] = [Variable::Topic, Variable::Complexity, Variable::Hard];
 
     /// What conditions call it.
     pub const fn as_str(self) -> &'static str {
@@ -88,6 +108,9 @@ impl Variable {
             Variable::Tokens => "tokens",
             Variable::Tenant => "tenant",
             Variable::Time => "time",
+            Variable::Topic => "topic",
+            Variable::Complexity => "complexity",
+            Variable::Hard => "hard",
         }
     }
 
@@ -98,12 +121,17 @@ impl Variable {
 
 /// The variables that conditions ask about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Uses(u8);
+pub struct Uses(u16);
 
 impl Uses {
     /// Is `variable` among them?
     pub fn has(self, variable: Variable) -> bool {
         self.0 & 1 << variable as u8 != 0
+    }
+
+    /// Is one among them that takes an embedding of the question?
+    pub fn has_late(self) -> bool {
+        Variable::LATE.into_iter().any(|variable| self.has(variable))
     }
 
     /// These and those.
@@ -168,6 +196,9 @@ pub struct Condition {
     text: String,
     program: Arc<Program>,
     uses: Uses,
+    topics: Arc<BTreeSet<String>>,
+    /// Held, so that they need not be compiled again.
+    _patterns: Arc<Vec<Arc<Regex>>>,
 }
 
 impl PartialEq for Condition {
@@ -191,8 +222,10 @@ impl Condition {
         let thread = std::thread::Builder::new().name("askonce-condition".to_owned()).stack_size(STACK_BYTES);
         let running =
             thread.spawn(move || compiled(&own)).map_err(|error| format!("it cannot be read now: {error}"))?;
-        let (program, uses) = running.join().map_err(|_| "it cannot be read".to_owned())??;
-        Ok(Condition { text: text.to_owned(), program: Arc::new(program), uses })
+        let (program, found) = running.join().map_err(|_| "it cannot be read".to_owned())??;
+        let Found { uses, topics, patterns } = found;
+        let (topics, _patterns) = (Arc::new(topics), Arc::new(patterns));
+        Ok(Condition { text: text.to_owned(), program: Arc::new(program), uses, topics, _patterns })
     }
 
     /// As it was written.
@@ -203,6 +236,16 @@ impl Condition {
     /// The variables that it asks about.
     pub fn uses(&self) -> Uses {
         self.uses
+    }
+
+    /// Does it take an embedding of the question to tell? Such a condition is told last.
+    pub fn is_late(&self) -> bool {
+        self.uses.has_late()
+    }
+
+    /// The texts that it compares `topic` with, as far as that is plain to see.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().map(String::as_str)
     }
 
     /// Is it true of `facts`? The error says why that cannot be told.
@@ -230,21 +273,29 @@ fn bounded(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn compiled(text: &str) -> Result<(Program, Uses), String> {
+/// What was found in a condition.
+#[derive(Default)]
+struct Found {
+    uses: Uses,
+    topics: BTreeSet<String>,
+    patterns: Vec<Arc<Regex>>,
+}
+
+fn compiled(text: &str) -> Result<(Program, Found), String> {
     let program = Program::compile(text).map_err(|errors| {
         let first = errors.errors.into_iter().min_by_key(|error| error.pos);
         first.map_or_else(|| "it cannot be read".to_owned(), |error| unread(text, error.pos.1, &error.msg))
     })?;
-    let uses = {
+    let found = {
         let root = program.expression();
         if is_no_question(&root.expr) {
             return Err("it is neither true nor false: compare it with something".to_owned());
         }
-        let mut check = Check { uses: Uses::default() };
+        let mut check = Check { found: Found::default() };
         check.below(root, &mut Vec::new(), Around { depth: 1, looped: false })?;
-        check.uses
+        check.found
     };
-    Ok((program, uses))
+    Ok((program, found))
 }
 
 /// What the parser says of the column `column`, from 1, in fewer words.
@@ -267,7 +318,9 @@ fn unread(text: &str, column: isize, message: &str) -> String {
 /// Is it a value by itself that is no `true` and no `false`?
 fn is_no_question(expr: &Expr) -> bool {
     match expr {
-        Expr::Ident(name) => Variable::named(name).is_some_and(|variable| variable != Variable::Stream),
+        Expr::Ident(name) => {
+            Variable::named(name).is_some_and(|variable| !matches!(variable, Variable::Stream | Variable::Hard))
+        }
         Expr::Literal(literal) => !matches!(literal, LiteralValue::Boolean(_)),
         Expr::List(_) | Expr::Map(_) | Expr::Struct(_) => true,
         _ => false,
@@ -276,7 +329,7 @@ fn is_no_question(expr: &Expr) -> bool {
 
 /// Looks for what a condition must not have.
 struct Check {
-    uses: Uses,
+    found: Found,
 }
 
 /// Where in it one stands.
@@ -315,7 +368,10 @@ impl Check {
                 if let ("matches", Some(Expr::Literal(LiteralValue::String(pattern)))) =
                     (call.func_name.as_str(), call.args.last().map(|last| &last.expr))
                 {
-                    is_pattern(pattern.inner())?;
+                    self.found.patterns.push(matching::pattern(pattern.inner())?);
+                }
+                if !names.contains(&Variable::Topic.as_str()) {
+                    self.found.topics.extend(compared_with_topic(&call.func_name, &call.args));
                 }
                 call.target.iter().try_for_each(|target| self.below(target, names, inside))?;
                 call.args.iter().try_for_each(|argument| self.below(argument, names, inside))
@@ -360,7 +416,7 @@ impl Check {
             return Ok(());
         }
         match Variable::named(name) {
-            Some(variable) => self.uses.add(variable),
+            Some(variable) => self.found.uses.add(variable),
             None if TYPES.contains(&name) => {}
             None => {
                 let all = Variable::ALL.map(Variable::as_str).join(", ");
@@ -371,14 +427,20 @@ impl Check {
     }
 }
 
-/// Refuses a regular expression that is none. The crate knows that when it uses it.
-fn is_pattern(pattern: &str) -> Result<(), String> {
-    let mut context = Context::with_env(LIBRARY.clone());
-    context.add_variable_from_value("pattern", pattern);
-    let tried = Program::compile("''.matches(pattern)").map(|program| program.execute(&context));
-    match tried {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err(format!("`{pattern}` is no regular expression")),
+/// The texts that `topic` is compared with, by `==`, `!=` or `in`.
+fn compared_with_topic(function: &str, args: &[IdedExpr]) -> Vec<String> {
+    let is_topic = |expr: &Expr| matches!(expr, Expr::Ident(name) if name == Variable::Topic.as_str());
+    let text = |expr: &IdedExpr| match &expr.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+        _ => None,
+    };
+    match (function, args) {
+        ("_==_" | "_!=_", [one, other]) if is_topic(&one.expr) => text(other).into_iter().collect(),
+        ("_==_" | "_!=_", [one, other]) if is_topic(&other.expr) => text(one).into_iter().collect(),
+        ("@in", [one, IdedExpr { expr: Expr::List(list), .. }]) if is_topic(&one.expr) => {
+            list.elements.iter().filter_map(text).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

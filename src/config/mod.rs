@@ -10,6 +10,7 @@
 //! | `keeping`, `recording`, `responses` | staleness, eviction and quotas; the recorded trace; kept responses |
 //! | `cloud`, `outbound`, `provider_key` | of a provider: signing in, the way there, several keys |
 //! | `target`, `condition`, `shadow` | of a model: where it is to be had; whether that is for a request; what is compared with it |
+//! | `insight` | topics and complexity, for conditions |
 //! | `harmless` | request fields that may be ignored, and those that never may |
 //! | `known`, `prices` | providers and prices as data |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
@@ -29,6 +30,7 @@ mod fields;
 mod file;
 mod harmless;
 mod index;
+mod insight;
 mod judgement;
 mod keeping;
 mod kinds;
@@ -66,6 +68,7 @@ pub use cache::CacheRules;
 pub use condition::{Fact, Facts, Uses, Variable};
 pub use env::Env;
 pub use error::{ConfigError, Position};
+pub use insight::DEFAULT_AT_LEAST;
 pub use judgement::DEFAULT_THRESHOLD;
 pub use kinds::UnknownWord;
 pub use reload::Watcher;
@@ -83,6 +86,8 @@ const KEYS: &[&str] = &[
     "providers",
     "default_provider",
     "models",
+    "topics",
+    "complexity",
     "retry",
     "breaker",
     "queue",
@@ -130,13 +135,18 @@ fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved,
     let auth = auth::auth(&root, &listen, listen_at)?;
     let catalogue = known::catalogue(&root)?;
     let providers = provider::providers(&root, &catalogue, env)?;
+    let models = model::models(&root, &providers)?;
+    let (topics, complexity) = (insight::topics(&root)?, insight::complexity(&root, env)?);
+    insight::check(&root, &models, &topics, complexity.as_ref())?;
     Ok(Resolved {
         data_dir: data_dir(&root, overrides, env)?,
         log: log::log(&root, overrides)?,
         admin: auth::admin(&root, &auth)?,
         limits: limits::limits(&root)?,
         default_provider: model::default_provider(&root, &providers)?,
-        models: model::models(&root, &providers)?,
+        models,
+        topics,
+        complexity,
         retry: retry::retry(&root)?,
         breaker: retry::breaker(&root)?,
         queue: queue::queue(&root)?,

@@ -12,6 +12,8 @@ use super::target;
 /// More than any model costs, in US dollars per million tokens.
 const MAX_USD: f64 = 1_000_000.0;
 
+pub(super) const KEYS: &[&str] = &["name", "aliases", "strategy", "targets", "hedge", "price", "shadow"];
+
 /// The keys of a price: of prompt and completion tokens, of parts of these, and of a request.
 const PRICE_KEYS: [&str; 6] = [
     "input_usd_per_million_tokens",
@@ -68,7 +70,7 @@ pub(super) fn default_provider(root: &Fields<'_>, providers: &[Provider]) -> Res
 }
 
 fn model(item: &Item<'_>, providers: &[Provider], judge: bool) -> Result<Model, ConfigError> {
-    let fields = item.fields(&["name", "aliases", "strategy", "targets", "hedge", "price", "shadow"])?;
+    let fields = item.fields(KEYS)?;
     let name = pattern(&fields.require("name")?)?;
     let aliases = fields.list("aliases")?.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
     if let Some(alias) =

@@ -11,6 +11,7 @@ use crate::types::secret::Secret;
 use crate::types::surface::Surface;
 
 pub use super::condition::Condition;
+pub use super::insight::{Complexity, Topic};
 pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
@@ -48,6 +49,10 @@ pub struct Resolved {
     pub default_provider: Option<String>,
     /// Models with a route or a price of their own, in the order written.
     pub models: Vec<Model>,
+    /// What questions may be about, for conditions of targets.
+    pub topics: Vec<Topic>,
+    /// How it is known which questions need the stronger model; `None`: it is not.
+    pub complexity: Option<Complexity>,
     /// When and how often a target is tried again.
     pub retry: Retry,
     /// When a target that keeps failing is left alone.

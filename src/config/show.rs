@@ -34,6 +34,14 @@ impl Resolved {
             yaml.line("default_provider", &text(name));
         }
         yaml.list("models", &self.models, model);
+        yaml.list("topics", &self.topics, |yaml, topic| {
+            yaml.line("name", &text(&topic.name));
+            yaml.line("examples", &texts(&topic.examples));
+            yaml.line("at_least", &topic.at_least.to_string());
+        });
+        if let Some(complexity) = &self.complexity {
+            yaml.map("complexity", |yaml| yaml.line("file", &path(&complexity.file)));
+        }
         yaml.map("retry", |yaml| retry(yaml, &self.retry));
         yaml.map("breaker", |yaml| breaker(yaml, &self.breaker));
         yaml.map("queue", |yaml| {

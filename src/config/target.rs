@@ -11,7 +11,7 @@ use super::resolved::{Canary, Hedge, Provider, Target};
 use crate::types::params::Param;
 use std::time::Duration;
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "provider",
     "model",
     "key",

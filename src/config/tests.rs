@@ -279,6 +279,31 @@ fn conditions_and_parameters_of_targets_read_back_as_they_were() {
     assert_eq!(read(&settings.show()).unwrap(), settings);
 }
 
+#[test]
+fn topics_and_complexity_read_back_as_they_were() {
+    let settings = read(
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: \"topic == 'x y' && !hard\"}]}]\n\
+         topics:\n  - {name: x y, examples: [What is $$5?, \"a: 'b'\", What is $$5?], at_least: 0.55}\n  \
+         - {name: z, examples: [q]}\ncomplexity: {file: ~/learned.json}\n",
+    )
+    .unwrap();
+    let [first, second] = settings.topics.as_slice() else { panic!("{:?}", settings.topics) };
+    assert_eq!((first.at_least, second.at_least), (0.55, DEFAULT_AT_LEAST));
+    assert_eq!(first.examples, ["What is $5?", "a: 'b'"], "what is there twice counts once");
+    assert_eq!(settings.complexity.as_ref().unwrap().file, Path::new("/home/ada/learned.json"));
+    assert_eq!(read(&settings.show()).unwrap(), settings);
+    assert_eq!(read("").unwrap().restart_needed(&settings), [""; 0]);
+    let many = |count: usize, chars: usize| {
+        let examples: Vec<String> = (0..count).map(|n| format!("{n}{}", "x".repeat(chars))).collect();
+        read(&format!("topics: [{{name: a, examples: [{}]}}]", examples.join(", ")))
+    };
+    assert!(many(1000, 1).is_ok());
+    let why = many(1001, 1).unwrap_err().to_string();
+    assert!(why.contains("topics[0].examples: expected at most 1000 of them together, found 1001"), "{why}");
+    let why = many(1, 2000).unwrap_err().to_string();
+    assert!(why.contains("expected a question of at most 2000 characters, found 2001"), "{why}");
+}
+
 /// A file with every kind of secret in it, around words of the caller's choice.
 fn with_secrets(secret: &str, model: &str) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('$', "$$").replace('\'', "''"));

@@ -2,6 +2,7 @@
 
 use super::Inbound;
 use super::facts::About;
+use super::insight::LeftOut;
 use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
 use super::shadow;
@@ -32,8 +33,8 @@ pub(super) struct Decoded {
     /// What to ask the cache, or why not to.
     pub(super) ask: Result<Ask, BypassReason>,
     pub(super) plan: Arc<Route>,
-    /// The lanes of it that take no part in this request.
-    pub(super) out: Arc<[usize]>,
+    /// The lanes of it that take no part in this request, as far as that is known before its question is embedded.
+    pub(super) out: LeftOut,
     /// For the recording, where there is one and the caller lets it.
     pub(super) draft: Option<Draft>,
     /// What a sticky choice of a target sticks to.
@@ -47,9 +48,15 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Who may answer it, in order.
+    /// Who may answer it, in order; late conditions may yet leave some out.
     pub(super) fn targets(&self) -> Vec<&Target> {
         self.plan.targets_left(&self.out)
+    }
+
+    /// The question as the cache compares it by meaning, and so the one that is embedded where a lookup does that.
+    pub(super) fn compared(&self) -> Option<&str> {
+        let condensed = self.ask.as_ref().ok().and_then(|ask| ask.compared.as_deref());
+        condensed.or(self.request.question.as_deref())
     }
 }
 
@@ -188,8 +195,10 @@ impl Pipeline {
         let stick_to = if plan.strategy == Strategy::Sticky { stick_to(inbound, &json) } else { 0 };
         let no_store = inbound.directives.no_store;
         let mirrored = !no_store && setup.router.has_shadows() && shadow::may_be_repeated(request.surface, &json);
-        let (request, out) = (Arc::new(request), out.into());
-        Ok(Decoded { request, ask, plan, out, draft, stick_to, no_store, mirrored, hash: started.elapsed() })
+        let request = Arc::new(request);
+        let decoded = Decoded { request, ask, plan, out, draft, stick_to, no_store, mirrored, hash: started.elapsed() };
+        let out = decoded.out.clone().about(decoded.compared());
+        Ok(Decoded { out, ..decoded })
     }
 
     /// What the recording keeps of a request: nothing of an exchange of which nothing is to be kept, nor of requests

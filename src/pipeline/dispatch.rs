@@ -8,6 +8,7 @@
 //! set last, in the target's wire.
 
 use super::attempts::{self, Answered, Sender, Tried};
+use super::insight::LeftOut;
 use super::invoke;
 use super::serve::Setup;
 use crate::cache::flight::Lead;
@@ -96,7 +97,7 @@ pub(super) struct Outbound {
     pub(super) bearer: Option<Secret>,
     pub(super) headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// The lanes of its route that take no part in it.
-    pub(super) out: Arc<[usize]>,
+    pub(super) out: LeftOut,
     /// What a sticky choice sticks to.
     pub(super) stick_to: u64,
     /// Nothing of this exchange is to be kept.
@@ -120,12 +121,13 @@ pub(super) async fn dispatch(
     outbound: &Outbound,
     lead: Option<&Lead>,
 ) -> Result<Upstream, Error> {
+    let out = outbound.out.settled(setup, route, outbound).await?;
     let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: outbound.stick_to };
     let mut course =
         Course::begin(route.clone(), setup.retry.clone(), start).with_callers_key(outbound.bearer.is_some());
     let form = if outbound.request.stream { Form::Stream } else { Form::Plain };
     course = course.asks_for(form);
-    outbound.out.iter().for_each(|at| course.leave_out(*at));
+    out.iter().for_each(|at| course.leave_out(*at));
     let sender = Conversation { setup, route, outbound, lead };
     match attempts::go(&sender, course, &setup.queue, setup.clock).await {
         Ok(Answered { answer, at, pass, tried }) => {

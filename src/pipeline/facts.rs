@@ -3,6 +3,7 @@
 //! Only what a condition asks about is looked for, and nothing at all where a route has no conditions.
 
 use super::Inbound;
+use super::insight::LeftOut;
 use super::serve::Setup;
 use crate::config::{Fact, Facts, Variable};
 use crate::routing::Route;
@@ -65,16 +66,36 @@ impl<'r> About<'r> {
         }
     }
 
-    /// Its route, and the lanes of that which take no part in it. An error where none is left.
-    pub(super) fn plan(&self, setup: &Setup) -> Result<(Arc<Route>, Vec<usize>), Error> {
+    /// Its route, and the lanes of that which take no part in it, as far as that is known before its question is embedded. An error
+    /// where none is left.
+    pub(super) fn plan(&self, setup: &Setup) -> Result<(Arc<Route>, LeftOut), Error> {
+        let route = setup.router.plan(self.model, |model| setup.registry.having(model))?;
+        let out = self.left_out_early(&route);
+        route.some_are_left(&out, self.model)?;
+        let later = route.asks_late().map(|uses| {
+            let asked = Variable::ALL.into_iter().filter(|variable| uses.has(*variable));
+            asked.filter_map(|variable| Some((variable, self.fact(variable)?))).collect()
+        });
+        Ok((route, LeftOut::new(out, later)))
+    }
+
+    /// The same for a request whose question is not read: conditions on that are not true.
+    pub(super) fn plan_unread(&self, setup: &Setup) -> Result<(Arc<Route>, Vec<usize>), Error> {
         let route = setup.router.plan(self.model, |model| setup.registry.having(model))?;
         let out = self.left_out(&route);
         route.some_are_left(&out, self.model)?;
         Ok((route, out))
     }
 
-    /// The lanes of `route` that take no part in it.
+    /// The lanes of `route` that take no part in it, where its question is not read.
     pub(super) fn left_out(&self, route: &Route) -> Vec<usize> {
+        let late = route.asks_late().map(|uses| route.left_out_late(&Facts::new(uses, |variable| self.fact(variable))));
+        let mut out = self.left_out_early(route);
+        out.extend(late.unwrap_or_default());
+        out
+    }
+
+    fn left_out_early(&self, route: &Route) -> Vec<usize> {
         match route.asks() {
             Some(uses) => route.left_out(&Facts::new(uses, |variable| self.fact(variable))),
             None => Vec::new(),
@@ -91,6 +112,8 @@ impl<'r> About<'r> {
             Variable::Tokens => Fact::Integer(whole(text_bytes(self.read?.json).div_ceil(BYTES_OF_A_TOKEN))),
             Variable::Tenant => Fact::Text(self.tenant.name().to_owned()),
             Variable::Time => Fact::Map(time(self.now_ms)),
+            // The embedding of the question tells these, later.
+            Variable::Topic | Variable::Complexity | Variable::Hard => return None,
         })
     }
 

@@ -131,7 +131,7 @@ impl Fetch {
                 tenant: inbound.caller.tenant.clone(),
                 bearer: inbound.caller.bearer.clone(),
                 headers: inbound.headers.clone(),
-                out: decoded.out.clone(),
+                out: decoded.out.clone().with_vector(ticket.as_ref().and_then(Ticket::vector)),
                 stick_to: decoded.stick_to,
                 no_store: decoded.no_store,
             },

@@ -137,15 +137,16 @@ impl Pipeline {
                 read: Some(Read { json: &json, stream: false }),
                 now_ms: self.cache.now_ms(),
             };
-            let planned = about.plan(&setup).map_err(|error| error.message)?;
-            (request, planned)
+            let (plan, out) = about.plan(&setup).map_err(|error| error.message)?;
+            let out = out.about(request.question.as_deref());
+            (request, (plan, out))
         };
         let outbound = Outbound {
             request: Arc::new(request),
             tenant,
             bearer: None,
             headers: Vec::new(),
-            out: out.into(),
+            out,
             stick_to: 0,
             no_store: true,
         };

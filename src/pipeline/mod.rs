@@ -5,6 +5,7 @@
 //! - `serve`: the pass itself, and `Pipeline`, which holds what it needs
 //! - `decode`: bytes → request, digests, policy
 //! - `facts`: what the conditions of targets may ask about a request
+//! - `insight`: what the embedding of a question tells, and the conditions that ask about that
 //! - `tags`: labels of a request, from its header and its metadata
 //! - `dispatch`: a conversation sent to one target after the other, as its course says; `attempts`: how that is gone about
 //! - `queue`: where requests wait for a busy target
@@ -29,6 +30,7 @@ mod explain;
 mod facts;
 mod feedback;
 mod fetch;
+mod insight;
 mod invoke;
 mod judge;
 mod label;
@@ -47,6 +49,7 @@ mod warm_up;
 
 pub use attempts::{RouterClock, of_lane, turned};
 pub use explain::Explanation;
+pub use insight::{Insight, Told};
 pub use queue::Queue;
 pub use recording::Recorder;
 pub use serve::{Pipeline, Setup};

@@ -3,6 +3,7 @@
 use super::attempts::RouterClock;
 use super::decode::Decoded;
 use super::fetch::Fetch;
+use super::insight::Insight;
 use super::judge::Meter;
 use super::label::Labels;
 use super::places::Unawaited;
@@ -37,6 +38,8 @@ pub struct Setup {
     pub registry: Registry,
     /// Which of them has which model.
     pub router: Router,
+    /// What the embedding of a question tells its conditions.
+    pub insight: Insight,
     /// When and how often to try again.
     pub retry: config::Retry,
     /// The router's time.

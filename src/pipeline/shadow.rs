@@ -227,7 +227,7 @@ impl Pipeline {
             // What is asked in nobody's name is not paid with anybody's key.
             bearer: None,
             headers: outbound.headers.clone(),
-            out: Arc::new([]),
+            out: Vec::new().into(),
             stick_to: 0,
             no_store: true,
         };

@@ -1,4 +1,5 @@
-//! Which lanes of a route take part in a request: those of targets whose condition is true of it.
+//! Which lanes of a route take part in a request: those of targets whose condition is true of it. Conditions that take an embedding
+//! of the question to tell are *late*: they are told when a request is to be sent, and not for what the cache answers.
 
 use super::route::{Route, Target};
 use crate::config::{Condition, Facts, Uses};
@@ -45,18 +46,37 @@ impl When {
 }
 
 impl Route {
-    /// What its conditions ask about. `None`: it has no conditions.
+    /// What its conditions ask about, but for late ones. `None`: it has none.
     pub fn asks(&self) -> Option<Uses> {
-        let uses = self.legs.iter().filter_map(|leg| leg.when.as_ref()).map(|when| when.condition.uses());
-        uses.reduce(Uses::and)
+        self.asks_those(|when| !when.condition.is_late())
     }
 
-    /// The places of those lanes that take no part in the request that `facts` are known of. Each condition is evaluated once.
+    /// What its late conditions ask about. `None`: it has none.
+    pub fn asks_late(&self) -> Option<Uses> {
+        self.asks_those(|when| when.condition.is_late())
+    }
+
+    fn asks_those(&self, are: impl Fn(&When) -> bool) -> Option<Uses> {
+        let whens = self.legs.iter().filter_map(|leg| leg.when.as_ref()).filter(|when| are(when));
+        whens.map(|when| when.condition.uses()).reduce(Uses::and)
+    }
+
+    /// The places of those lanes that take no part in the request that `facts` are known of, whatever late conditions say. Each
+    /// condition is evaluated once.
     pub fn left_out(&self, facts: &Facts) -> Vec<usize> {
+        self.not_true(facts, |when| !when.condition.is_late())
+    }
+
+    /// The places of those lanes whose late conditions are not true of the request that `facts` are known of.
+    pub fn left_out_late(&self, facts: &Facts) -> Vec<usize> {
+        self.not_true(facts, |when| when.condition.is_late())
+    }
+
+    fn not_true(&self, facts: &Facts, are: impl Fn(&When) -> bool) -> Vec<usize> {
         let mut told: Vec<(&Arc<When>, bool)> = Vec::new();
         let mut out = Vec::new();
         for (at, leg) in self.legs.iter().enumerate() {
-            let Some(when) = &leg.when else { continue };
+            let Some(when) = leg.when.as_ref().filter(|when| are(when)) else { continue };
             let known = told.iter().find(|(one, _)| Arc::ptr_eq(one, when)).map(|(_, holds)| *holds);
             let holds = known.unwrap_or_else(|| {
                 let holds = when.holds(facts);

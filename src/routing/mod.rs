@@ -2,6 +2,7 @@
 //!
 //! - `route`: where the requests for one model may go; `plan`: which route a model's name means
 //! - `condition`: which of them take part in a request
+//! - `topic`, `complexity`: what the embedding of a question says of it, for conditions
 //! - `course`: one request's way from target to target; `strategy`: which of several gets it
 //! - `lane`: one way to a model under one key, and how it is: `breaker`, `latency`, `headroom`
 //! - `cap`: so many requests at a time; `line`: those that wait for one of its places, and whose turn it is
@@ -13,6 +14,7 @@
 mod breaker;
 mod canary;
 mod cap;
+pub mod complexity;
 mod condition;
 mod course;
 mod fault;
@@ -27,10 +29,12 @@ mod route;
 mod strategy;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 pub use breaker::Phase;
 pub use canary::{Canary, CanaryHealth};
 pub use cap::{Cap, Usher};
+pub use complexity::Complexity;
 pub use condition::{When, no_target};
 pub use course::{Course, Refusal, Seen, Sending, Start, Step, Why};
 pub use fault::Fault;
@@ -41,3 +45,4 @@ pub use moment::Moment;
 pub use plan::{Router, Shadow};
 pub use retry_budget::RetryBudget;
 pub use route::{Leg, Route, Target};
+pub use topic::{Near, Topics};

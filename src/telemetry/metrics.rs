@@ -60,6 +60,7 @@ const SHADOW_COMPARISONS: &str = "askonce_shadow_comparisons_total";
 const SHADOW_TOKENS: &str = "askonce_shadow_tokens_total";
 const SHADOW_COST: &str = "askonce_shadow_cost_micro_usd_total";
 const SHADOW_LABELS: &str = "askonce_shadow_labels_total";
+const CONDITION_QUESTIONS: &str = "askonce_condition_questions_total";
 const RELOADS: &str = "askonce_config_reloads_total";
 
 /// The one registry of the process. Several gateways in one process (as in tests) share it.
@@ -525,6 +526,11 @@ pub fn shadow_compared(of: OfShadow<'_>, judge: &'static str, result: &'static s
 /// A label of a shadow: `written`, `dropped` for want of room in line, its file is `full`, or it `failed`.
 pub fn shadow_label(result: &'static str) {
     counter!(SHADOW_LABELS, "result" => result).increment(1);
+}
+
+/// A request came whose conditions ask about its question, and how the vector of that was had.
+pub fn insight(outcome: &'static str) {
+    counter!(CONDITION_QUESTIONS, "outcome" => outcome).increment(1);
 }
 
 /// The configuration was read again.

@@ -12,7 +12,7 @@ fn given(steady: &Upstream, new: &str, canary: &str, more: &str) -> Given {
     let yaml = format!(
         "providers:\n\
          \x20 - {{name: steady, kind: openai_compatible, base_url: \"${{STEADY}}\", models: [m]}}\n\
-         \x20 - {{name: new, kind: openai_compatible, base_url: \"${{NEW}}\", models: [m]}}\n\
+         \x20 - {{name: novel, kind: openai_compatible, base_url: \"${{NEW}}\", models: [m]}}\n\
          models:\n  - {{name: m, targets: [{{provider: steady, model: m}}{canary}]}}\n\
          admin: {{key: {ADMIN_KEY}}}\n{more}"
     );
@@ -20,7 +20,7 @@ fn given(steady: &Upstream, new: &str, canary: &str, more: &str) -> Given {
 }
 
 fn canary(percent: u32, more: &str) -> String {
-    format!(", {{provider: new, model: m, canary: {{percent: {percent}{more}}}}}")
+    format!(", {{provider: novel, model: m, canary: {{percent: {percent}{more}}}}}")
 }
 
 async fn told(gateway: &Gateway) -> Value {
@@ -33,7 +33,7 @@ async fn a_canary_gets_its_share_and_nothing_of_it_is_kept() {
     let gateway = given(&steady, &new.url, &canary(25, ""), "").start().await;
     for number in 0..200 {
         let reply = gateway.chat(&ask(&format!("question {number}"))).await;
-        let of_new = reply.header("x-askonce-provider") == "new";
+        let of_new = reply.header("x-askonce-provider") == "novel";
         assert_eq!(reply.words() == "of the new one", of_new);
     }
     let asked = new.calls();
@@ -75,7 +75,7 @@ async fn what_a_canary_fails_others_answer_and_it_is_rolled_back() {
     for number in 0..8 {
         let reply = gateway.chat_with(&ask(&format!("question {number}")), &trace).await;
         assert_eq!((reply.status, reply.header("x-askonce-provider")), (200, "steady"));
-        let tried = reply.header("x-askonce-attempts").starts_with("new;outcome=400;");
+        let tried = reply.header("x-askonce-attempts").starts_with("novel;outcome=400;");
         assert_eq!(tried, number < 5, "{number}: {}", reply.header("x-askonce-attempts"));
     }
     assert_eq!((new.calls(), steady.calls()), (5, 8));
@@ -88,7 +88,7 @@ async fn what_a_canary_fails_others_answer_and_it_is_rolled_back() {
     assert_eq!(gateway.chat(&ask("and now?")).await.header("x-askonce-provider"), "steady");
     let (settings, _own) = given(&steady, &new.url, &canary(100, ""), "cache: {enabled: false}\n").settings();
     gateway.app.reconfigure(&settings).await.unwrap();
-    assert_eq!(gateway.chat(&ask("and with another?")).await.header("x-askonce-provider"), "new");
+    assert_eq!(gateway.chat(&ask("and with another?")).await.header("x-askonce-provider"), "novel");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
     let steady = Upstream::start(|_| reply(503, &[], "{}")).await;
     let new = Upstream::counting().await;
     let more = "retry: {attempts: 1}\nbreaker: {failures: 2, open_ms: 60000}\ncache: {enabled: false}\n";
-    let target = ", {provider: new, model: m}";
+    let target = ", {provider: novel, model: m}";
     let with = |more: &str| given(&steady, &new.url, target, more);
     let gateway = with(more).start().await;
     for number in 0..5 {
@@ -135,7 +135,7 @@ async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
         (&lane["state"], &lane["breaker"], &lane["sent"]),
         (&json!("resting"), &json!("open"), &json!(steady.calls()))
     );
-    assert_eq!(gateway.lane("new", None).await["sent"], 5);
+    assert_eq!(gateway.lane("novel", None).await["sent"], 5);
     // Other settings are other lanes.
     let (settings, _own) = with(&more.replace("failures: 2", "failures: 3")).settings();
     gateway.app.reconfigure(&settings).await.unwrap();
@@ -146,10 +146,10 @@ async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
 #[tokio::test]
 async fn attempts_of_a_request_that_failed_are_told_too() {
     let (steady, new) = (Upstream::start(|_| reply(503, &[], "{}")).await, Upstream::refused().await);
-    let gateway = given(&steady, &new, ", {provider: new, model: m}", "retry: {backoff_ms: 1}\n").start().await;
+    let gateway = given(&steady, &new, ", {provider: novel, model: m}", "retry: {backoff_ms: 1}\n").start().await;
     let failed = gateway.chat_with(&ask("one"), &[("x-askonce-trace", "attempts")]).await;
     let attempts = failed.header("x-askonce-attempts");
     assert!(failed.status >= 500 && attempts.contains("steady;outcome=503;dur="), "{}: {attempts}", failed.status);
-    assert!(attempts.contains("new;outcome=upstream_unreachable;dur="), "{attempts}");
+    assert!(attempts.contains("novel;outcome=upstream_unreachable;dur="), "{attempts}");
     assert_eq!(gateway.chat(&ask("two")).await.header("x-askonce-attempts"), "", "untold where nobody asks");
 }

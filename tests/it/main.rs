@@ -32,6 +32,7 @@ mod shadow;
 mod streaming;
 mod surfaces;
 mod tenants;
+mod topics;
 mod trailers;
 mod vectors;
 mod warm_up;

@@ -2,12 +2,11 @@
 
 use super::Source;
 use super::data::Data;
-use crate::cli::model::named;
-use askonce_models::{Embedder, EmbedderSettings};
+use crate::cli::model::{loaded, named};
+use askonce_models::Embedder;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use std::fs;
-use std::path::PathBuf;
 
 /// Neighbours that are kept of each request: the top 16 of those that will be stored must be among them.
 const KEPT: usize = 400;
@@ -82,16 +81,7 @@ impl Vectors {
 
 /// The sentence model that `source` names.
 pub(super) fn embedder(source: &Source) -> Result<Embedder, String> {
-    let dir = match &source.model_dir {
-        Some(dir) => dir.clone(),
-        None => installed(source, &source.model)?,
-    };
-    Embedder::load(&dir, named(&source.model)?, &EmbedderSettings::default()).map_err(|error| error.to_string())
-}
-
-fn installed(source: &Source, name: &str) -> Result<PathBuf, String> {
-    let found = source.store.open()?.list().into_iter().find(|one| one.name == name && one.missing.is_empty());
-    found.map(|one| one.dir).ok_or_else(|| format!("the model is not here; `askonce model pull {name}` fetches it"))
+    loaded(&source.model, source.model_dir.as_deref(), &source.store)
 }
 
 /// What the kept vectors belong to.

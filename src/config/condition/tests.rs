@@ -32,6 +32,9 @@ fn known(variable: Variable) -> Option<Fact> {
         Variable::Time => {
             map(&[("hour", Fact::Integer(9)), ("minute", Fact::Integer(5)), ("weekday", Fact::Integer(0))])
         }
+        Variable::Topic => text("legal"),
+        Variable::Complexity => Fact::Float(0.75),
+        Variable::Hard => Fact::Bool(true),
     })
 }
 
@@ -74,6 +77,10 @@ fn conditions_are_true_or_false_of_a_request() {
         ("['gold', 'silver'].exists(tier, tier == headers['x-tier'])", true),
         ("headers.all(name, name.startsWith('x-'))", false),
         ("size(model) == 4 && int('5') == 5 && type(tokens) == int", true),
+        ("topic == 'legal' && hard", true),
+        ("topic in ['billing', 'legal'] && complexity > 0.5", true),
+        ("topic == '' || !hard", false),
+        ("matches(model, '^f.st$') && ['^a', 'f'].exists(one, model.matches(one))", true),
         // What cannot be told of one side does not matter where the other one decides.
         ("headers['x-none'] == 'a' || stream", true),
         ("headers['x-none'] == 'a' && !stream", false),
@@ -132,6 +139,41 @@ fn only_what_is_asked_about_is_looked_for() {
 }
 
 #[test]
+fn what_takes_an_embedding_is_late_and_topics_that_are_compared_are_known() {
+    let table: [(&str, bool, &[&str]); 9] = [
+        ("stream", false, &[]),
+        ("hard", true, &[]),
+        ("complexity > 0.5 && stream", true, &[]),
+        ("topic == 'a' || 'b' != topic || stream", true, &["a", "b"]),
+        ("topic in ['a', model, 'c'] && model == 'd'", true, &["a", "c"]),
+        ("topic == ''", true, &[""]),
+        ("topic.startsWith('e')", true, &[]),
+        ("['x'].exists(topic, topic == 'f')", false, &[]),
+        ("!(stream && (tokens > 5 ? topic == 'g' : hard))", true, &["g"]),
+    ];
+    for (condition, late, topics) in table {
+        let read = Condition::new(condition).unwrap_or_else(|why| panic!("{condition}: {why}"));
+        assert_eq!((read.is_late(), read.topics().collect::<Vec<_>>()), (late, topics.to_vec()), "{condition}");
+    }
+}
+
+#[test]
+fn a_regular_expression_is_compiled_once_and_for_as_long_as_a_condition_has_it() {
+    let written = "^only-here-[0-9]+$";
+    let one = Condition::new(&format!("model.matches('{written}')")).unwrap();
+    let other = Condition::new(&format!("matches(tenant, '{written}') || stream")).unwrap();
+    let held = matching::pattern(written).unwrap();
+    assert!(Arc::ptr_eq(&held, &one._patterns[0]) && Arc::ptr_eq(&held, &other._patterns[0]));
+    let told = |name: &str| one.holds(&Facts::new(one.uses(), |_| Some(text(name))));
+    assert_eq!((told("only-here-12"), told("only-here-")), (Ok(true), Ok(false)));
+    let weak = Arc::downgrade(&held);
+    drop((one.clone(), held, other));
+    assert!(weak.upgrade().is_some(), "a condition has it");
+    drop(one);
+    assert!(weak.upgrade().is_none(), "nobody has it");
+}
+
+#[test]
 fn what_is_no_condition_is_refused_with_its_place() {
     let table = [
         ("stream &&", "it ends too early"),
@@ -143,7 +185,7 @@ fn what_is_no_condition_is_refused_with_its_place() {
         ("'é' == model ]", "its column 14 cannot be read"),
         (
             "tokes > 1",
-            "there is no variable `tokes`; there are model, surface, stream, headers, params, tokens, tenant, time",
+            "there is no variable `tokes`; there are model, surface, stream, headers, params, tokens, tenant, time, topic, complexity, hard",
         ),
         ("[1].all(x, y > x)", "there is no variable `y`"),
         ("[1].all(x, x > 0) && x > 0", "there is no variable `x`"),
@@ -154,6 +196,8 @@ fn what_is_no_condition_is_refused_with_its_place() {
         ("headers['X-Tier'] == 'a'", "names of headers are in lower case: `x-tier`"),
         ("headers.authorization == 'a'", "the header `authorization` is not told to conditions"),
         ("tokens", "it is neither true nor false"),
+        ("topic", "it is neither true nor false"),
+        ("complexity", "it is neither true nor false"),
         ("'yes'", "it is neither true nor false"),
         ("[stream]", "it is neither true nor false"),
         ("[1].all(x, [2].all(y, y > x))", "stands inside another one"),
@@ -213,13 +257,16 @@ fn the_deepest_is_evaluated_on_a_small_stack() {
     assert_eq!(run.unwrap().join().unwrap(), [Ok(true), Ok(true), Ok(true)]);
 }
 
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 47] = [
     "stream",
     "tokens",
     "headers",
     "params",
     "model",
     "time",
+    "topic",
+    "hard",
+    ".matches('a')",
     ".hour",
     ".x",
     "['x-tier']",

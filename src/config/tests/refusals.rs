@@ -54,7 +54,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Keys.
     (
         "cahce: {}\n",
-        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `retry`, `breaker`, `queue`, `embedding`, `index`, `cache`, `responses`, `recording`, `catalogue`)",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `topics`, `complexity`, `retry`, `breaker`, `queue`, `embedding`, `index`, `cache`, `responses`, `recording`, `catalogue`)",
     ),
     (
         "log:\n  colour: red\n",
@@ -262,7 +262,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: header.x == ''}]}]\n",
-        "models[0].targets[0].when: expected a condition in CEL, such as `tokens > 8000`; there is no variable `header`; there are model, surface, stream, headers, params, tokens, tenant, time at line 2, column 50; docs/routing.md has what conditions may ask about",
+        "models[0].targets[0].when: expected a condition in CEL, such as `tokens > 8000`; there is no variable `header`; there are model, surface, stream, headers, params, tokens, tenant, time, topic, complexity, hard at line 2, column 50; docs/routing.md has what conditions may ask about",
     ),
     (
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: true}]}]\n",
@@ -335,6 +335,48 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}], shadow: {provider: a, percent: 5, judge: true}}]\n",
         "models[0].shadow.judge: there is no model that could be asked at line 2, column 87; name one in `cache.judge`, or leave this out",
+    ),
+    // Topics and complexity.
+    ("topics: [{name: a}]\n", "topics[0]: the key `examples` is missing at line 1, column 10; add it"),
+    ("topics: [{examples: [q]}]\n", "topics[0]: the key `name` is missing at line 1, column 10; add it"),
+    (
+        "topics: [{name: a, examples: []}]\n",
+        "topics[0].examples: expected at least one example, found none at line 1, column 30; add questions of the topic",
+    ),
+    ("topics: [{name: a, examples: ['']}]\n", "topics[0].examples[0]: expected text, found none at line 1, column 31"),
+    (
+        "topics: [{name: a, examples: [q, ' ']}]\n",
+        "topics[0].examples[1]: expected a question of at most 2000 characters, found only spaces at line 1, column 34",
+    ),
+    (
+        "topics:\n  - {name: a, examples: [q]}\n  - {name: b, examples: [q]}\n  - {name: a, examples: [r]}\n",
+        "topics[2]: another topic has the name `a` at line 4, column 5; put all its examples into one entry",
+    ),
+    (
+        "topics: [{name: a, examples: [q], at_least: 1.5}]\n",
+        "topics[0].at_least: expected a number from 0 to 1, found `1.5` at line 1, column 45",
+    ),
+    ("complexity: {}\n", "complexity: the key `file` is missing at line 1, column 13; add it"),
+    ("complexity: judge.json\n", "complexity: expected a map with the keys `file`, found text at line 1, column 13"),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: topic == 'x'}]}]\n",
+        "models[0].targets[0].when: the condition asks about `topic`, and there are no topics at line 2, column 50; add some to `topics`",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a}, {provider: a, when: \"topic in ['legal', '', 'leagl']\"}]}]\ntopics: [{name: legal, examples: [q]}]\n",
+        "models[0].targets[1].when: there is no topic `leagl` at line 2, column 65; did you mean `legal`?",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: \"'code' == topic\"}]}]\ntopics: [{name: legal, examples: [q]}]\n",
+        "models[0].targets[0].when: there is no topic `code` at line 2, column 50; the topics are `legal`",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: hard}]}]\n",
+        "models[0].targets[0].when: the condition asks about `hard`, of which nothing was learned at line 2, column 50; name the file that `askonce complexity train` wrote in `complexity.file`",
+    ),
+    (
+        "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: complexity > 0.5}]}]\n",
+        "models[0].targets[0].when: the condition asks about `complexity`, of which nothing was learned at line 2, column 50; name the file that `askonce complexity train` wrote in `complexity.file`",
     ),
     // The cache.
     (

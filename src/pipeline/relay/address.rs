@@ -103,7 +103,7 @@ pub(super) fn way(parcel: &Parcel, setup: &Setup, holders: &Holders, now_ms: u64
             let target = at_provider(named, &about(model), setup)?;
             all(target.map_or_else(|| to(named), |name| setup.router.to(named, &name, None)))
         }
-        (None, Some(model)) => about(model).plan(setup)?,
+        (None, Some(model)) => about(model).plan_unread(setup)?,
         (None, None) => match keeper.as_deref().or(setup.router.default_provider()) {
             Some(name) => all(to(name)),
             None => all(to(&only_one(parcel, setup)?)),

@@ -196,6 +196,37 @@ fn conditions_leave_out_targets_and_parameters_set_them_apart() {
 }
 
 #[test]
+fn late_conditions_are_told_last_and_leave_nobody_out_before() {
+    use crate::config::{Condition, Fact, Facts, Variable};
+    let when = |text: &str| Some(Condition::new(text).unwrap());
+    let targets = vec![
+        config::Target { when: when("topic == 'legal' && stream"), ..target("a", "one") },
+        config::Target { when: when("hard"), ..target("a", "two") },
+        config::Target { when: when("tokens > 5"), ..target("a", "three") },
+    ];
+    let models = [model("m", targets, None)];
+    let router = router(&models, &[provider("a", "http://127.0.0.1:1/v1")], None);
+    let route = router.plan("m", |_| None).unwrap();
+    let (early, late) = (route.asks().unwrap(), route.asks_late().unwrap());
+    assert!(early.has(Variable::Tokens) && !early.has(Variable::Topic) && !early.has(Variable::Stream));
+    assert!(late.has(Variable::Topic) && late.has(Variable::Stream) && late.has(Variable::Hard));
+    let facts = |topic: Option<&str>, hard: bool| {
+        let topic = topic.map(str::to_owned);
+        Facts::new(late.and(early), move |variable| match variable {
+            Variable::Topic => topic.clone().map(Fact::Text),
+            Variable::Hard => Some(Fact::Bool(hard)),
+            Variable::Stream => Some(Fact::Bool(true)),
+            _ => Some(Fact::Integer(1)),
+        })
+    };
+    assert_eq!(route.left_out(&facts(None, false)), [2], "of those that are told now");
+    assert_eq!(route.left_out_late(&facts(Some("legal"), false)), [1]);
+    assert_eq!(route.left_out_late(&facts(Some(""), true)), [0]);
+    assert_eq!(route.left_out_late(&facts(None, true)), [0], "what cannot be told is false");
+    assert_eq!(router.plan("a/other", |_| None).unwrap().asks_late(), None);
+}
+
+#[test]
 fn a_lane_that_a_model_names_twice_gets_both_weights() {
     let key = |name: &str| config::ProviderKey {
         name: name.to_owned(),
