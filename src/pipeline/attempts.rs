@@ -107,7 +107,7 @@ impl Drop for UnderWay {
     /// Nobody waits for it any more.
     fn drop(&mut self) {
         if let Some(pass) = &mut self.pass
-            && let Some(turn) = pass.left(self.clock.now(), rand::random())
+            && let Some(turn) = pass.left(self.clock.now(), chance())
         {
             turned(pass.lane(), turn);
         }
@@ -264,14 +264,14 @@ pub(super) async fn in_time<A>(
 }
 
 fn fail(pass: &mut Pass, fault: Fault, now: Moment) {
-    if let Some(turn) = pass.failed(fault, now, rand::random()) {
+    if let Some(turn) = pass.failed(fault, now, chance()) {
         turned(pass.lane(), turn);
     }
 }
 
 /// An answer that had begun broke off.
 pub(super) fn broke(pass: &mut Pass, clock: RouterClock) {
-    let (turn, rolled_back) = pass.broke(clock.now(), rand::random());
+    let (turn, rolled_back) = pass.broke(clock.now(), chance());
     if let Some(turn) = turn {
         turned(pass.lane(), turn);
     }
@@ -286,6 +286,16 @@ fn roll_back(so: bool, lane: &Lane) {
         metrics::rolled_back(provider, model.unwrap_or_default());
     }
 }
+
+/// What keeps the pauses of many gateways apart, in [0, 1).
+#[cfg(not(test))]
+fn chance() -> f64 {
+    rand::random()
+}
+
+/// The same for stories, each of which can be told again.
+#[cfg(test)]
+use simulation::chance;
 
 /// A lane is left alone, or taken back.
 pub fn turned(lane: &Lane, turn: Turn) {
@@ -354,3 +364,7 @@ mod simulation;
 #[cfg(test)]
 #[path = "attempts/tests/crowd.rs"]
 mod crowd;
+
+#[cfg(test)]
+#[path = "attempts/tests/variety.rs"]
+mod variety;

@@ -8,8 +8,8 @@
 //! [`config::Breaker::failures`] in a row, and it is reached by a target that fails more often than not, in any order.
 
 use super::Moment;
+use super::atomic::{AtomicU64, Ordering};
 use crate::config;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The state of one target's breaker, in one word: read and changed without a lock.

@@ -5,8 +5,8 @@
 //! bound of its share of failures (Wilson 1927, of three standard deviations, as it is looked at after each failure) is above both. So
 //! a few bad requests at the beginning do not end it, and an outage that all targets share does not either.
 
+use super::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::config;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Of how many standard deviations the bound is made.
 const SURE: f64 = 3.0;
@@ -54,19 +54,19 @@ impl Canary {
     }
 
     /// It was asked, and that ended. True if that was once too often, and it is rolled back.
-    pub(super) fn ended(&self, failed: bool) -> bool {
+    pub fn ended(&self, failed: bool) -> bool {
         let (asked, failures) = self.own.count(1, failed);
         failed && self.judge(asked, failures)
     }
 
     /// An answer of it that had been counted broke off.
-    pub(super) fn broke(&self) -> bool {
+    pub fn broke(&self) -> bool {
         let (asked, failures) = self.own.count(0, true);
         self.judge(asked, failures)
     }
 
     /// Another target of the model was asked.
-    pub(super) fn other_ended(&self, failed: bool) {
+    pub fn other_ended(&self, failed: bool) {
         self.others.count(1, failed);
     }
 
@@ -76,7 +76,7 @@ impl Canary {
         let allowed = (self.settings.error_percent / 100.0).max(others);
         asked >= self.settings.min_requests
             && at_least(failures, asked) > allowed
-            && !self.rolled_back.swap(true, Ordering::Relaxed)
+            && self.rolled_back.try_update(Ordering::Relaxed, Ordering::Relaxed, |back| (!back).then_some(true)).is_ok()
     }
 
     /// How it is doing.
@@ -98,7 +98,7 @@ impl Tally {
             let (known, failures) = counted(word);
             Some(u64::from(known) << 32 | u64::from(failures))
         };
-        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let before = self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, next);
         counted(before.unwrap_or_else(|word| word))
     }
 

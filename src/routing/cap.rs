@@ -2,8 +2,8 @@
 //!
 //! While requests wait in line for a place, nobody else takes one: a cap that is waited for looks full to all but the line.
 
+use super::atomic::{AtomicU32, Ordering};
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{OnceLock, Weak};
 
 /// Hands places to those who wait in line for them.
@@ -28,7 +28,8 @@ pub struct Cap {
 impl Cap {
     /// So many at a time.
     pub fn new(most: u32) -> Cap {
-        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        // Of the standard library: it bounds nothing, and a static cannot be of any other.
+        static NUMBERS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         Cap {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             most,

@@ -286,7 +286,8 @@ impl Course {
                     self.rest(at, after, now);
                 }
                 if self.failures[target] >= self.settings.attempts {
-                    self.spent(target);
+                    // With whatever key: five that each hang would leave the next target no time.
+                    self.leave(target);
                 } else if self.route.strategy == Strategy::Ordered {
                     self.again_in_order(at, target, after, now);
                 }
@@ -330,17 +331,10 @@ impl Course {
         }
     }
 
-    /// A target that cannot do this is not asked again.
+    /// A target that cannot do this, or has failed too often, is not asked again.
     fn leave(&mut self, target: usize) {
         for (at, leg) in self.route.legs.iter().enumerate() {
             self.out[at] |= leg.target == target;
-        }
-    }
-
-    /// A target that failed too often is not asked again, but with keys that were not tried.
-    fn spent(&mut self, target: usize) {
-        for (at, leg) in self.route.legs.iter().enumerate() {
-            self.out[at] |= leg.target == target && self.tried[at];
         }
     }
 
@@ -394,8 +388,11 @@ impl Course {
                         let (lane, target, cost) = (&leg.lane, leg.target, leg.cost);
                         candidates.push(Candidate { at, lane, target, weight: leg.weight * share, cost });
                     }
-                    // In an order, only one that comes before those that are well.
-                    Look::Due if candidates.is_empty() || route.strategy != Strategy::Ordered => {
+                    // In an order, only one that comes before those that are well, or is another key of the same target.
+                    Look::Due
+                        if route.strategy != Strategy::Ordered
+                            || candidates.first().is_none_or(|first| first.target == leg.target) =>
+                    {
                         let probe = if probes { leg.lane.begin_probe(now, false) } else { None };
                         if let Some(pass) = probe {
                             return Some(self.sending(at, pass));
@@ -403,6 +400,11 @@ impl Course {
                     }
                     _ => {}
                 }
+            }
+            // Whoever hangs or breaks rarely does so with one key only: where there is a choice, another target is asked first.
+            let sound = |one: &Candidate<'_>| self.failures[one.target] == 0;
+            if route.strategy != Strategy::Ordered && candidates.iter().any(sound) {
+                candidates.retain(sound);
             }
             while let Some(chosen) = choose(route.strategy, &candidates, around, &mut self.random) {
                 let at = candidates[chosen].at;

@@ -1,7 +1,7 @@
 //! `Headroom`: how much a target still takes before it refuses for its rate limits, as it says itself.
 
 use super::Moment;
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Below this share of a limit a target is asked less, the less is left.

@@ -4,6 +4,7 @@
 //! before it could tell, because the caller left, tells nothing but that its place is free.
 
 use super::Moment;
+use super::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use super::breaker::{Admission, Breaker, Phase};
 use super::canary::Canary;
 use super::cap::Cap;
@@ -13,7 +14,6 @@ use super::latency::{Form, Latency, Spread};
 use super::retry_budget::RetryBudget;
 use crate::config;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// How long a limited target is left alone that does not say for how long.

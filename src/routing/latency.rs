@@ -1,7 +1,7 @@
 //! How long a target takes to its first token, or to its answer where that does not stream: a mean that follows rises at once (`Latency`), and where most answers lie (`Spread`).
 
 use super::Moment;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What is told apart of what a target takes: of an answer that does not stream nothing is seen before it is whole.
@@ -76,13 +76,14 @@ const MOST: u32 = 2048;
 /// How the times to a first token are spread. Counted without a lock; a count lost in a race is of no weight.
 #[derive(Debug)]
 pub struct Spread {
-    counts: [AtomicU32; STEPS],
+    /// As many as there are steps.
+    counts: Box<[AtomicU32]>,
     total: AtomicU32,
 }
 
 impl Default for Spread {
     fn default() -> Spread {
-        Spread { counts: std::array::from_fn(|_| AtomicU32::new(0)), total: AtomicU32::new(0) }
+        Spread { counts: (0..STEPS).map(|_| AtomicU32::new(0)).collect(), total: AtomicU32::new(0) }
     }
 }
 

@@ -9,8 +9,9 @@
 //! - `canary`: a target on trial, and when it has failed too often
 //! - `fault`: what a failed attempt says
 //! - `retry_budget`: retries and hedges as a share of requests, so that a failing provider is not stormed
-//! - `moment`: time, as a test can make it
+//! - `moment`: time, as a test can make it; `atomic`: what is shared between threads, so that a test can try out how they meet
 
+mod atomic;
 mod breaker;
 mod canary;
 mod cap;

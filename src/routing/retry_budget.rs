@@ -1,6 +1,6 @@
 //! `RetryBudget`: retries as a share of requests, so that a failing provider is not stormed.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use super::atomic::{AtomicI64, Ordering};
 
 /// Tokens in hundredths of a retry. Each request earns `percent`, each retry costs 100.
 #[derive(Debug)]

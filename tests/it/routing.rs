@@ -183,6 +183,8 @@ async fn no_request_is_lost_while_upstreams_are_killed_and_stopped() {
         let began = Instant::now();
         let sent = number(&gateway, "a", "sent").await;
         until("it is asked", || async { number(&gateway, "a", "sent").await > sent + 30 }).await;
+        // As long as the others, so that there is as much to compare.
+        tokio::time::sleep(Duration::from_millis(1500).saturating_sub(began.elapsed())).await;
         phases.push(("all are well", began, Instant::now()));
         one_is_killed(&gateway, &mut children[0], &load, &mut phases).await;
         one_hangs(&gateway, &children[1], &mut phases).await;
@@ -191,10 +193,21 @@ async fn no_request_is_lost_while_upstreams_are_killed_and_stopped() {
     for caller in callers {
         caller.await.unwrap();
     }
-    for what in phases[..5].iter().map(|(what, ..)| what) {
-        let (count, p99) = load.p99(phases.iter().filter(|(one, ..)| one == what).map(|(_, from, to)| *from..*to));
+    let p99 = |what: &str| {
+        let (count, p99) = load.p99(phases.iter().filter(|(one, ..)| *one == what).map(|(_, from, to)| *from..*to));
         println!("{what}: {count} requests, p99 {p99:?}");
-    }
+        (count, p99.as_secs_f64() * 1e3)
+    };
+    let added = |what: &str, well: (usize, f64)| {
+        let then = p99(what);
+        println!("  added p99 after the breaker opened: {:+.2} ms", then.1 - well.1);
+        assert!(well.0 > 20 && then.0 > 20, "{} and {} requests say little", well.0, then.0);
+    };
+    let well = p99("all are well");
+    p99("one is killed, its breaker closed");
+    added("one is killed, its breaker open", well);
+    p99("one hangs, its breaker closed");
+    added("one hangs, its breaker open", well);
     let (asked, lost) = (load.asked.load(Ordering::Relaxed), load.lost.lock().clone());
     let cut = load.cut.load(Ordering::Relaxed);
     println!("{asked} requests, {} lost, {cut} streams cut after they had begun", lost.len());
@@ -391,6 +404,58 @@ async fn a_hanging_attempt_is_overtaken_and_given_up() {
     assert_eq!((first.calls(), second.calls()), (USUAL + 1, 1));
     let lane = gateway.lane("a", None).await;
     assert_eq!((&lane["in_flight"], &lane["failed"], &lane["state"]), (&json!(0), &json!(0), &json!("ready")));
+}
+
+/// What a request takes of whom every fiftieth answer takes twenty times as long: the sorted times, and how many requests there were
+/// beyond those of the callers.
+async fn tail(requests: usize, hedge: &str) -> (Vec<Duration>, usize) {
+    const USUAL: Duration = Duration::from_millis(20);
+    let slow_now_and_then = || {
+        Upstream::start(|seen| {
+            let pause = if seen.number.is_multiple_of(50) { USUAL * 20 } else { USUAL };
+            [vec![Step::Pause(pause)], script::answer("well done")].concat()
+        })
+    };
+    let upstreams = [slow_now_and_then().await, slow_now_and_then().await];
+    let gateway = gateway(&[&upstreams[0].url, &upstreams[1].url], &route(2, "weighted", hedge)).await;
+    let (gateway, next) = (&gateway, &AtomicUsize::new(0));
+    let caller = || async move {
+        let mut took = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= requests {
+                return took;
+            }
+            let began = Instant::now();
+            assert_eq!(gateway.chat(&ask(&format!("question {number}"))).await.words(), "well done");
+            took.push(began.elapsed());
+        }
+    };
+    let (one, two, three, four) = tokio::join!(caller(), caller(), caller(), caller());
+    let mut took = [one, two, three, four].concat();
+    took.sort_unstable();
+    (took, upstreams[0].calls() + upstreams[1].calls() - requests)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_attempt_cuts_the_tail_for_a_few_more_requests() {
+    // More of them, and a stricter measure, for who has a quiet machine.
+    let more: Option<usize> =
+        std::env::var("ASKONCE_HEDGES").ok().map(|count| count.parse().expect("a number of requests"));
+    let (requests, wanted) = more.map_or((600, 2.0), |count| (count, 5.0));
+    let (alone, none) = tail(requests, "").await;
+    let (hedged, extra) = tail(requests, ", hedge: {percentile: 95, at_least_ms: 10, budget_percent: 5}").await;
+    let at = |took: &[Duration], percent: usize| took[requests * percent / 100].as_secs_f64() * 1e3;
+    let ratio = at(&alone, 99) / at(&hedged, 99);
+    for (what, took, extra) in [("without hedging", &alone, none), ("with hedging", &hedged, extra)] {
+        let (p50, p99) = (at(took, 50), at(took, 99));
+        println!("{what}: p50 {p50:.1} ms, p99 {p99:.1} ms, {extra} more than {requests} requests");
+    }
+    println!("p99 is cut {ratio:.1} times");
+    assert_eq!(none, 0);
+    // Beside its share, a budget has ten to begin with.
+    assert!(extra > 0 && extra <= requests * 5 / 100 + 12, "{extra} more than {requests}");
+    assert!(ratio >= wanted, "cut {ratio:.2} times, not {wanted}");
 }
 
 #[tokio::test]

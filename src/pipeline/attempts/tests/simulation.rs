@@ -336,8 +336,18 @@ async fn story(seed: u64) -> usize {
     answered
 }
 
+std::thread_local! {
+    static CHANCE: std::cell::RefCell<StdRng> = std::cell::RefCell::new(StdRng::seed_from_u64(0));
+}
+
+/// Chance that depends on the story's seed alone.
+pub(super) fn chance() -> f64 {
+    CHANCE.with_borrow_mut(|chance| chance.random())
+}
+
 /// Runs the story in a runtime whose time stands still while anything can go on.
 pub(super) fn run<T>(seed: u64, story: impl Future<Output = T>) -> T {
+    CHANCE.set(StdRng::seed_from_u64(seed));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(story)));
     outcome.unwrap_or_else(|panic| {
