@@ -256,7 +256,9 @@ impl Fetch {
         let (End::Whole(answer), Errand::Serve, Some((first, whole))) = (end, &self.errand, self.came.get()) else {
             return;
         };
-        if self.mirrored && !self.setup.registry.is_local(provider) {
+        // What a target on trial answered is no measure.
+        let is_steady = self.on_trial.get().is_none();
+        if self.mirrored && is_steady && !self.setup.registry.is_local(provider) {
             let (first, took) = (first.map(|at| at.duration_since(sent)), whole.duration_since(sent));
             let real = Real { answer: answer.clone(), first, took, cost };
             self.pipeline.mirror(&self.setup, &self.outbound, real);

@@ -124,8 +124,9 @@ impl Breaker {
         closed
     }
 
-    /// A request failed. `jitter`, in [0, 1), keeps the pauses of many gateways apart. True if that opened the breaker.
-    pub fn failed(&self, now: Moment, probe: bool, jitter: f64, settings: &config::Breaker) -> bool {
+    /// A request failed; `probe` is until when it was to be heard of, where it was to find out. `jitter`, in [0, 1), keeps the pauses of
+    /// many gateways apart. True if that opened the breaker.
+    pub fn failed(&self, now: Moment, probe: Option<Moment>, jitter: f64, settings: &config::Breaker) -> bool {
         let mut opened = false;
         self.change(|state| {
             opened = false;
@@ -140,8 +141,10 @@ impl Breaker {
                     let level = if steady { 0 } else { (state.level + 1).min(LEVELS) };
                     Some(open(level, now, jitter, settings))
                 }
-                Phase::HalfOpen if probe => Some(open((state.level + 1).min(LEVELS), now, jitter, settings)),
-                // Sent before it opened, or heard of too late: that much is known already.
+                Phase::HalfOpen if probe.is_some_and(|until| until.ms() == state.at_ms) => {
+                    Some(open((state.level + 1).min(LEVELS), now, jitter, settings))
+                }
+                // Sent before it opened, or heard of when another is finding out: that much is known already.
                 _ => None,
             }
         });
@@ -238,7 +241,7 @@ mod tests {
     #[test]
     fn opens_after_so_many_in_a_row_and_closes_after_one_answer() {
         let (breaker, settings) = (Breaker::default(), settings());
-        let opened: Vec<bool> = (0..5).map(|_| breaker.failed(at(100), false, 0.5, &settings)).collect();
+        let opened: Vec<bool> = (0..5).map(|_| breaker.failed(at(100), None, 0.5, &settings)).collect();
         assert_eq!(opened, [false, false, false, false, true]);
         assert_eq!(breaker.admission(at(200), &settings), Admission::Until(at(1100)));
         assert!(!breaker.take_probe(at(1099), Duration::from_secs(5), false));
@@ -258,7 +261,7 @@ mod tests {
         let (breaker, settings) = (Breaker::default(), settings());
         let fail = |now: u64| {
             for _ in 0..5 {
-                breaker.failed(at(now), false, 0.5, &settings);
+                breaker.failed(at(now), None, 0.5, &settings);
             }
         };
         let pause = |now: u64| match breaker.admission(at(now), &settings) {
@@ -271,7 +274,7 @@ mod tests {
         for _ in 0..6 {
             now += *pauses.last().unwrap();
             assert!(breaker.take_probe(at(now), Duration::from_secs(5), false));
-            assert!(!breaker.failed(at(now), true, 0.5, &settings), "it was open before");
+            assert!(!breaker.failed(at(now), Some(at(now + 5000)), 0.5, &settings), "it was open before");
             pauses.push(pause(now));
         }
         assert_eq!(pauses, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
@@ -290,7 +293,7 @@ mod tests {
     fn a_probe_that_is_not_heard_of_is_given_to_another() {
         let (breaker, settings) = (Breaker::default(), settings());
         for _ in 0..5 {
-            breaker.failed(at(0), false, 0.5, &settings);
+            breaker.failed(at(0), None, 0.5, &settings);
         }
         assert!(breaker.take_probe(at(1000), Duration::from_secs(5), false));
         assert!(!breaker.take_probe(at(5999), Duration::from_secs(5), false));
@@ -305,14 +308,14 @@ mod tests {
     fn who_is_found_there_has_to_prove_it() {
         let (breaker, settings) = (Breaker::default(), settings());
         assert!(!breaker.found_there(at(1)), "nothing was wrong");
-        let fail = || (0..5).any(|_| breaker.failed(at(100), false, 0.5, &settings));
+        let fail = || (0..5).any(|_| breaker.failed(at(100), None, 0.5, &settings));
         assert!(fail() && breaker.found_there(at(200)));
         assert_eq!(breaker.admission(at(200), &settings), Admission::Free(0.1));
-        assert!(breaker.failed(at(201), false, 0.5, &settings), "one failure is enough");
+        assert!(breaker.failed(at(201), None, 0.5, &settings), "one failure is enough");
         assert_eq!(breaker.admission(at(201), &settings), Admission::Until(at(2201)), "and its pause has grown");
         assert!(breaker.found_there(at(300)));
         (0..2).for_each(|_| assert!(!breaker.succeeded(at(301), false, &settings)));
-        assert!(!breaker.failed(at(302), false, 0.5, &settings), "it has answered since");
+        assert!(!breaker.failed(at(302), None, 0.5, &settings), "it has answered since");
         assert!(fail() && breaker.take_probe(at(303), Duration::from_secs(5), true));
         assert!(!breaker.found_there(at(304)), "a request is finding out");
         assert!(breaker.found_there(at(5303)), "and is not heard of any more");
@@ -326,7 +329,7 @@ mod tests {
             let opened = (0..400u64).any(|n| {
                 // Spread, so that there are no long rows.
                 if (n * 7) % 10 < fails_of_ten {
-                    breaker.failed(at(n), false, 0.5, &settings)
+                    breaker.failed(at(n), None, 0.5, &settings)
                 } else {
                     breaker.succeeded(at(n), false, &settings)
                 }

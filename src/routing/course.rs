@@ -187,6 +187,11 @@ impl Course {
         Course { form, ..self }
     }
 
+    /// It has nothing to do with a target on trial: what that fails could not be asked of another.
+    pub fn off_trial(self) -> Course {
+        Course { trial: Trial::Not, ..self }
+    }
+
     /// The lane at `at` is not asked: it does not serve such requests.
     pub fn leave_out(&mut self, at: usize) {
         if let Some(out) = self.out.get_mut(at) {

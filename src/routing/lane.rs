@@ -436,7 +436,7 @@ impl Pass {
         self.took(now.since(self.began), now);
         if self.probe {
             // Who was to find out and was given up has found out.
-            self.lane.breaker.failed(now, true, 0.5, &self.lane.settings.breaker);
+            self.lane.breaker.failed(now, self.finds_out_until(), 0.5, &self.lane.settings.breaker);
         }
     }
 
@@ -462,8 +462,14 @@ impl Pass {
         pace.spread.observe(took);
     }
 
+    /// Until when it was to be heard of, if it finds out whether the lane is well again.
+    fn finds_out_until(&self) -> Option<Moment> {
+        self.probe.then(|| self.began.after(self.lane.settings.probe_lease))
+    }
+
     fn fails(&self, now: Moment, probe: bool, jitter: f64) -> Option<Turn> {
         self.lane.failed.fetch_add(1, Ordering::Relaxed);
+        let probe = self.finds_out_until().filter(|_| probe);
         opened(self.lane.breaker.failed(now, probe, jitter, &self.lane.settings.breaker))
     }
 }

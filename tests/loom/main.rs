@@ -48,7 +48,7 @@ fn settings() -> config::Breaker {
 fn open() -> Breaker {
     let breaker = Breaker::default();
     (0..2).for_each(|_| {
-        breaker.failed(at(0), false, 0.5, &settings());
+        breaker.failed(at(0), None, 0.5, &settings());
     });
     assert_eq!(breaker.phase(), Phase::Open);
     breaker
@@ -274,7 +274,7 @@ fn two_failures_at_once_are_two() {
         let failed: Vec<_> = (0..2)
             .map(|_| {
                 let breaker = breaker.clone();
-                spawn(move || breaker.failed(at(1), false, 0.5, &settings()))
+                spawn(move || breaker.failed(at(1), None, 0.5, &settings()))
             })
             .collect();
         assert_eq!(yes(failed), 1, "one of them opens it, and says so");
@@ -292,13 +292,13 @@ fn answers_and_failures_leave_no_breaker_stuck() {
             let said = if probe {
                 breaker.take_probe(at(2000), LEASE, false)
             } else {
-                !breaker.failed(at(1), false, 0.5, &settings())
+                !breaker.failed(at(1), None, 0.5, &settings())
             };
             assert!(said);
             let one = breaker.clone();
             let answered = spawn(move || one.succeeded(at(2001), probe, &settings()));
             let one = breaker.clone();
-            let failed = spawn(move || one.failed(at(2001), false, 0.5, &settings()));
+            let failed = spawn(move || one.failed(at(2001), None, 0.5, &settings()));
             let found = breaker.found_there(at(2001));
             let (closed, opened) = (yes([answered]) == 1, yes([failed]) == 1);
             if probe {

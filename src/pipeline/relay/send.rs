@@ -38,6 +38,9 @@ pub(super) async fn send(parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Se
     let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: stick_to(parcel) };
     let mut course =
         Course::begin(way.route.clone(), setup.retry.clone(), start).with_callers_key(parcel.caller.bearer.is_some());
+    if changes(parcel) {
+        course = course.off_trial();
+    }
     way.out.iter().for_each(|at| course.leave_out(*at));
     match attempts::go(&Passing { parcel, setup, way }, course, &setup.queue, setup.clock).await {
         Ok(Answered { answer, pass, tried, .. }) => Ok(Sent { pass: Some(pass), tried, ..answer }),

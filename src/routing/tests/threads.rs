@@ -67,11 +67,11 @@ fn one_probe_at_a_time_whoever_asks() {
             probes.leave();
             match (random() * 3.0) as u32 {
                 0 => count(breaker.succeeded(now, true, &settings), &closed),
-                1 => assert!(!breaker.failed(now, true, random(), &settings), "it was open"),
+                1 => assert!(!breaker.failed(now, Some(now.after(LEASE)), random(), &settings), "it was open"),
                 _ => breaker.give_probe_back(now, LEASE),
             }
         } else if random() < 0.7 {
-            count(breaker.failed(now, false, random(), &settings), &opened);
+            count(breaker.failed(now, None, random(), &settings), &opened);
         } else {
             assert!(!breaker.succeeded(now, false, &settings), "only a probe closes it");
         }
