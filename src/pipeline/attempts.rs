@@ -5,7 +5,7 @@
 //! conversation, a file; in a test, a story with a clock of its own.
 
 use super::queue::Queue;
-use crate::routing::{Course, Fault, Lane, Moment, Pass, Refusal, Sending, Step, Turn, Why};
+use crate::routing::{Canary, Course, Fault, Lane, Moment, Pass, Refusal, Sending, Step, Turn, Why};
 use crate::telemetry::metrics::{self, OfLane};
 use crate::types::caller::Tenant;
 use crate::types::error::{ATTEMPTS, Error, ErrorKind};
@@ -106,11 +106,12 @@ struct UnderWay {
 impl Drop for UnderWay {
     /// Nobody waits for it any more.
     fn drop(&mut self) {
-        if let Some(pass) = &mut self.pass
-            && let Some(turn) = pass.left(self.clock.now(), chance())
-        {
+        let Some(pass) = &mut self.pass else { return };
+        let (turn, rolled_back) = pass.left(self.clock.now(), chance());
+        if let Some(turn) = turn {
             turned(pass.lane(), turn);
         }
+        roll_back(rolled_back.as_ref());
     }
 }
 
@@ -180,6 +181,8 @@ async fn race<S: Sender>(
         async move { (at, attempt.await) }
     };
     running.push(begin(first, &mut under_way));
+    // Where one says that the request is wrong, that is told unless the other answers.
+    let mut wrong: Option<Error> = None;
     loop {
         let wake = hedge.map_or(deadline, |at| at.min(deadline));
         tokio::select! {
@@ -196,7 +199,7 @@ async fn race<S: Sender>(
                         if pass.answered(now, sender.headers(&answer)) {
                             turned(pass.lane(), Turn::Closed);
                         }
-                        roll_back(course.ended(at, None), pass.lane());
+                        roll_back(course.ended(at, None));
                         if at != first_at {
                             metrics::hedged(&pass.lane().id.provider, "won");
                         }
@@ -211,16 +214,19 @@ async fn race<S: Sender>(
                         return Ok((answer, at, pass));
                     }
                     Err(error) => {
-                        fail(&mut pass, Fault::of(&error), now);
-                        roll_back(course.ended(at, Some(Fault::of(&error))), pass.lane());
-                        course.failed(at, Fault::of(&error), error.retry_after, now);
+                        let fault = Fault::of(&error);
+                        fail(&mut pass, fault, now);
+                        roll_back(course.ended(at, Some(fault)));
+                        course.failed(at, fault, error.retry_after, now);
                         if at != first_at {
                             metrics::hedged(&pass.lane().id.provider, "failed");
                         }
                         sender.failed(pass.lane(), &error, took);
+                        let error = wrong.take().unwrap_or(error);
                         if under_way.is_empty() {
                             return Err(error);
                         }
+                        wrong = Some(error).filter(|_| fault == Fault::Caller);
                     }
                 }
             }
@@ -232,12 +238,12 @@ async fn race<S: Sender>(
                         // Who was asked late has not been given its time.
                         if one.began.elapsed() >= pass.lane().probe_lease() {
                             fail(&mut pass, Fault::Passing, clock.now());
-                            roll_back(course.ended(one.at, Some(Fault::Passing)), pass.lane());
+                            roll_back(course.ended(one.at, Some(Fault::Passing)));
                         }
                         sender.failed(pass.lane(), &error, one.began.elapsed());
                         tried.push(told(pass.lane(), error.word().into_owned(), one.began.elapsed()));
                     }
-                    return Err(error);
+                    return Err(wrong.unwrap_or(error));
                 }
                 hedge = None;
                 if let Some(second) = course.hedge(clock.now()) {
@@ -275,15 +281,15 @@ pub(super) fn broke(pass: &mut Pass, clock: RouterClock) {
     if let Some(turn) = turn {
         turned(pass.lane(), turn);
     }
-    roll_back(rolled_back, pass.lane());
+    roll_back(rolled_back.as_ref());
 }
 
-/// A target on trial has failed too often, where `so`.
-fn roll_back(so: bool, lane: &Lane) {
-    if so {
-        let OfLane { provider, model, .. } = of_lane(lane);
+/// A target on trial has failed too often, if one has.
+fn roll_back(canary: Option<&Arc<Canary>>) {
+    if let Some(canary) = canary {
+        let (provider, model) = &canary.name;
         tracing::warn!(provider, model, "a canary fails too often: it gets no more requests (`canary`)");
-        metrics::rolled_back(provider, model.unwrap_or_default());
+        metrics::rolled_back(provider, model);
     }
 }
 

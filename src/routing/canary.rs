@@ -18,6 +18,8 @@ const MOST: u32 = 2_000;
 pub struct Canary {
     /// Its share, and when it is rolled back.
     pub settings: config::Canary,
+    /// The provider's name, and what that calls the model; for logs and metrics.
+    pub name: (String, String),
     own: Tally,
     others: Tally,
     rolled_back: AtomicBool,
@@ -43,9 +45,10 @@ pub struct CanaryHealth {
 }
 
 impl Canary {
-    /// One of which nothing is known.
-    pub fn new(settings: config::Canary) -> Canary {
-        Canary { settings, own: Tally::default(), others: Tally::default(), rolled_back: AtomicBool::new(false) }
+    /// One at `provider` of which nothing is known.
+    pub fn new(settings: config::Canary, provider: &str, model: &str) -> Canary {
+        let name = (provider.to_owned(), model.to_owned());
+        Canary { settings, name, own: Tally::default(), others: Tally::default(), rolled_back: AtomicBool::new(false) }
     }
 
     /// Does it get requests?
@@ -70,9 +73,23 @@ impl Canary {
         self.others.count(1, failed);
     }
 
+    /// An answer of another target that had been counted broke off.
+    pub fn other_broke(&self) {
+        self.others.count(0, true);
+    }
+
+    /// The other targets are others from now on.
+    pub fn forget_others(&self) {
+        self.others.forget();
+    }
+
     fn judge(&self, asked: u32, failures: u32) -> bool {
         let (others_asked, others_failed) = self.others.read();
-        let others = f64::from(others_failed) / f64::from(others_asked.max(1));
+        // Of few nobody knows how they are.
+        let others = match others_asked >= self.settings.min_requests {
+            true => f64::from(others_failed) / f64::from(others_asked.max(1)),
+            false => 0.0,
+        };
         let allowed = (self.settings.error_percent / 100.0).max(others);
         asked >= self.settings.min_requests
             && at_least(failures, asked) > allowed
@@ -102,6 +119,10 @@ impl Tally {
         counted(before.unwrap_or_else(|word| word))
     }
 
+    fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     fn read(&self) -> (u32, u32) {
         unpacked(self.0.load(Ordering::Relaxed))
     }
@@ -125,7 +146,7 @@ mod tests {
     use super::*;
 
     fn canary(error_percent: f64, min_requests: u32) -> Canary {
-        Canary::new(config::Canary { percent: 5.0, error_percent, min_requests })
+        Canary::new(config::Canary { percent: 5.0, error_percent, min_requests }, "p", "m")
     }
 
     /// After how many requests it was rolled back, of at most `most`; every one of them fails with `chance`, and so do 20 of others

@@ -8,6 +8,7 @@
 //! after a pause and within the retry budget; or where it was failing before, ahead of its time, for want of others.
 
 use super::Moment;
+use super::canary::Canary;
 use super::fault::Fault;
 use super::lane::{Lane, Look, Pass};
 use super::latency::Form;
@@ -265,7 +266,7 @@ impl Course {
         let Some(target) = self.route.legs.get(at).map(|leg| leg.target) else { return };
         if self.is_on_trial(at) {
             // Whatever it says, the others are asked.
-            self.trial = if fault == Fault::Caller { Trial::Suspect } else { self.trial };
+            self.trial = if is_about_the_request(fault) { Trial::Suspect } else { self.trial };
             return self.leave(target);
         }
         match fault {
@@ -302,18 +303,18 @@ impl Course {
 
     /// The attempt at `at` ended: it was answered, or failed for `fault`. Tells whether a target on trial has failed once too often.
     ///
-    /// That a request is wrong is no failure, unless another target answers it.
-    pub fn ended(&self, at: usize, fault: Option<Fault>) -> bool {
-        let Some((_, canary)) = self.route.canary() else { return false };
-        match (self.is_on_trial(at), fault) {
-            (true, Some(Fault::Caller)) => false,
-            (true, fault) => canary.ended(fault.is_some()),
-            (false, None) if self.trial == Trial::Suspect => canary.ended(true),
-            (false, fault) => {
-                canary.other_ended(fault.is_some_and(|fault| fault != Fault::Caller));
-                false
+    /// That a request is wrong, too long or not to be had there is no failure, unless another target answers it.
+    pub fn ended(&self, at: usize, fault: Option<Fault>) -> Option<&Arc<Canary>> {
+        let (_, canary) = self.route.canary()?;
+        let about_the_request = fault.is_some_and(is_about_the_request);
+        let rolled_back = match self.is_on_trial(at) {
+            true => !about_the_request && canary.ended(fault.is_some()),
+            false => {
+                canary.other_ended(fault.is_some() && !about_the_request);
+                fault.is_none() && self.trial == Trial::Suspect && canary.ended(true)
             }
-        }
+        };
+        rolled_back.then_some(canary)
     }
 
     fn is_on_trial(&self, at: usize) -> bool {
@@ -360,7 +361,11 @@ impl Course {
         } else {
             (after.context_length && seen.context_length) || (after.content_filter && seen.content_filter)
         };
-        called && !self.out[at] && (self.trial == Trial::Drawn || !self.route.is_on_trial(leg))
+        called && !self.out[at] && (self.trial == Trial::Drawn && self.is_trial_on() || !self.route.is_on_trial(leg))
+    }
+
+    fn is_trial_on(&self) -> bool {
+        self.route.canary().is_some_and(|(_, canary)| canary.is_on())
     }
 
     /// Is it one that has not been tried, and takes requests?
@@ -432,10 +437,11 @@ impl Course {
             pass.with_callers_key();
         }
         pass.asks_for(self.form);
-        if let Some((target, canary)) = self.route.canary()
-            && self.route.legs[at].target == target
-        {
-            pass.is_of(canary);
+        if let Some((target, canary)) = self.route.canary() {
+            let its = self.route.legs[at].target == target;
+            pass.is_beside(canary, its);
+            // From here on it is nobody's way out.
+            self.trial = if its || self.trial == Trial::Suspect { self.trial } else { Trial::Not };
         }
         self.attempts += 1;
         self.again = None;
@@ -463,6 +469,10 @@ impl Course {
 
     /// No lane is both untried and well.
     fn otherwise(&mut self, now: Moment) -> Step {
+        // Nothing is waited for that is on trial.
+        if self.trial == Trial::Drawn {
+            self.trial = Trial::Not;
+        }
         let is_full = |(at, leg): (usize, &Leg)| !self.tried[at] && self.look(at, leg, now) == Look::Full;
         if self.legs().filter(|(at, leg)| self.may(*at, leg)).any(is_full) {
             return Step::Queue;
@@ -558,6 +568,11 @@ impl Course {
         let doubled = self.settings.backoff.saturating_mul(1u32.checked_shl(times).unwrap_or(u32::MAX));
         doubled.min(self.settings.backoff_max).mul_f64(0.5 + 0.5 * self.random.unit())
     }
+}
+
+/// Does it say something of the request, and perhaps nothing of the target?
+fn is_about_the_request(fault: Fault) -> bool {
+    matches!(fault, Fault::Caller | Fault::ContextLength | Fault::ContentFilter | Fault::Unable)
 }
 
 /// Is a request drawn for the target on trial? Where choices stick, so does that.

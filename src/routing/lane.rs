@@ -335,8 +335,8 @@ pub struct Pass {
     callers_key: bool,
     /// What is asked for.
     form: Form,
-    /// Whose it is, where the lane is a canary's.
-    canary: Option<Arc<Canary>>,
+    /// The canary of its route, and whether the lane is that one's.
+    canary: Option<(Arc<Canary>, bool)>,
 }
 
 impl Pass {
@@ -360,14 +360,14 @@ impl Pass {
         self.form = form;
     }
 
-    /// What becomes of its answer is the canary's.
-    pub(super) fn is_of(&mut self, canary: &Arc<Canary>) {
-        self.canary = Some(canary.clone());
+    /// Its route has this canary; the lane is `its`, or one of the others.
+    pub(super) fn is_beside(&mut self, canary: &Arc<Canary>, its: bool) {
+        self.canary = Some((canary.clone(), its));
     }
 
     /// Is it on the lane of a canary?
     pub fn is_canary(&self) -> bool {
-        self.canary.is_some()
+        matches!(self.canary, Some((_, true)))
     }
 
     /// The answer has begun, with these headers. True if that brought the lane back.
@@ -424,10 +424,20 @@ impl Pass {
         lane.breaker.succeeded(now, self.probe, &lane.settings.breaker).then_some(Turn::Closed)
     }
 
-    /// An answer that had begun broke off. Tells what that did to the lane's breaker, and whether it made a canary be rolled back.
-    pub fn broke(&mut self, now: Moment, jitter: f64) -> (Option<Turn>, bool) {
-        let rolled_back = self.canary.as_ref().is_some_and(|canary| canary.broke());
+    /// An answer that had begun broke off. Tells what that did to the lane's breaker, and the canary that it made be rolled back.
+    pub fn broke(&mut self, now: Moment, jitter: f64) -> (Option<Turn>, Option<Arc<Canary>>) {
+        let rolled_back = self.tells_canary(Canary::broke, Canary::other_broke);
         (self.fails(now, false, jitter), rolled_back)
+    }
+
+    /// Counts a failure for the canary of its route, on its side or on that of the others. Gives it where it is rolled back.
+    fn tells_canary(&self, own: impl Fn(&Canary) -> bool, other: impl Fn(&Canary)) -> Option<Arc<Canary>> {
+        let (canary, its) = self.canary.as_ref()?;
+        if *its {
+            return own(canary).then(|| canary.clone());
+        }
+        other(canary);
+        None
     }
 
     /// Another answered first: this one would have taken longer than it has.
@@ -441,13 +451,14 @@ impl Pass {
     }
 
     /// The caller left before there was an answer. Who is much slower than ever, so that callers leave, fails. Tells what that did to
-    /// the lane's breaker.
-    pub fn left(&mut self, now: Moment, jitter: f64) -> Option<Turn> {
+    /// the lane's breaker, and the canary that it made be rolled back.
+    pub fn left(&mut self, now: Moment, jitter: f64) -> (Option<Turn>, Option<Arc<Canary>>) {
         if self.told || now.since(self.began) < self.patience() {
-            return None;
+            return (None, None);
         }
         self.told = true;
-        self.fails(now, self.probe, jitter)
+        let rolled_back = self.tells_canary(|canary| canary.ended(true), |canary| canary.other_ended(true));
+        (self.fails(now, self.probe, jitter), rolled_back)
     }
 
     /// Longer than a target takes that is well.

@@ -41,6 +41,7 @@ pub struct Router {
 #[derive(Debug, Clone)]
 struct Trial {
     target: config::Target,
+    others: Vec<config::Target>,
     canary: Arc<Canary>,
 }
 
@@ -142,7 +143,7 @@ impl Router {
             let known = model.shadow.as_ref().and_then(|shadow| Router::with(before, &shadow.provider, providers));
             router.add_shadow(model, known);
             let counts = Arc::new(Counts::new(model.hedge.as_ref()));
-            let trial = trial(model, before);
+            let trial = trial(model, providers, before);
             let canary = trial.as_ref().map(|trial| trial.canary.clone());
             let shared = || Shared { whens: whens(model), canary: canary.clone() };
             router.canaries.extend(trial.map(|trial| (model.name.clone(), trial)));
@@ -347,12 +348,20 @@ fn add(legs: &mut Vec<Leg>, leg: Leg) {
     }
 }
 
-/// How the target of `model` that is on trial is doing: as it was `before`, where it is the same.
-fn trial(model: &config::Model, before: Option<&Router>) -> Option<Trial> {
+/// How the target of `model` that is on trial is doing: as it was `before`, where it is the same, at a provider that is.
+fn trial(model: &config::Model, providers: &[config::Provider], before: Option<&Router>) -> Option<Trial> {
     let (target, settings) = model.targets.iter().find_map(|target| Some((target, target.canary?)))?;
+    let others: Vec<config::Target> = model.targets.iter().filter(|one| one.canary.is_none()).cloned().collect();
+    let before = Router::with(before, &target.provider, providers);
     let known = before.and_then(|before| before.canaries.get(&model.name)).filter(|known| known.target == *target);
-    let canary = known.map_or_else(|| Arc::new(Canary::new(settings)), |known| known.canary.clone());
-    Some(Trial { target: target.clone(), canary })
+    let canary = match known {
+        Some(known) => known.canary.clone(),
+        None => Arc::new(Canary::new(settings, &target.provider, &target.model)),
+    };
+    if known.is_some_and(|known| known.others != others) {
+        canary.forget_others();
+    }
+    Some(Trial { target: target.clone(), others, canary })
 }
 
 /// The conditions of a model's targets. They are made once, so that each is logged once.
@@ -374,8 +383,23 @@ impl Pattern {
 impl Provider {
     /// As it was `before`, where its settings are the same.
     fn kept(settings: &config::Provider, before: Option<&Router>) -> Provider {
-        let same = before.filter(|before| before.made_of.iter().any(|one| one == settings));
-        same.and_then(|before| before.providers.get(&settings.name)).cloned().unwrap_or_else(|| Provider::new(settings))
+        let known = before.and_then(|before| before.providers.get(&settings.name));
+        if let (Some(known), Some(before)) = (known, before)
+            && before.made_of.iter().any(|one| one == settings)
+        {
+            return known.clone();
+        }
+        let mut provider = Provider::new(settings);
+        // What is under way goes on counting for a limit that stays.
+        for key in &mut provider.keys {
+            let same = known.and_then(|known| known.keys.iter().find(|one| one.name == key.name));
+            let cap = same.and_then(|one| one.cap.as_ref());
+            let most = key.cap.as_ref().map(|cap| cap.most());
+            if let Some(cap) = cap.filter(|cap| Some(cap.most()) == most) {
+                key.cap = Some(cap.clone());
+            }
+        }
+        provider
     }
 
     fn new(settings: &config::Provider) -> Provider {

@@ -358,7 +358,7 @@ fn the_same_session_keeps_its_lane_and_only_a_lost_lane_moves() {
 /// A route of two targets `a` and `b`, and `c` on trial.
 fn on_trial(strategy: Strategy, percent: f64) -> Arc<Route> {
     let route = Arc::into_inner(route(strategy, &[("a", 0), ("b", 0), ("c", 0)])).unwrap();
-    let canary = Canary::new(config::Canary { percent, error_percent: 5.0, min_requests: 3 });
+    let canary = Canary::new(config::Canary { percent, error_percent: 5.0, min_requests: 3 }, "c", "m");
     Arc::new(route.with_canary(2, Arc::new(canary)))
 }
 
@@ -393,6 +393,46 @@ fn one_on_trial_gets_its_share_and_is_nobodys_way_out() {
 }
 
 #[test]
+fn nobody_waits_for_one_on_trial_and_who_was_drawn_is_no_worse_off() {
+    let with_cap = || {
+        let mut route = Arc::into_inner(route(Strategy::Weighted, &[("a", 0), ("c", 0)])).unwrap();
+        route.legs[1].lane = lane("c", None, Some(1));
+        let canary = Canary::new(config::Canary { percent: 100.0, error_percent: 5.0, min_requests: 3 }, "c", "m");
+        Arc::new(route.with_canary(1, Arc::new(canary)))
+    };
+    let full = with_cap();
+    let _held = full.legs[0].lane.begin(Moment::from_ms(1)).unwrap();
+    assert_eq!(walk(&mut begin(&full, 2), &[Fault::Passing]), "a … a ok", "a retry, as for everybody");
+    // It is rolled back while a request is on its way.
+    let route = with_cap();
+    let mut course = begin(&route, 2);
+    let (_, canary) = route.canary().unwrap();
+    assert!((0..3).any(|_| canary.ended(true)) && !canary.is_on());
+    assert_eq!(walk(&mut course, &[]), "a ok");
+    // What all of them refuse is nobody's failure; what one of them can do is.
+    let route = with_cap();
+    for fault in [Fault::Caller, Fault::ContextLength, Fault::Unable] {
+        let mut course = begin(&route, 1);
+        let tell = |course: &mut Course, fault: Option<Fault>| match course.next(Moment::from_ms(1)) {
+            Step::Send(sending) => {
+                course.ended(sending.at, fault);
+                fault.into_iter().for_each(|fault| course.failed(sending.at, fault, None, Moment::from_ms(1)));
+            }
+            step => panic!("{step:?}"),
+        };
+        let failed = || route.canary().unwrap().1.health().failed;
+        let before = failed();
+        tell(&mut course, Some(fault));
+        tell(&mut course, Some(fault));
+        assert_eq!(failed(), before, "{fault:?}");
+        let mut course = begin(&route, 1);
+        tell(&mut course, Some(fault));
+        tell(&mut course, None);
+        assert_eq!(failed(), before + 1, "{fault:?}");
+    }
+}
+
+#[test]
 fn plain_answers_and_streams_are_timed_apart() {
     let lane = lane("a", None, None);
     let take = |form: Form, ms: u64| {
@@ -416,7 +456,7 @@ fn a_target_that_callers_leave_is_left_alone() {
     let leave = |lane: &Arc<Lane>, after_ms: u64, form: Form| {
         let mut pass = lane.begin(now).unwrap();
         pass.asks_for(form);
-        pass.left(now.after(Duration::from_millis(after_ms)), 0.5)
+        pass.left(now.after(Duration::from_millis(after_ms)), 0.5).0
     };
     let fresh = lane("a", None, None);
     for _ in 0..10 {
@@ -437,5 +477,5 @@ fn a_target_that_callers_leave_is_left_alone() {
     // Who was told of is not told of again.
     let mut pass = lane("c", None, None).begin(now).unwrap();
     pass.answered(now, &[]);
-    assert_eq!(pass.left(now.after(Duration::from_secs(100)), 0.5), None);
+    assert_eq!(pass.left(now.after(Duration::from_secs(100)), 0.5).0, None);
 }

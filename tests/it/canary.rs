@@ -80,6 +80,12 @@ async fn what_a_canary_fails_others_answer_and_it_is_rolled_back() {
     }
     assert_eq!((new.calls(), steady.calls()), (5, 8));
     assert_eq!(told(&gateway).await["state"], "rolled_back");
+    let metrics = String::from_utf8(gateway.get("/metrics").await.body.to_vec()).unwrap();
+    let roll_backs = metrics.lines().filter(|line| line.starts_with("askonce_canary_roll_backs_total{"));
+    assert!(
+        roll_backs.clone().all(|line| line.contains("provider_name=\"novel\"")) && roll_backs.count() == 1,
+        "{metrics}"
+    );
     // It stays so over a reload that leaves it as it is, though it is well again.
     well.store(true, Ordering::Relaxed);
     let (settings, _own) =
@@ -114,6 +120,8 @@ async fn a_canary_that_is_not_there_costs_no_request() {
         assert_eq!(gateway.chat(&ask(&format!("question {number}"))).await.status, 200);
     }
     assert_eq!(steady.calls(), 100);
+    let trial = told(&gateway).await;
+    assert!(trial["failed"].as_u64().unwrap() >= 3 && trial["asked"] == trial["failed"], "{trial}");
 }
 
 #[tokio::test]

@@ -351,7 +351,7 @@ fn a_key_that_is_refused_and_answered_at_once_is_alive_with_the_next_answer() {
 fn one_of_those_that_a_canary_fails_rolls_it_back() {
     model(|| {
         let settings = config::Canary { percent: 5.0, error_percent: 5.0, min_requests: 2 };
-        let canary = Arc::new(Canary::new(settings));
+        let canary = Arc::new(Canary::new(settings, "p", "m"));
         let threads = [(); 2].map(|()| {
             let canary = canary.clone();
             spawn(move || canary.ended(true))

@@ -476,7 +476,7 @@ async fn ask(world: Arc<World>, number: usize, nature: Nature, seed: u64) -> Opt
         Err((error, tried)) => {
             let well = world.lost(nature, arrived);
             if nature == Nature::Wrong && world.lost(Nature::Plain, arrived).is_some() {
-                assert_eq!(error.status(), 400, "{error:?}");
+                assert_eq!(error.status(), 400, "{error:?} after {tried:?}");
             }
             assert_eq!(well, None, "{nature:?} of {arrived:?} lost after {tried:?}, although one was well: {error:?}");
             None
