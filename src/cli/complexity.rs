@@ -88,7 +88,10 @@ fn learn(args: &TrainArgs) -> Result<(), String> {
     let settings = Settings { model: args.model.clone(), max_loss: args.max_loss, seed: args.seed };
     let learned =
         train(&of(&labelled, &vectors), &settings).map_err(|why| format!("{}: {why}", args.data.display()))?;
-    fs::write(&args.out, learned.to_bytes()?).map_err(|error| format!("{}: {error}", args.out.display()))?;
+    // A gateway that reads it meanwhile finds the old one or the new one, whole.
+    let beside = args.out.with_extension("tmp");
+    let written = fs::write(&beside, learned.to_bytes()?).and_then(|()| fs::rename(&beside, &args.out));
+    written.map_err(|error| format!("{}: {error}", args.out.display()))?;
     print!("{}", told(&learned, &args.out));
     Ok(())
 }

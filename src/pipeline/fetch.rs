@@ -258,7 +258,9 @@ impl Fetch {
         };
         // What a target on trial answered is no measure.
         let is_steady = self.on_trial.get().is_none();
-        if self.mirrored && is_steady && !self.setup.registry.is_local(provider) {
+        let most = usize::try_from(self.pipeline.cache().settings().max_answer_bytes).unwrap_or(usize::MAX);
+        let is_small = answer.body.len() <= most;
+        if self.mirrored && is_steady && is_small && !self.setup.registry.is_local(provider) {
             let (first, took) = (first.map(|at| at.duration_since(sent)), whole.duration_since(sent));
             let real = Real { answer: answer.clone(), first, took, cost };
             self.pipeline.mirror(&self.setup, &self.outbound, real);

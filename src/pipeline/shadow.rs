@@ -51,10 +51,13 @@ pub(super) fn may_be_repeated(surface: Surface, json: &Json<'_>) -> bool {
     match surface {
         Surface::Responses => {
             let tools = json.get("tools").and_then(Json::as_array).unwrap_or_default();
-            let acts = tools.iter().any(|tool| tool.get("type").and_then(Json::as_str) == Some("mcp"));
+            // A container that is named is the caller's own; one that is to be made is not.
+            let named = |tool: &Json<'_>| tool.get("container").and_then(Json::as_str).is_some();
+            let acts = tools.iter().any(|tool| tool.get("type").and_then(Json::as_str) == Some("mcp") || named(tool));
             !acts && !depends_on_the_provider(json) && !is_there("previous_response_id") && !is_there("prompt")
         }
         Surface::Messages => !is_there("container") && !is_there("mcp_servers"),
+        Surface::GenerateContent => !is_there("cachedContent") && !is_there("cached_content"),
         _ => true,
     }
 }
@@ -287,6 +290,7 @@ impl Mirrored {
             self.turned(pass, Turn::Closed);
         }
         let (answer, first, whole) = match body {
+            UpstreamBody::Plain { answer, .. } if answer.body.len() > self.most_bytes() => return Err(too_large()),
             UpstreamBody::Plain { answer, .. } => (*answer, None, Instant::now()),
             UpstreamBody::Stream { begun, rest } => self.gather(&provider, begun, rest).await?,
         };
@@ -306,8 +310,7 @@ impl Mirrored {
             Error::new(ErrorKind::UpstreamBroken, message)
         };
         let request = &self.outbound.request;
-        let max_bytes = usize::try_from(self.pipeline.cache.settings().max_answer_bytes).unwrap_or(usize::MAX);
-        let mut fold = Fold::new(request.surface, request.body.clone(), max_bytes);
+        let mut fold = Fold::new(request.surface, request.body.clone(), self.most_bytes());
         let mut splitter = sse::Splitter::default();
         let mut first = None;
         let mut piece = begun;
@@ -322,7 +325,7 @@ impl Mirrored {
                 }
             }
             if splitter.pending() > EVENT_BYTES || fold.is_too_large() {
-                return Err(Error::new(ErrorKind::TooLarge, "The shadow's answer is too large to be compared."));
+                return Err(too_large());
             }
             piece = match rest.next().await {
                 Some(piece) => piece?,
@@ -335,9 +338,23 @@ impl Mirrored {
         Ok((Answer { usage: answer.usage.or(usage), ..answer }, first, whole))
     }
 
+    /// Larger answers are not compared.
+    fn most_bytes(&self) -> usize {
+        usize::try_from(self.pipeline.cache.settings().max_answer_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// What an answer costs that was not heard of to its end: about what one as long as the real one does.
+    fn likely_cost(&self) -> MicroUsd {
+        let price = self.route.legs.get(self.at).and_then(|leg| leg.price);
+        price.zip(self.real.answer.usage).map_or(MicroUsd::default(), |(price, usage)| price.of(usage))
+    }
+
     /// It failed, before its answer had begun or in the midst of it.
     fn failed(&self, pass: &mut Pass, begun: bool, error: &Error) {
         let now = self.setup.clock.now();
+        if begun || error.kind == ErrorKind::UpstreamTimeout {
+            self.state.spent.lock().pay(self.likely_cost(), self.pipeline.cache.now_ms());
+        }
         let turn = match (begun, error.kind) {
             // It is we who do not take it.
             (true, ErrorKind::TooLarge) => None,
@@ -426,6 +443,10 @@ impl Mirrored {
         let alike = self.pipeline.alike([question; 2], [&texts[0], &texts[1]], tenant, ask_model).await;
         Verdict::of(alike)
     }
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::TooLarge, "The shadow's answer is too large to be compared.")
 }
 
 /// Whether two answers say the same, and who could tell.

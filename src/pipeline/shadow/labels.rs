@@ -13,10 +13,13 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 256;
+/// An orderly end waits for the disk no longer than this.
+const FLUSH: Duration = Duration::from_secs(5);
 /// One file holds no more than this.
 const FILE_BYTES: u64 = 64 << 20;
 /// A file's name without what is put behind it.
@@ -92,9 +95,10 @@ impl Labels {
     pub(super) async fn flush(&self) {
         let Some(queue) = self.queue.get() else { return };
         let (done, flushed) = oneshot::channel();
-        if queue.send(Message::Flush(done)).await.is_ok() {
-            // An error means that the task has ended, and with it all that could be flushed.
-            let _ = flushed.await;
+        let sent = tokio::time::timeout(FLUSH, queue.send(Message::Flush(done))).await;
+        if sent.is_ok_and(|sent| sent.is_ok()) {
+            // An error means that the task has ended, and with it all that could be flushed; or that the disk hangs.
+            let _ = tokio::time::timeout(FLUSH, flushed).await;
         }
     }
 }

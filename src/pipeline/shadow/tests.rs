@@ -27,6 +27,9 @@ fn what_hangs_on_a_provider_is_not_repeated() {
         (Surface::Messages, r#"{"messages":[],"tools":[{"name":"mcp"}]}"#, true),
         (Surface::Messages, r#"{"messages":[],"mcp_servers":[{}]}"#, false),
         (Surface::Messages, r#"{"messages":[],"container":"c"}"#, false),
+        (Surface::Responses, r#"{"tools":[{"type":"code_interpreter","container":"cntr_1"}]}"#, false),
+        (Surface::Responses, r#"{"tools":[{"type":"code_interpreter","container":{"type":"auto"}}]}"#, true),
+        (Surface::GenerateContent, r#"{"contents":[],"cachedContent":"cachedContents/1"}"#, false),
     ];
     for (surface, body, expected) in table {
         assert_eq!(may_be_repeated(surface, &parse(body.as_bytes()).unwrap()), expected, "{body}");

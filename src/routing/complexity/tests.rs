@@ -72,7 +72,7 @@ fn what_nothing_can_be_learned_of_is_refused() {
     let mut questions = questions(100, 1.0);
     questions.iter_mut().for_each(|one| one.2 = true);
     let why = trained(&questions, 0.05, 1).unwrap_err();
-    assert_eq!(why, "expected at least 10 questions that are hard and 10 that are not, found 100 and 0");
+    assert_eq!(why, "expected at least 10 different questions that are hard and 10 that are not, found 100 and 0");
     questions.iter_mut().enumerate().for_each(|(at, one)| one.2 = at % 2 == 0);
     assert!(trained(&questions[..19], 0.05, 1).unwrap_err().contains("found 10 and 9"));
     assert!(trained(&questions, 1.0, 1).unwrap_err().contains("expected a share"));
