@@ -58,13 +58,14 @@ pub(super) struct EvalArgs {
     place: Place,
 }
 
+// Where the sentence model is. (A doc comment would become the help of each command that has it.)
 #[derive(clap::Args)]
 pub(super) struct Place {
     /// A folder with the model's files [default: the one that `model pull` filled].
     #[arg(long, env = "ASKONCE_MODEL_DIR", value_name = "DIR")]
-    model_dir: Option<PathBuf>,
+    pub(super) model_dir: Option<PathBuf>,
     #[command(flatten)]
-    store: Store,
+    pub(super) store: Store,
 }
 
 /// One line.

@@ -1,6 +1,7 @@
 //! `askonce topics eval`: how well the configured topics tell labelled questions apart, and from which cosine on.
 
-use super::model::{Store, loaded, vectors};
+use super::complexity::Place;
+use super::model::{loaded, vectors};
 use super::rows;
 use crate::config::{self, Overrides, Resolved};
 use crate::routing::Topics;
@@ -25,11 +26,8 @@ pub(super) struct EvalArgs {
     /// The labelled questions (JSON lines, perhaps gzipped).
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// A folder with the model's files [default: the one that `model pull` filled].
-    #[arg(long, env = "ASKONCE_MODEL_DIR", value_name = "DIR")]
-    model_dir: Option<PathBuf>,
     #[command(flatten)]
-    store: Store,
+    place: Place,
 }
 
 /// One line.
@@ -52,8 +50,8 @@ pub(super) fn run(command: &TopicsCommand) -> Result<ExitCode, String> {
     let settings = config::load(&args.config, &Overrides::default()).map_err(|error| error.to_string())?;
     let labelled: Vec<Labelled> = rows::read(&args.data)?;
     known(&settings, &labelled)?;
-    let dir = args.model_dir.as_deref().or(settings.embedding.model_dir.as_deref());
-    let embedder = loaded(&settings.embedding.model, dir, &args.store)?;
+    let dir = args.place.model_dir.as_deref().or(settings.embedding.model_dir.as_deref());
+    let embedder = loaded(&settings.embedding.model, dir, &args.place.store)?;
     let mut texts: Vec<&str> = settings.topics.iter().flat_map(|topic| &topic.examples).map(String::as_str).collect();
     let examples = texts.len();
     texts.extend(labelled.iter().map(|one| one.question.as_str()));

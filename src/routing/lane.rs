@@ -1,7 +1,8 @@
 //! `Lane`: one way to a model, under one key of one provider, and how it is. `Pass`: one request on it.
 //!
-//! Lanes are shared by all requests and changed without a lock. A pass tells its lane how the request went; one that is dropped
-//! before it could tell, because the caller left, tells nothing but that its place is free.
+//! Lanes are shared by all requests and changed without a lock. A pass tells its lane how the request went; one whose
+//! caller left before it could tell says that its place is free, and that the lane failed only where the wait was out of all
+//! proportion.
 
 use super::Moment;
 use super::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
