@@ -9,8 +9,8 @@
 //! | 5b | `api` `admin` `replay` |
 //! | 5a | `edge` |
 //! | 4 | `pipeline` |
-//! | 3 | `cache` `routing` `providers` `governance` |
-//! | 2 | `store` |
+//! | 3 | `cache` `routing` `providers` `governance` `guardrails` `secrets` |
+//! | 2 | `store` `credentials` |
 //! | 1b | `telemetry` |
 //! | 1a | `config` `wire` |
 //! | 0 | `types` |
@@ -21,12 +21,15 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod edge;
 pub mod governance;
+pub mod guardrails;
 pub mod pipeline;
 pub mod providers;
 pub mod replay;
 pub mod routing;
+pub mod secrets;
 pub mod store;
 pub mod telemetry;
 pub mod types;

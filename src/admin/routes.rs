@@ -1,18 +1,17 @@
 //! `GET /admin/routes`: every configured route with its targets, and how each lane to them is; then the lanes of what no route names.
 
-use super::{authorise, reply, shadow};
+use super::{reply, shadow};
 use crate::edge::Doors;
 use crate::routing::{CanaryHealth, Health, Lane, Leg, Look, Moment, Phase, Route, Taking};
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) async fn routes(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Response {
-    reply(authorise(&doors, &headers).map(|()| list(&doors)))
+pub(super) async fn routes(State(doors): State<Arc<Doors>>) -> Response {
+    reply(Ok(list(&doors)))
 }
 
 fn list(doors: &Doors) -> Value {

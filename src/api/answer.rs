@@ -2,6 +2,7 @@
 //! frames that its caller expects.
 
 use super::trailers::{self, Trailed};
+use crate::edge::entrance::enter;
 use crate::edge::{Doors, RequestId, body, caller, reject};
 use crate::pipeline::{Inbound, Reply, ReplyBody};
 use crate::types::caller::Caller;
@@ -113,7 +114,7 @@ async fn answer(
     arrived: Instant,
 ) -> Result<Reply, Error> {
     let (parts, body) = request.into_parts();
-    let (caller, directives) = match admitted(doors, &parts) {
+    let (caller, directives) = match admitted(doors, &parts, *surface).await {
         Ok(admitted) => admitted,
         Err(error) => {
             body::skip(body).await;
@@ -131,16 +132,16 @@ async fn answer(
 }
 
 /// Who asks, and what of the cache; what can be said before the body is read.
-fn admitted(doors: &Doors, parts: &Parts) -> Result<(Caller, Directives), Error> {
-    let caller = doors.keys.load().caller(caller::credential(parts).as_deref())?;
+async fn admitted(doors: &Doors, parts: &Parts, surface: Surface) -> Result<(Caller, Directives), Error> {
+    let entered = enter(doors, parts, Some(surface)).await?;
     is_json(&parts.headers)?;
-    Ok((caller, caller::directives(&parts.headers)?))
+    Ok(entered)
 }
 
 /// Who asks, of a request without a body.
-pub(super) fn caller(doors: &Doors, request: Request) -> Result<Caller, Error> {
+pub(super) async fn caller(doors: &Doors, request: Request) -> Result<Caller, Error> {
     let (parts, _) = request.into_parts();
-    doors.keys.load().caller(caller::credential(&parts).as_deref())
+    Ok(enter(doors, &parts, None).await?.0)
 }
 
 /// A web page elsewhere can send plain text without asking; JSON it cannot.

@@ -23,11 +23,11 @@ pub(super) fn models() -> Router<Arc<Doors>> {
 }
 
 async fn list_models(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    models::list(&doors, Surface::Messages, request)
+    models::list(&doors, Surface::Messages, request).await
 }
 
 async fn model(State(doors): State<Arc<Doors>>, Path(model): Path<String>, request: Request) -> Response {
-    models::one(&doors, Surface::Messages, &model, request)
+    models::one(&doors, Surface::Messages, &model, request).await
 }
 
 async fn messages(State(doors): State<Arc<Doors>>, request: Request) -> Response {

@@ -36,5 +36,5 @@ async fn rerank(State(doors): DoorsState, request: Request) -> Response {
 }
 
 async fn list_models(State(doors): DoorsState, request: Request) -> Response {
-    models::list(&doors, Surface::CohereChat, request)
+    models::list(&doors, Surface::CohereChat, request).await
 }

@@ -1,7 +1,8 @@
 //! `POST /v1/feedback`: a caller says whether an answer it was given was right. A wrong one leaves the cache at once.
 
 use super::answer::{is_json, json as reply};
-use crate::edge::{Doors, body, caller, reject};
+use crate::edge::entrance::enter;
+use crate::edge::{Doors, body, reject};
 use crate::types::directives::ID_BYTES;
 use crate::types::error::{Error, ErrorKind};
 use axum::extract::{Request, State};
@@ -28,7 +29,7 @@ pub(super) async fn feedback(State(doors): State<Arc<Doors>>, request: Request) 
 
 async fn take(doors: &Arc<Doors>, request: Request) -> Result<Value, Error> {
     let (parts, body) = request.into_parts();
-    let caller = doors.keys.load().caller(caller::credential(&parts).as_deref())?;
+    let (caller, _) = enter(doors, &parts, None).await?;
     is_json(&parts.headers)?;
     let body = body::read(&doors.edge, Request::from_parts(parts, body)).await?;
     let Body { id, right } = serde_json::from_slice(&body).map_err(|error| {

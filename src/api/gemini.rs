@@ -70,9 +70,9 @@ fn unknown(request: &Request) -> Response {
 }
 
 async fn list_models(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    models::list(&doors, Surface::GenerateContent, request)
+    models::list(&doors, Surface::GenerateContent, request).await
 }
 
 async fn model(State(doors): State<Arc<Doors>>, Path(model): Path<String>, request: Request) -> Response {
-    models::one(&doors, Surface::GenerateContent, &model, request)
+    models::one(&doors, Surface::GenerateContent, &model, request).await
 }

@@ -44,7 +44,12 @@ pub fn routes(doors: Arc<Doors>) -> Router {
     for prefix in EVERYTHING {
         routes = routes.nest(prefix, everything());
     }
-    routes
+    routes.with_state(doors.clone()).merge(health_routes(doors))
+}
+
+/// The routes that tell how the gateway is.
+pub fn health_routes(doors: Arc<Doors>) -> Router {
+    Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::scrape))

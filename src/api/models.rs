@@ -23,8 +23,8 @@ pub(super) fn form(headers: &HeaderMap) -> Surface {
 }
 
 /// All models.
-pub(super) fn list(doors: &Arc<Doors>, form: Surface, request: Request) -> Response {
-    if let Err(error) = caller(doors, request) {
+pub(super) async fn list(doors: &Arc<Doors>, form: Surface, request: Request) -> Response {
+    if let Err(error) = caller(doors, request).await {
         return reject::reply_in(form, &error);
     }
     let all = listed(doors);
@@ -40,8 +40,8 @@ pub(super) fn list(doors: &Arc<Doors>, form: Surface, request: Request) -> Respo
 }
 
 /// One model.
-pub(super) fn one(doors: &Arc<Doors>, form: Surface, model: &str, request: Request) -> Response {
-    if let Err(error) = caller(doors, request) {
+pub(super) async fn one(doors: &Arc<Doors>, form: Surface, model: &str, request: Request) -> Response {
+    if let Err(error) = caller(doors, request).await {
         return reject::reply_in(form, &error);
     }
     match listed(doors).into_iter().find(|(id, _)| id == model) {

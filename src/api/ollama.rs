@@ -35,7 +35,7 @@ async fn embed(State(doors): DoorsState, request: Request) -> Response {
 }
 
 async fn tags(State(doors): DoorsState, request: Request) -> Response {
-    models::list(&doors, Surface::OllamaChat, request)
+    models::list(&doors, Surface::OllamaChat, request).await
 }
 
 async fn version() -> Response {

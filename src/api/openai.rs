@@ -76,7 +76,7 @@ fn deployment(model: String) -> InPath {
 
 /// `GET /v1/models`, which several vendors have.
 async fn list_models(State(doors): DoorsState, request: Request) -> Response {
-    models::list(&doors, models::form(request.headers()), request)
+    models::list(&doors, models::form(request.headers()), request).await
 }
 
 /// `GET /v1/models/{model}`, which several vendors have.
@@ -87,7 +87,7 @@ async fn model(
 ) -> Response {
     let form = models::form(request.headers());
     match path {
-        Ok(Path(model)) => models::one(&doors, form, &model, request),
+        Ok(Path(model)) => models::one(&doors, form, &model, request).await,
         Err(_) => reject::reply_in(form, &reject::unknown_path(request.uri())),
     }
 }

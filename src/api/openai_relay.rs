@@ -3,6 +3,7 @@
 
 use super::answer::{Frames, is_json, send};
 use crate::edge::body::{self, Upload};
+use crate::edge::entrance::enter;
 use crate::edge::{Doors, RequestId, caller, reject};
 use crate::pipeline::Reply;
 use crate::pipeline::relay::{Address, Ids, Parcel};
@@ -120,7 +121,7 @@ async fn answer(
     arrived: Instant,
 ) -> Result<Reply, Error> {
     let (parts, body) = request.into_parts();
-    let caller = doors.keys.load().caller(caller::credential(&parts).as_deref())?;
+    let (caller, directives) = enter(doors, &parts, Some(door.surface)).await?;
     let request = Request::from_parts(parts, body);
     let headers = request.headers();
     let takes_form = is_taken(door, request.method() == http::Method::POST, headers)?;
@@ -137,7 +138,7 @@ async fn answer(
         content_type: headers.get(CONTENT_TYPE).cloned(),
         body: bytes::Bytes::new(),
         caller,
-        directives: caller::directives(headers)?,
+        directives,
         headers: passed_on,
         told: caller::told(headers),
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),

@@ -1,15 +1,21 @@
 //! Settings → engines → doors.
 
+use super::audit::AuditLog;
 use super::embedder::OnHost;
+use super::governed::Governed;
 use super::insight::{self, Examples};
+use super::people;
 use super::probe::Probes;
 use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
 use crate::edge::{self, Doors, Edge, UPLOADS};
-use crate::governance::Keys;
-use crate::pipeline::{Insight, Pipeline, Queue, Recorder, RouterClock, Setup, of_lane, responses};
+use crate::governance::{Access, Keys};
+use crate::pipeline::{Guardrails, Insight, Pipeline, Queue, Recorder, RouterClock, Setup, of_lane, responses};
 use crate::providers::Registry;
-use crate::routing::Router;
+use crate::routing::{Look, Router};
+use crate::secrets::Secrets;
+use crate::store::database::Database;
+use crate::store::sealed::Seal;
 use crate::telemetry::metrics;
 use crate::types::clock::Clock;
 use crate::types::embed::Embed;
@@ -61,6 +67,15 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Who administers.
+    #[error("{0}")]
+    Access(String),
+    /// The database.
+    #[error("the database: {0}")]
+    Database(String),
+    /// Secrets that the settings refer to.
+    #[error("{0}")]
+    Secrets(String),
     /// The address.
     #[error("{0}")]
     Listen(String),
@@ -86,13 +101,21 @@ pub struct App {
     examples: Examples,
     probes: Probes,
     admin_key: Option<Secret>,
+    governed: Governed,
+    audit: Arc<AuditLog>,
     /// Where it listens until a restart, whatever a reload says.
     listen: String,
 }
 
 impl App {
-    /// Builds a gateway. Must be called within the async runtime.
+    /// Builds a gateway whose settings refer to no secrets. Must be called within the async runtime.
     pub async fn build(settings: &Resolved, parts: Parts) -> Result<App, StartError> {
+        App::build_with(settings, parts, Arc::default()).await
+    }
+
+    /// Builds a gateway. `secrets` has read what the settings refer to. Must be called within the async runtime.
+    pub async fn build_with(settings: &Resolved, parts: Parts, secrets: Arc<Secrets>) -> Result<App, StartError> {
+        all_read(settings).map_err(StartError::Secrets)?;
         let prometheus = metrics::start().map_err(StartError::Metrics)?;
         if parts.persist {
             private_dir(&settings.data_dir)?;
@@ -103,6 +126,7 @@ impl App {
             (None, false) => None,
         };
         let embed = parts.embedder.clone().map(|embedder| Arc::new(OnHost::new(embedder)) as Arc<dyn Embed>);
+        let clock = parts.clock.clone();
         let (cache, opened) = Cache::open(CacheParts {
             settings: settings.cache.clone(),
             index: settings.index,
@@ -122,9 +146,25 @@ impl App {
             );
         }
         let recorder = recorder(settings, parts.persist)?;
+        let governed = Governed::build(settings, parts.persist, &cache).await?;
+        let audit = AuditLog::begin(settings, parts.persist, governed.database.clone(), clock)?;
+        let access = access(settings, parts.persist.then(|| governed.database.clone()), &cache).await?;
+        let (governor, virtual_keys) =
+            ((governed.governor.clone(), governed.records.clone()), governed.virtual_keys.clone());
         let doors = Arc::new(Doors {
-            pipeline: Arc::new(Pipeline::new(cache.clone(), setup, recorder)),
-            keys: ArcSwap::from_pointee(Keys::new(&settings.auth, admin_key.as_ref())),
+            pipeline: Arc::new(Pipeline::new(cache.clone(), setup, governor, recorder, audit.clone())),
+            keys: ArcSwap::from_pointee(Keys::new(
+                &settings.auth,
+                &settings.accounts,
+                virtual_keys,
+                admin_key.as_ref(),
+            )),
+            objects: governed.objects.clone(),
+            access,
+            audit: audit.clone(),
+            database: governed.database.clone(),
+            secrets,
+            trusted_proxies: ArcSwap::from_pointee(settings.trusted_proxies.clone()),
             prometheus,
             edge: Edge {
                 body_bytes: settings.limits.body_bytes,
@@ -144,19 +184,28 @@ impl App {
         if parts.persist {
             doors.pipeline.keep_shadow_labels(settings.data_dir.join("shadow-labels"));
         }
-        let app = App { doors, opened, embed, examples, probes, admin_key, listen: settings.listen.clone() };
+        let app =
+            App { doors, opened, embed, examples, probes, admin_key, governed, audit, listen: settings.listen.clone() };
         app.keep_secrets_out(settings);
         Ok(app)
     }
 
-    /// All routes, with the edge around them.
-    pub fn router(&self) -> axum::Router {
-        let routes = api::routes(self.doors.clone()).merge(admin::routes(self.doors.clone()));
+    /// All routes, with the edge around them; but for those of the admin surface, where that is `apart`.
+    pub fn router(&self, apart: bool) -> axum::Router {
+        let routes = api::routes(self.doors.clone());
+        let routes = if apart { routes } else { routes.merge(admin::routes(self.doors.clone())) };
+        edge::around(routes, self.doors.clone())
+    }
+
+    /// The routes of the admin surface, and those that tell how the gateway is, with the edge around them.
+    pub fn admin_router(&self) -> axum::Router {
+        let routes = api::health_routes(self.doors.clone()).merge(admin::routes(self.doors.clone()));
         edge::around(routes, self.doors.clone())
     }
 
     /// Puts new settings in force, but for those that take a restart. The error says why they cannot be.
     pub async fn reconfigure(&self, settings: &Resolved) -> Result<(), String> {
+        all_read(settings)?;
         let open = is_open(&settings.auth);
         if open && is_loopback(&settings.listen) && !is_loopback(&self.listen) {
             let (new, old) = (&settings.listen, &self.listen);
@@ -168,9 +217,18 @@ impl App {
         for (provider, why) in setup.registry.refresh().await {
             tracing::warn!(provider, why, "its models are not known");
         }
+        self.doors.access.reconfigure(settings)?;
         let admin_key = settings.admin.key.as_ref().or(self.admin_key.as_ref());
+        self.audit.reconfigure(settings);
+        self.doors.trusted_proxies.store(Arc::new(settings.trusted_proxies.clone()));
+        self.governed.reconfigure(settings, self.doors.pipeline.cache().now_ms()).await?;
         self.doors.loopback_only.store(open && is_loopback(&self.listen), Ordering::Relaxed);
-        self.doors.keys.store(Arc::new(Keys::new(&settings.auth, admin_key)));
+        self.doors.keys.store(Arc::new(Keys::new(
+            &settings.auth,
+            &settings.accounts,
+            self.governed.virtual_keys.clone(),
+            admin_key,
+        )));
         self.doors.pipeline.cache().reconfigure(settings.cache.clone(), settings.embedding.deadline);
         // Lanes that are no more are not told as left alone for ever; those that stay are told again when they are next asked for.
         before.router.lanes().for_each(|lane| metrics::breaker_state(of_lane(lane), 0));
@@ -188,17 +246,50 @@ impl App {
             secrets.extend(provider.api_key.iter().chain(provider.headers.values()).cloned());
             secrets.extend(provider.keys.iter().map(|key| key.key.clone()));
         }
+        for one in &settings.guardrails {
+            secrets.extend(one.secrets().cloned());
+        }
         secrets.extend(settings.admin.key.iter().chain(&self.admin_key).cloned());
+        secrets.extend(settings.admin.tokens.iter().map(|token| token.key.clone()));
+        secrets.extend(settings.admin.sso.iter().filter_map(|sso| sso.client_secret.clone()));
+        secrets.extend(self.doors.secrets.all());
+        self.governed.records.keep_out(secrets.clone());
         if let Some(recorder) = self.doors.pipeline.recorder() {
             recorder.keep_out(secrets.clone());
         }
         self.doors.pipeline.keep_out_of_shadow_labels(secrets);
     }
 
+    /// Does a provider refuse a key, so that no request is sent with it?
+    pub fn keys_are_refused(&self) -> bool {
+        let setup = self.doors.pipeline.setup();
+        let now = setup.clock.now();
+        setup.router.lanes().any(|lane| lane.look(now) == Look::Dead)
+    }
+
+    /// What seals values in the database, where `store.encryption_key` is set.
+    pub fn seal(&self) -> Option<Arc<Seal>> {
+        self.governed.seal.clone()
+    }
+
+    /// Writes down what was used of budgets, for the last time.
+    pub async fn close_books(&self) {
+        self.governed.close(self.doors.pipeline.cache().now_ms()).await;
+        self.doors.audit.settled().await;
+    }
+
     /// Takes no new requests from here on; `/readyz` says so.
     pub fn close(&self) {
         self.probes.end();
         self.doors.ready.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The error names what is referred to and was not read: such a key would be none.
+fn all_read(settings: &Resolved) -> Result<(), String> {
+    match settings.secrets.references.iter().find(|one| !one.read) {
+        None => Ok(()),
+        Some(one) => Err(format!("{}: the secret `{}` was not read", one.key, one.reference)),
     }
 }
 
@@ -215,6 +306,7 @@ fn setup(
         registry: Registry::build(&settings.providers, embed)?,
         router: Router::new(settings, before.map(|before| &before.router)),
         insight,
+        guardrails: Guardrails::new(settings)?,
         retry: settings.retry.clone(),
         clock,
         queue: queue.unwrap_or_else(|| Queue::new(settings.queue, clock)),
@@ -229,6 +321,26 @@ fn setup(
         most_deserted: settings.limits.in_flight,
         log_prompts: settings.log.prompts,
     })
+}
+
+/// Who administers, and whose tokens callers may show.
+async fn access(
+    settings: &Resolved,
+    database: Option<Database>,
+    cache: &Arc<Cache>,
+) -> Result<Arc<Access>, StartError> {
+    let key = match &database {
+        Some(_) => {
+            let failed = |source| StartError::DataDir { dir: settings.data_dir.clone(), source };
+            kept_key(&settings.data_dir, "token.key").map_err(failed)?
+        }
+        None => rand::rng().random(),
+    };
+    let access = Arc::new(Access::open(settings, database, key).await.map_err(StartError::Access)?);
+    let clock = Arc::downgrade(cache);
+    let now = move || clock.upgrade().map_or(0, |cache| cache.now_ms());
+    tokio::spawn(people::keep(Arc::downgrade(&access), now));
+    Ok(access)
 }
 
 /// A cache that keeps nothing on disk, for replay.
@@ -300,7 +412,7 @@ fn kept_admin_key(data_dir: &Path) -> Result<Secret, StartError> {
 }
 
 /// Writes a file that its owner only may read.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -319,7 +431,12 @@ fn recorder(settings: &Resolved, persist: bool) -> Result<Option<Recorder>, Star
 /// The key of this installation's hashes, made on the first start that records. Without it nobody can tell what was
 /// hashed; with another, hashes of before and after cannot be compared.
 fn kept_recording_key(data_dir: &Path) -> io::Result<[u8; 32]> {
-    let path = data_dir.join("recording.key");
+    kept_key(data_dir, "recording.key")
+}
+
+/// The key in that file, made where there is none.
+fn kept_key(data_dir: &Path, file: &str) -> io::Result<[u8; 32]> {
+    let path = data_dir.join(file);
     match std::fs::read(&path) {
         Ok(bytes) => {
             if let Ok(key) = <[u8; 32]>::try_from(bytes) {

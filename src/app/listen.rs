@@ -2,14 +2,18 @@
 
 use super::build::{App, StartError};
 use super::patience::Patience;
+use axum::Extension;
+use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tower::Layer;
 
 /// Binds `listen`. The error says what to do about a taken port.
 pub async fn bind(listen: &str) -> Result<TcpListener, StartError> {
@@ -27,25 +31,65 @@ pub async fn bind(listen: &str) -> Result<TcpListener, StartError> {
     })
 }
 
+/// Where connections come in.
+pub struct Listeners {
+    /// For everything; or for all but the admin surface, where that has one of its own.
+    pub all: TcpListener,
+    /// For the admin surface alone.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(all: TcpListener) -> Listeners {
+        Listeners { all, admin: None }
+    }
+}
+
+impl Listeners {
+    /// Binds what the settings name.
+    pub async fn bind(listen: &str, admin: Option<&str>) -> Result<Listeners, StartError> {
+        let admin = admin.filter(|own| *own != listen);
+        Ok(Listeners {
+            all: bind(listen).await?,
+            admin: match admin {
+                Some(own) => Some(bind(own).await?),
+                None => None,
+            },
+        })
+    }
+
+    /// The next connection, from where it comes, and whether it came in for the admin surface alone.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, bool)> {
+        let of = |for_admin: bool| move |(stream, from): (TcpStream, SocketAddr)| (stream, from, for_admin);
+        let Some(admin) = &self.admin else { return self.all.accept().await.map(of(false)) };
+        tokio::select! {
+            accepted = self.all.accept() => accepted.map(of(false)),
+            accepted = admin.accept() => accepted.map(of(true)),
+        }
+    }
+}
+
 /// Serves until `stop` resolves; then requests under way get `grace` to finish, and the cache is flushed. Gives how
 /// many requests were cut off.
 pub async fn run(
     app: &App,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     header_timeout: Duration,
     stop: impl Future<Output = ()>,
     grace: impl Fn() -> Duration,
 ) -> usize {
-    let router = app.router();
+    let listeners = listeners.into();
+    let router = app.router(listeners.admin.is_some());
+    let admin_router = listeners.admin.as_ref().map(|_| app.admin_router());
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(30)));
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+        let (stream, from, is_admin) = tokio::select! {
+            accepted = listeners.accept() => match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => { pause(&error).await; continue }
             },
             () = &mut stop => break,
@@ -56,9 +100,10 @@ pub async fn run(
         }
         let limit = app.doors.pipeline.setup().request_timeout;
         let stream = Patience::new(stream, limit, header_timeout);
-        serve(stream, &builder, &router, &connections);
+        let routes = admin_router.as_ref().filter(|_| is_admin).unwrap_or(&router);
+        serve((stream, from), &builder, routes, &connections);
     }
-    drop(listener);
+    drop(listeners);
     app.close();
     let cut_off = tokio::select! {
         () = connections.shutdown() => 0,
@@ -69,16 +114,18 @@ pub async fn run(
         recorder.flush().await;
     }
     app.doors.pipeline.flush_shadow_labels().await;
+    app.close_books().await;
     cut_off
 }
 
 fn serve(
-    stream: Patience,
+    (stream, from): (Patience, SocketAddr),
     builder: &auto::Builder<TokioExecutor>,
     router: &axum::Router,
     connections: &GracefulShutdown,
 ) {
-    let service = TowerToHyperService::new(router.clone());
+    // Keys may be bound to addresses, and the audit log tells them.
+    let service = TowerToHyperService::new(Extension(ConnectInfo(from)).layer(router.clone()));
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {

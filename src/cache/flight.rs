@@ -12,6 +12,7 @@ use crate::types::ids::Digest;
 use crate::types::lost::Lost;
 use crate::types::money::MicroUsd;
 use crate::types::surface::Surface;
+use crate::types::usage::Usage;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -61,6 +62,8 @@ pub struct Head {
     pub translated: bool,
     /// What its tokens cost is known.
     pub priced: bool,
+    /// Guardrails look at it while it comes: what they find is known at its end.
+    pub guarded: bool,
 }
 
 /// What is known when the upstream has ended.
@@ -68,8 +71,12 @@ pub struct Head {
 pub struct Tail {
     /// What the answer cost.
     pub cost: Option<MicroUsd>,
+    /// What it took.
+    pub usage: Option<Usage>,
     /// Names of what was lost that the head does not tell.
     pub lost: Lost,
+    /// Names of guardrails that found something.
+    pub guardrails: Option<String>,
 }
 
 /// How a flight ended.
@@ -376,6 +383,12 @@ impl Later {
     pub fn cost(&self) -> Option<MicroUsd> {
         self.0.state.lock().tail.cost
     }
+
+    /// What it has taken and cost as far as that is known, whole or not.
+    pub fn taken(&self) -> (Option<Usage>, Option<MicroUsd>) {
+        let state = self.0.state.lock();
+        (state.tail.usage, state.tail.cost)
+    }
 }
 
 impl Drop for Reader {
@@ -408,6 +421,7 @@ mod tests {
             lost: Lost::default(),
             translated: false,
             priced: false,
+            guarded: false,
         }
     }
 
@@ -450,7 +464,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_tail_is_told_of_what_came_whole_only() {
-        let tail = Tail { cost: Some(MicroUsd(7)), lost: Lost::new(&["citations".to_owned()], 0) };
+        let lost = Lost::new(&["citations".to_owned()], 0);
+        let tail = Tail { cost: Some(MicroUsd(7)), usage: None, lost, guardrails: None };
         let ends = [
             (End::Opaque, Some(tail.clone())),
             (End::Failed(Error::new(ErrorKind::Internal, "x")), None),

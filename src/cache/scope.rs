@@ -37,6 +37,8 @@ pub struct Circumstances<'c> {
     pub targets: &'c [(&'c str, &'c str, &'c [Param])],
     /// Headers that go on to the provider and change what it does.
     pub headers: &'c [(&'c str, &'c [u8])],
+    /// The guardrails that look at it and at its answer: an answer that others looked at is another answer.
+    pub guardrails: Option<[u8; 32]>,
 }
 
 /// Digests `request`, whose parsed body is `json`. `None` when a number in it has no exact canonical form.
@@ -85,6 +87,11 @@ fn scope(
         canonical.text(name);
         canonical.tag(b's', value.len());
         canonical.hasher.update(value);
+    }
+    // None leave no trace: nothing else begins with this tag here.
+    if let Some(digest) = around.guardrails {
+        canonical.tag(b'g', digest.len());
+        canonical.hasher.update(&digest);
     }
     canonical.text(request.surface.as_str());
     if request.model_span.is_none() {

@@ -1,15 +1,18 @@
 //! Floor 7: the command line. A match over commands; each has its file.
 
+mod audit;
 mod bench;
 mod cache;
 mod check;
 mod complexity;
+mod gateway;
 mod index;
 mod index_bench;
 mod index_check;
 mod judge;
 mod model;
 mod model_bench;
+mod objects;
 mod progress;
 mod providers;
 mod replay;
@@ -18,6 +21,7 @@ mod replay_vectors;
 mod rows;
 mod serve;
 mod topics;
+mod usage;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -50,6 +54,26 @@ enum Command {
     Complexity(complexity::ComplexityCommand),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    #[command(subcommand)]
+    Key(objects::KeyCommand),
+    /// Organisations of a gateway that runs.
+    #[command(subcommand)]
+    Organisation(objects::AccountCommand),
+    /// Customers of a gateway that runs.
+    #[command(subcommand)]
+    Customer(objects::AccountCommand),
+    /// Teams of a gateway that runs.
+    #[command(subcommand)]
+    Team(objects::AccountCommand),
+    /// Users of a gateway that runs.
+    #[command(subcommand)]
+    User(objects::AccountCommand),
+    #[command(subcommand)]
+    Budget(objects::BudgetCommand),
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    #[command(subcommand)]
+    Usage(usage::UsageCommand),
     Replay(Box<replay::ReplayArgs>),
     Bench(Box<bench::BenchArgs>),
     /// The mock provider of `bench`.
@@ -69,6 +93,14 @@ pub fn run() -> ExitCode {
         Command::Topics(command) => topics::run(&command),
         Command::Complexity(command) => complexity::run(&command),
         Command::Cache(command) => cache::run(command),
+        Command::Key(command) => objects::key(command),
+        Command::Organisation(command) => objects::account(command, "organisation"),
+        Command::Customer(command) => objects::account(command, "customer"),
+        Command::Team(command) => objects::account(command, "team"),
+        Command::User(command) => objects::account(command, "user"),
+        Command::Budget(command) => objects::budget(command),
+        Command::Audit(command) => audit::run(command),
+        Command::Usage(command) => usage::run(command),
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(*args).map_err(|error| error.to_string()),
         Command::BenchUpstream(args) => bench::run_upstream(args).map_err(|error| error.to_string()),

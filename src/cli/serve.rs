@@ -1,9 +1,10 @@
 //! `askonce serve`.
 
 use super::progress::Bar;
-use crate::app::{self, App, Discovered, Parts, Reloader};
-use crate::config::{self, LogFormat, LogLevel, Overrides, Resolved};
-use crate::telemetry::log;
+use crate::app::{self, App, Discovered, Parts, Reloader, StartError};
+use crate::config::{Draft, LogFormat, LogLevel, Overrides, Resolved};
+use crate::secrets::Secrets;
+use crate::telemetry::{log, metrics};
 use crate::types::clock::Clock;
 use askonce_models::Embedder;
 use std::path::PathBuf;
@@ -52,32 +53,44 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, String> {
         log_format: args.log_format,
         log_level: args.log_level,
     };
-    let settings = match &args.config {
-        Some(path) => config::load(path, &overrides),
-        None => config::defaults(&overrides),
+    let draft = match &args.config {
+        Some(path) => Draft::load(path, &overrides),
+        None => Draft::defaults(&overrides),
     }
     .map_err(|error| error.to_string())?;
-    let watched = args.config.map(|path| Reloader::watch(path, overrides, args.demo, settings.clone()));
-    log::start(&settings.log);
+    let secrets = Arc::new(Secrets::default());
+    let watch = |path| Reloader::watch(path, overrides, args.demo, draft.clone(), secrets.clone());
+    let watched = args.config.map(watch);
+    log::start(&draft.settings().log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the async runtime cannot start: {error}"))?;
-    runtime.block_on(serve(settings, watched, args.demo))
+    runtime.block_on(serve(&draft, secrets, watched, args.demo))
 }
 
-async fn serve(mut settings: Resolved, reloader: Option<Reloader>, demo: bool) -> Result<ExitCode, String> {
+async fn serve(
+    draft: &Draft,
+    secrets: Arc<Secrets>,
+    reloader: Option<Reloader>,
+    demo: bool,
+) -> Result<ExitCode, String> {
     let started = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("SIGTERM: {error}"))?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(|error| format!("SIGHUP: {error}"))?;
+    // Before secrets are read, so that these count.
+    metrics::start().map_err(|error| StartError::Metrics(error).to_string())?;
+    let mut settings =
+        secrets.resolve(draft).await.map_err(|error| StartError::Secrets(error.to_string()).to_string())?;
     let discovered = app::discover(&mut settings, demo).await;
     // Bound before the model is fetched: a taken port should not cost a download.
-    let listener = app::bind(&settings.listen).await.map_err(|error| error.to_string())?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let listeners = app::Listeners::bind(&settings.listen, settings.admin.listen.as_deref()).await;
+    let listeners = listeners.map_err(|error| error.to_string())?;
+    let address = listeners.all.local_addr().map_err(|error| error.to_string())?;
     let embedder = load_embedder(&settings).await?;
     let spec = embedder.as_ref().map(|embedder| embedder.spec().clone());
     let parts = Parts { embedder, clock: Clock::System, persist: true };
-    let app = Arc::new(App::build(&settings, parts).await.map_err(|error| error.to_string())?);
+    let app = Arc::new(App::build_with(&settings, parts, secrets).await.map_err(|error| error.to_string())?);
     for note in app.opened.notes.iter().chain(&app.opened.static_because) {
         tracing::warn!("{note}");
     }
@@ -109,7 +122,7 @@ async fn serve(mut settings: Resolved, reloader: Option<Reloader>, demo: bool) -
         });
     };
     let grace = || app.doors.pipeline.setup().shutdown_timeout;
-    let cut_off = app::run(&app, listener, settings.limits.header_timeout, stop, grace).await;
+    let cut_off = app::run(&app, listeners, settings.limits.header_timeout, stop, grace).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "requests were still under way when the time was up (`limits.shutdown_timeout_ms`)");
     }
@@ -155,6 +168,9 @@ fn greet(settings: &Resolved, address: &str, discovered: &Discovered, app: &App,
         (false, keys) => format!("{keys} keys"),
     };
     eprintln!("  access     {access}");
+    if let Some(own) = &settings.admin.listen {
+        eprintln!("  admin      on {own} alone");
+    }
     if settings.admin.key.is_none() {
         eprintln!("  admin key  in {}", settings.data_dir.join("admin.key").display());
     }

@@ -9,7 +9,7 @@ use super::kinds::ProviderKind;
 use super::paths;
 use super::resolved::Cloud;
 
-const AWS: &[&str] =
+pub(super) const AWS: &[&str] =
     &["region", "access_key_id", "secret_access_key", "session_token", "role_arn", "external_id", "sts_url"];
 const GOOGLE: &[&str] = &["project", "region", "credentials_file", "token_url"];
 const AZURE: &[&str] = &["api_version", "tenant_id", "client_id", "client_secret", "token_url"];
@@ -71,6 +71,26 @@ fn aws(provider: &Fields<'_>, with_key: bool, env: &Env<'_>) -> Result<Cloud, Co
     Ok(cloud)
 }
 
+/// Region and credentials of AWS for a store of secrets, in `fields`. Where no region is told, that of the environment is taken, or
+/// that of a secret's ARN.
+pub(super) fn aws_opening(fields: &Fields<'_>, env: &Env<'_>) -> Result<Cloud, ConfigError> {
+    let cloud = Cloud {
+        region: region(fields)?.or_else(|| env("AWS_REGION")).or_else(|| env("AWS_DEFAULT_REGION")),
+        access_key_id: fields.opening_secret("access_key_id")?,
+        secret_access_key: fields.opening_secret("secret_access_key")?,
+        session_token: fields.opening_secret("session_token")?,
+        role_arn: role(fields)?,
+        external_id: fields.opening_secret("external_id")?,
+        token_url: url(fields, "sts_url")?,
+        ..Cloud::default()
+    };
+    together(fields, &["access_key_id", "secret_access_key"])?;
+    needs(fields, "session_token", "access_key_id")?;
+    needs(fields, "external_id", "role_arn")?;
+    needs(fields, "sts_url", "role_arn")?;
+    Ok(cloud)
+}
+
 fn google(provider: &Fields<'_>, env: &Env<'_>) -> Result<Cloud, ConfigError> {
     let fields = provider.child("google", GOOGLE)?;
     let file = match (fields.text("credentials_file")?, fields.get("credentials_file")) {
@@ -107,7 +127,7 @@ fn azure(provider: &Fields<'_>, with_key: bool) -> Result<Cloud, ConfigError> {
 }
 
 /// All of `keys` are there, or none is.
-fn together(fields: &Fields<'_>, keys: &[&str]) -> Result<(), ConfigError> {
+pub(super) fn together(fields: &Fields<'_>, keys: &[&str]) -> Result<(), ConfigError> {
     let missing = keys.iter().find(|key| fields.get(key).is_none());
     let there = keys.iter().find(|key| fields.get(key).is_some());
     match (missing, there) {
@@ -164,7 +184,7 @@ fn version(fields: &Fields<'_>, key: &str) -> Result<Option<String>, ConfigError
     }
 }
 
-fn url(fields: &Fields<'_>, key: &str) -> Result<Option<String>, ConfigError> {
+pub(super) fn url(fields: &Fields<'_>, key: &str) -> Result<Option<String>, ConfigError> {
     let check = |item: Item<'_>| match item.text_if_any()? {
         Some(text) => base_url::check(&text).map(Some).map_err(|message| item.error(message)),
         None => Ok(None),

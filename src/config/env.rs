@@ -9,7 +9,7 @@ pub type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// Replaces the variables in every text below `node`, which stands at `path`. Keys are left alone.
 pub(super) fn expand_tree(node: &mut Node, path: &str, env: &Env<'_>) -> Result<(), ConfigError> {
     match &mut node.value {
-        Value::Text(Text { text, written }) => {
+        Value::Text(Text { text, written, .. }) => {
             if text.contains('$') {
                 let expanded = expand(text, env).map_err(|problem| problem.at(path, node.at))?;
                 *written = Some(std::mem::replace(text, expanded));

@@ -50,6 +50,15 @@ impl ConfigError {
     }
 }
 
+impl ConfigError {
+    /// The key at fault and what is wrong with it, for somebody who sent it and has no file.
+    pub fn in_request(&self) -> (String, String) {
+        let about = if self.key.is_empty() { String::new() } else { format!("`{}`: ", self.key) };
+        let more = self.suggestion.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+        (self.key.clone(), format!("{about}{}{more}.", self.message))
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.source_name)?;

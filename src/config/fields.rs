@@ -2,12 +2,14 @@
 //!
 //! A key that is absent or `null` has its default. Messages quote what was written, never what a variable held, and
 //! never any part of a secret.
+//!
+//! - `secret`: secrets, and references to them
+
+mod secret;
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
-
-use crate::types::secret::Secret;
 
 use super::env::join;
 use super::error::{ConfigError, Position};
@@ -94,8 +96,8 @@ impl<'a> Item<'a> {
     pub fn bool(&self) -> Result<bool, ConfigError> {
         match &self.node.value {
             Value::Bool(value) => Ok(*value),
-            Value::Text(Text { text, written: Some(_) }) if text == "true" => Ok(true),
-            Value::Text(Text { text, written: Some(_) }) if text == "false" => Ok(false),
+            Value::Text(Text { text, written: Some(_), .. }) if text == "true" => Ok(true),
+            Value::Text(Text { text, written: Some(_), .. }) if text == "false" => Ok(false),
             _ => Err(self.mismatch("`true` or `false`")),
         }
     }
@@ -104,7 +106,7 @@ impl<'a> Item<'a> {
     pub fn integer(&self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
         let number = match &self.node.value {
             Value::Integer(number) => u64::try_from(*number).ok(),
-            Value::Text(Text { text, written: Some(_) }) => text.trim().parse().ok(),
+            Value::Text(Text { text, written: Some(_), .. }) => text.trim().parse().ok(),
             _ => None,
         };
         number
@@ -118,7 +120,7 @@ impl<'a> Item<'a> {
             #[allow(clippy::cast_precision_loss, reason = "what a double cannot hold is out of every range")]
             Value::Integer(number) => Some(*number as f64),
             Value::Float(number) => Some(*number),
-            Value::Text(Text { text, written: Some(_) }) => text.trim().parse().ok(),
+            Value::Text(Text { text, written: Some(_), .. }) => text.trim().parse().ok(),
             _ => None,
         };
         number
@@ -167,35 +169,6 @@ impl<'a> Item<'a> {
             Value::Text(Text { text, .. }) if text.is_empty() => Ok(None),
             _ => self.text().map(Some),
         }
-    }
-
-    /// Visible ASCII without spaces, so that an HTTP header can carry it; `None` where it is empty.
-    pub fn secret_if_any(&self) -> Result<Option<Secret>, ConfigError> {
-        let Value::Text(Text { text, .. }) = &self.node.value else {
-            return Err(self
-                .error(format!("expected text, found {}", kind(&self.node.value)))
-                .with_suggestion("put it in quotes if it is meant as text"));
-        };
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(self
-                .error("expected visible ASCII without spaces, as an HTTP header can carry it, found something else")
-                .with_suggestion("check for a stray line break at its end"));
-        }
-        Ok((!text.is_empty()).then(|| Secret::new(text.clone())))
-    }
-
-    /// The value of an HTTP header: visible ASCII and inner spaces, not empty. It counts as a secret.
-    pub fn header_value(&self) -> Result<Secret, ConfigError> {
-        let Value::Text(Text { text, .. }) = &self.node.value else {
-            return Err(self
-                .error(format!("expected text, found {}", kind(&self.node.value)))
-                .with_suggestion("put it in quotes if it is meant as text"));
-        };
-        let carries = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-        if text.is_empty() || text.trim() != text || !text.bytes().all(carries) {
-            return Err(self.error("expected the value of an HTTP header: visible ASCII, and spaces only inside"));
-        }
-        Ok(Secret::new(text.clone()))
     }
 
     /// One word out of a few.
@@ -331,11 +304,6 @@ impl<'a> Fields<'a> {
     pub fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
         self.get(key).map_or(Ok(None), |item| item.text_if_any())
     }
-
-    /// A secret at `key`, if there is one.
-    pub fn secret(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
-        self.get(key).map_or(Ok(None), |item| item.secret_if_any())
-    }
 }
 
 /// The refusal of a key that is none of `known`, in the map at `path`.
@@ -366,7 +334,9 @@ fn describe(value: &Value) -> String {
         Value::Bool(value) => format!("`{value}`"),
         Value::Integer(number) => format!("`{number}`"),
         Value::Float(number) => format!("`{number:?}`"),
-        Value::Text(Text { text, written }) => format!("the text `{}`", shortened(written.as_ref().unwrap_or(text))),
+        Value::Text(Text { text, written, .. }) => {
+            format!("the text `{}`", shortened(written.as_ref().unwrap_or(text)))
+        }
         Value::Null | Value::List(_) | Value::Map(_) => kind(value).to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 //! The tree is untyped on purpose. One reader over it (see `fields`) can name the key path, line and column in every
 //! error, and can let `${VAR}` stand for a number as well as for text; derived structs can do neither.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -11,6 +12,8 @@ use serde_saphyr::{Error, Location, Spanned};
 
 use super::error::{ConfigError, Position};
 use super::kinds::shortened;
+use crate::types::reference::Reference;
+use crate::types::secret::Secret;
 
 /// One node, and where it stands.
 #[derive(Debug, Clone)]
@@ -47,6 +50,10 @@ pub(super) struct Text {
     pub text: String,
     /// What it said, where a variable stood in it. Errors quote this, since the variable may hold a secret.
     pub written: Option<String>,
+    /// The reference that it was read as, where a secret was wanted.
+    pub read_as: RefCell<Option<Reference>>,
+    /// What that reference stands for, where it is known.
+    pub value: Option<Secret>,
 }
 
 /// A key, and where it stands.
@@ -221,7 +228,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::Text(Text { text, written: None }))
+        Ok(Value::Text(Text { text, written: None, read_as: RefCell::default(), value: None }))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {

@@ -20,7 +20,7 @@ pub struct UnknownWord {
 }
 
 impl UnknownWord {
-    fn new(what: &'static str, found: &str, known: &'static [&'static str]) -> Self {
+    pub(super) fn new(what: &'static str, found: &str, known: &'static [&'static str]) -> Self {
         Self { what, found: found.to_owned(), known, near: nearest(found, known.iter().copied()) }
     }
 
@@ -98,6 +98,8 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words! {
     /// The form of a log line.
     LogFormat, "log format" {
@@ -144,6 +146,71 @@ words! {
         LeastCost = "least_cost",
         /// For the same session, or the same beginning of a conversation, always the same one: providers' prompt caches are hit.
         Sticky = "sticky",
+    }
+}
+
+words! {
+    /// What a limit counts.
+    Measure, "measure" {
+        /// Micro-dollars.
+        Usd = "usd",
+        /// Requests, those that a stored answer serves among them.
+        Requests = "requests",
+        /// Tokens of prompts and answers together.
+        Tokens = "tokens",
+        /// Tokens of prompts.
+        InputTokens = "input_tokens",
+        /// Tokens of answers.
+        OutputTokens = "output_tokens",
+        /// Requests under way.
+        Concurrent = "concurrent",
+    }
+}
+
+words! {
+    /// A time in which so much may be used.
+    Per, "time" {
+        /// A minute.
+        Minute = "minute",
+        /// An hour.
+        Hour = "hour",
+        /// A day.
+        Day = "day",
+        /// A week, from Monday.
+        Week = "week",
+        /// A month; of a rolling window, 30 days.
+        Month = "month",
+        /// A year; of a rolling window, 365 days.
+        Year = "year",
+        /// For ever.
+        Ever = "ever",
+    }
+}
+
+words! {
+    /// How a time is counted.
+    Counted, "window" {
+        /// From one full hour, midnight, first of the month to the next.
+        Calendar = "calendar",
+        /// The last so long, at every moment.
+        Rolling = "rolling",
+        /// All at once after a pause, and evenly from then on.
+        Bucket = "bucket",
+    }
+}
+
+words! {
+    /// What an account is.
+    #[derive(PartialOrd, Ord)]
+    AccountKind, "kind of account" {
+        /// The whole house.
+        Organisation = "organisation",
+        /// One that the house bills.
+        Customer = "customer",
+        /// People who work together.
+        Team = "team",
+        /// One person, or one program.
+        User = "user",
     }
 }
 
@@ -395,5 +462,15 @@ impl fmt::Display for Device {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
         }
+    }
+}
+
+words! {
+    /// Whether a token may be shown more than once.
+    Replay, "answer to a replayed token" {
+        /// It may, until it ends.
+        Allow = "allow",
+        /// It may not; each has to have an id.
+        Refuse = "refuse",
     }
 }

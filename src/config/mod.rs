@@ -8,9 +8,13 @@
 //! | `resolved`, `kinds` | the settings as used |
 //! | `auth`, `limits`, `log`, `provider`, `model`, `retry`, `queue`, `embedding`, `index`, `cache` | one concern each |
 //! | `keeping`, `recording`, `responses` | staleness, eviction and quotas; the recorded trace; kept responses |
+//! | `admin`, `sso`, `issuer` | who administers, and with which roles; identity providers of people and of callers |
+//! | `usage` | what is kept of requests: sums, and a log |
 //! | `cloud`, `outbound`, `provider_key` | of a provider: signing in, the way there, several keys |
 //! | `target`, `condition`, `shadow` | of a model: where it is to be had; whether that is for a request; what is compared with it |
+//! | `guardrails` | what is looked for in requests and answers |
 //! | `insight` | topics and complexity, for conditions |
+//! | `secrets`, `references`, `store` | where secrets lie; what refers to them; what the database is sealed with |
 //! | `harmless` | request fields that may be ignored, and those that never may |
 //! | `known`, `prices` | providers and prices as data |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
@@ -18,6 +22,11 @@
 //! | `show` | the settings as YAML again, secrets masked |
 //! | `reload`, `restart` | whether the file changed, and what takes a restart |
 
+mod accounts;
+mod admin;
+mod alerts;
+mod allowance;
+mod audit;
 mod auth;
 mod base_url;
 mod cache;
@@ -28,9 +37,11 @@ mod env;
 mod error;
 mod fields;
 mod file;
+mod guardrails;
 mod harmless;
 mod index;
 mod insight;
+mod issuer;
 mod judgement;
 mod keeping;
 mod kinds;
@@ -48,18 +59,26 @@ mod provider;
 mod provider_key;
 mod queue;
 mod recording;
+mod references;
 mod reload;
 mod resolved;
 mod responses;
 mod restart;
 mod retry;
+mod rights;
+mod secrets;
 mod shadow;
 mod show;
 mod size;
+mod sso;
+mod store;
 mod target;
 #[cfg(test)]
 mod tests;
+mod usage;
 
+use crate::types::secret::Secret;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use auth::MIN_KEY_CHARS;
@@ -68,6 +87,7 @@ pub use cache::CacheRules;
 pub use condition::{Fact, Facts, Uses, Variable};
 pub use env::Env;
 pub use error::{ConfigError, Position};
+pub use guardrails::PATTERN_BYTES;
 pub use insight::DEFAULT_AT_LEAST;
 pub use judgement::DEFAULT_THRESHOLD;
 pub use kinds::UnknownWord;
@@ -78,16 +98,23 @@ use fields::{Fields, Item};
 
 const KEYS: &[&str] = &[
     "listen",
+    "trusted_proxies",
     "data_dir",
     "log",
     "auth",
+    "accounts",
+    "alerts",
+    "audit",
     "admin",
     "limits",
+    "secrets",
+    "store",
     "providers",
     "default_provider",
     "models",
     "topics",
     "complexity",
+    "guardrails",
     "retry",
     "breaker",
     "queue",
@@ -96,6 +123,8 @@ const KEYS: &[&str] = &[
     "cache",
     "responses",
     "recording",
+    "usage",
+    "request_log",
     "catalogue",
 ];
 
@@ -111,7 +140,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, ConfigError>
 
 /// Reads settings from `text`, which errors call `source_name`, with the variables that `env` knows.
 pub fn parse(text: &str, source_name: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved, ConfigError> {
-    resolve(text, overrides, env).map_err(|error| error.named(source_name))
+    resolve(text, overrides, &HashMap::new(), env).map_err(|error| error.named(source_name))
 }
 
 /// The settings where there is no file: every default, and no providers.
@@ -126,37 +155,66 @@ fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn resolve(text: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved, ConfigError> {
+/// `values`: what references stand for, as far as that is known.
+fn resolve(
+    text: &str,
+    overrides: &Overrides,
+    values: &HashMap<String, Secret>,
+    env: &Env<'_>,
+) -> Result<Resolved, ConfigError> {
     let mut node = file::read(text)?;
     env::expand_tree(&mut node, "", env)?;
-    let root = Item::root(&node).map_or_else(|| Ok(Fields::none("")), |item| item.fields(KEYS))?;
+    references::fill(&mut node, values);
+    let mut settings = whole(&node, overrides, env)?;
+    references::collect(&node, "", &mut settings.secrets.references);
+    Ok(settings)
+}
+
+fn whole(node: &file::Node, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved, ConfigError> {
+    let root = Item::root(node).map_or_else(|| Ok(Fields::none("")), |item| item.fields(KEYS))?;
     let listen = listen(&root, overrides)?;
     let listen_at = root.get("listen").filter(|_| overrides.listen.is_none()).and_then(|item| item.at());
-    let auth = auth::auth(&root, &listen, listen_at)?;
+    let accounts = accounts::accounts(&root)?;
+    let auth = auth::auth(&root, &listen, listen_at, &accounts)?;
     let catalogue = known::catalogue(&root)?;
     let providers = provider::providers(&root, &catalogue, env)?;
     let models = model::models(&root, &providers)?;
     let (topics, complexity) = (insight::topics(&root)?, insight::complexity(&root, env)?);
     insight::check(&root, &models, &topics, complexity.as_ref())?;
+    let guardrails = guardrails::guardrails(&root, &providers, &topics)?;
+    let (store, admin) = (store::store(&root)?, admin::admin(&root, &auth, &accounts)?);
+    // All that may be secrets has been read, so that it is known which stores are referred to.
+    let mut referred = Vec::new();
+    references::collect(node, "", &mut referred);
+    let refers = |store| referred.iter().any(|one: &Referred| one.reference.store == store);
     Ok(Resolved {
+        secrets: secrets::secrets(&root, &refers, env)?,
+        store,
         data_dir: data_dir(&root, overrides, env)?,
         log: log::log(&root, overrides)?,
-        admin: auth::admin(&root, &auth)?,
+        admin,
         limits: limits::limits(&root)?,
         default_provider: model::default_provider(&root, &providers)?,
         models,
         topics,
         complexity,
+        guardrails,
         retry: retry::retry(&root)?,
         breaker: retry::breaker(&root)?,
         queue: queue::queue(&root)?,
         embedding: embedding::embedding(&root, overrides, env)?,
         index: index::index(&root)?,
         cache: cache::cache(&root, env)?,
+        trusted_proxies: rights::each(&root, "trusted_proxies", rights::address)?,
+        alerts: alerts::alerts(&root)?,
+        audit: audit::audit(&root)?,
         responses: responses::responses(&root)?,
         recording: recording::recording(&root, env)?,
+        usage: usage::usage(&root)?,
+        request_log: usage::request_log(&root)?,
         listen,
         auth,
+        accounts,
         providers,
         catalogue,
     })

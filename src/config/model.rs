@@ -121,7 +121,7 @@ fn model(item: &Item<'_>, providers: &[Provider], judge: bool) -> Result<Model, 
 }
 
 /// A model's name, in which one `*` may stand for any text.
-fn pattern(item: &Item<'_>) -> Result<String, ConfigError> {
+pub(super) fn pattern(item: &Item<'_>) -> Result<String, ConfigError> {
     let name = item.text()?;
     if name.matches('*').count() > 1 {
         return Err(item.error("expected one `*` at most").with_suggestion("write an entry for each pattern"));

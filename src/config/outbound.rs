@@ -8,17 +8,18 @@ use super::error::ConfigError;
 use super::fields::{Fields, Item};
 use super::paths;
 use super::resolved::{Proxy, Tls};
-use crate::types::secret::Secret;
 
 /// Reads `proxy` of a provider.
 pub(super) fn proxy(fields: &Fields<'_>) -> Result<Proxy, ConfigError> {
     let Some(item) = fields.get("proxy") else { return Ok(Proxy::Environment) };
-    match item.text_if_any()?.as_deref() {
-        None => Ok(Proxy::Environment),
-        Some("none") => Ok(Proxy::None),
-        Some(text) if is_proxy(text) => Ok(Proxy::At(Secret::new(text))),
+    let secret = item.secret()?;
+    match secret.expose() {
+        _ if !secret.is_read() => Ok(Proxy::At(secret)),
+        "" => Ok(Proxy::Environment),
+        "none" => Ok(Proxy::None),
+        text if is_proxy(text) => Ok(Proxy::At(secret)),
         // It may hold a password, so that it is not quoted.
-        Some(_) => {
+        _ => {
             let error = item.error("expected the address of a proxy, or `none`");
             Err(error.with_suggestion("write `http://host:port`, or `http://user:password@host:port`"))
         }

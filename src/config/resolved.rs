@@ -9,21 +9,40 @@ use std::time::Duration;
 use crate::types::params::Param;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
+use ipnet::IpNet;
+use jiff::Timestamp;
 
+pub use super::accounts::{Account, VirtualKey, read_account, read_virtual_key};
+pub use super::admin::{Admin, AdminToken, Role};
+pub use super::alerts::{AlertSettings, Webhook};
+pub use super::allowance::Allowance;
+pub use super::audit::AuditSettings;
 pub use super::condition::Condition;
+pub use super::guardrails::{
+    GuardAction, GuardFailure, GuardModeration, GuardOn, GuardTopics, GuardWebhook, Guardrail, LooksFor, ModerationAt,
+    Pii, SecretKind,
+};
 pub use super::insight::{Complexity, Topic};
+pub use super::issuer::{ALGORITHMS, Claims, Issuer};
 pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    After, Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, LimitField, LogFormat, LogLevel,
-    LongText, OnHangUp, Pin, Precision, ProviderKind, RecordedPrompts, Strategy, StreamUsage, Strictness,
+    AccountKind, After, Counted, Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, LimitField,
+    LogFormat, LogLevel, LongText, Measure, OnHangUp, Per, Pin, Precision, ProviderKind, RecordedPrompts, Replay,
+    Strategy, StreamUsage, Strictness,
 };
 pub use super::known::{KnownProvider, known_providers};
 pub use super::prices::{ListPrice, list_price, list_price_of, list_prices};
 pub use super::queue::Queue;
 pub use super::recording::Recording;
+pub use super::references::{Draft, Referred, SharedEnv};
 pub use super::responses::Responses;
+pub use super::rights::{CacheRights, Rights};
+pub use super::secrets::{AwsSecrets, AzureSecrets, GcpSecrets, Secrets, Vault, VaultAuth};
 pub use super::shadow::Shadow;
+pub use super::sso::Sso;
+pub use super::store::{Store, master_key};
+pub use super::usage::{RequestLog, Usage};
 pub use crate::types::money::Price;
 
 /// Everything that the process needs to know to start.
@@ -37,6 +56,18 @@ pub struct Resolved {
     pub log: Log,
     /// Who may call.
     pub auth: Auth,
+    /// Where secrets are that are referred to.
+    pub secrets: Secrets,
+    /// What the database is written with.
+    pub store: Store,
+    /// Who pays, in the order written.
+    pub accounts: Vec<Account>,
+    /// From where `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whom to tell of budgets.
+    pub alerts: AlertSettings,
+    /// What is kept of who did what.
+    pub audit: AuditSettings,
     /// Who may administer.
     pub admin: Admin,
     /// What one process takes on at most.
@@ -53,6 +84,8 @@ pub struct Resolved {
     pub topics: Vec<Topic>,
     /// How it is known which questions need the stronger model; `None`: it is not.
     pub complexity: Option<Complexity>,
+    /// What is looked for in requests and answers, in the order written.
+    pub guardrails: Vec<Guardrail>,
     /// When and how often a target is tried again.
     pub retry: Retry,
     /// When a target that keeps failing is left alone.
@@ -69,6 +102,10 @@ pub struct Resolved {
     pub responses: Responses,
     /// Traffic as a trace; `None` records nothing.
     pub recording: Option<Recording>,
+    /// Sums of what was used.
+    pub usage: Usage,
+    /// The log of requests; `None` keeps none.
+    pub request_log: Option<RequestLog>,
 }
 
 /// What is logged, and how.
@@ -89,6 +126,8 @@ pub struct Auth {
     pub open: bool,
     /// The keys that callers may show. Names and keys are unique.
     pub keys: Vec<CallerKey>,
+    /// Identity providers whose tokens callers may show instead. Names are unique.
+    pub issuers: Vec<Issuer>,
 }
 
 /// One key that callers may show.
@@ -100,14 +139,12 @@ pub struct CallerKey {
     pub key: Secret,
     /// Whose answers this key shares. Keys of one tenant share cached answers; no others do.
     pub tenant: String,
-}
-
-/// Who may administer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Admin {
-    /// The key of the administration endpoints. Without it they answer nobody but a loopback caller, or nobody at all,
-    /// as those endpoints decide.
-    pub key: Option<Secret>,
+    /// Whose key it is. `None`: nobody's.
+    pub account: Option<String>,
+    /// It is a key until then. `None`: until it is taken out.
+    pub expires: Option<Timestamp>,
+    /// What it may ask for, and how much.
+    pub rights: Rights,
 }
 
 /// What one process takes on at most.

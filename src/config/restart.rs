@@ -13,6 +13,8 @@ impl Resolved {
         }
         let differing = differing! {
             "listen": listen,
+            "admin.listen": admin.listen,
+            "store": store,
             "data_dir": data_dir,
             "log.format": log.format,
             "log.level": log.level,

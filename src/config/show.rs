@@ -1,17 +1,22 @@
 //! The settings as YAML again, every default written out and every secret masked.
 
+mod access;
+mod guardrails;
 mod provider;
+mod secrets;
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use super::resolved::{
-    Auth, Breaker, Cache, Embedding, Index, KnownProvider, Limits, Log, Model, Pin, Price, Recording, Resolved, Retry,
-    Shadow, Share, Staleness, Target,
+    Account, Allowance, Auth, Breaker, Cache, CacheRights, CallerKey, Embedding, Index, KnownProvider, Limits, Log,
+    Measure, Model, Pin, Price, Recording, RequestLog, Resolved, Retry, Rights, Shadow, Share, Staleness, Target,
+    Usage,
 };
 use super::size;
 use crate::types::params::Param;
+use crate::types::secret::Secret;
 
 /// What stands in place of a secret.
 const MASK: &str = "\"[secret]\"";
@@ -21,13 +26,30 @@ impl Resolved {
     pub fn show(&self) -> String {
         let mut yaml = Yaml::default();
         yaml.line("listen", &text(&self.listen));
+        if !self.trusted_proxies.is_empty() {
+            let ranges: Vec<String> = self.trusted_proxies.iter().map(ToString::to_string).collect();
+            yaml.line("trusted_proxies", &texts(&ranges));
+        }
         yaml.line("data_dir", &path(&self.data_dir));
         yaml.map("log", |yaml| log(yaml, &self.log));
+        yaml.list("accounts", &self.accounts, account);
+        yaml.map("audit", |yaml| {
+            yaml.maybe("retention_days", self.audit.retention_days.map(|days| days.to_string()));
+            yaml.line("checkpoint_rows", &self.audit.checkpoint_rows.to_string());
+            yaml.line("checkpoint_s", &self.audit.checkpoint.as_secs().to_string());
+            yaml.line("refusals", &self.audit.refusals.to_string());
+        });
+        yaml.map("alerts", |yaml| {
+            yaml.list("webhooks", &self.alerts.webhooks, |yaml, webhook| {
+                yaml.line("url", &secret(&webhook.url));
+                yaml.maybe("secret", webhook.secret.as_ref().map(secret));
+            });
+        });
         yaml.map("auth", |yaml| auth(yaml, &self.auth));
-        if self.admin.key.is_some() {
-            yaml.map("admin", |yaml| yaml.line("key", MASK));
-        }
+        access::admin(&mut yaml, &self.admin);
         yaml.map("limits", |yaml| limits(yaml, &self.limits));
+        yaml.map("secrets", |yaml| secrets::secrets(yaml, &self.secrets));
+        secrets::store(&mut yaml, &self.store);
         yaml.list("catalogue", &self.catalogue, |yaml, entry| known(yaml, entry));
         yaml.list("providers", &self.providers, provider::provider);
         if let Some(name) = &self.default_provider {
@@ -42,6 +64,7 @@ impl Resolved {
         if let Some(complexity) = &self.complexity {
             yaml.map("complexity", |yaml| yaml.line("file", &path(&complexity.file)));
         }
+        yaml.list("guardrails", &self.guardrails, guardrails::guardrail);
         yaml.map("retry", |yaml| retry(yaml, &self.retry));
         yaml.map("breaker", |yaml| breaker(yaml, &self.breaker));
         yaml.map("queue", |yaml| {
@@ -60,6 +83,10 @@ impl Resolved {
         if let Some(settings) = &self.recording {
             yaml.map("recording", |yaml| recording(yaml, settings));
         }
+        yaml.map("usage", |yaml| usage(yaml, self.usage));
+        if let Some(settings) = &self.request_log {
+            yaml.map("request_log", |yaml| request_log(yaml, settings));
+        }
         yaml.text
     }
 }
@@ -72,11 +99,97 @@ fn log(yaml: &mut Yaml, log: &Log) {
 
 fn auth(yaml: &mut Yaml, auth: &Auth) {
     yaml.line("open", &auth.open.to_string());
-    yaml.list("keys", &auth.keys, |yaml, key| {
-        yaml.line("name", &text(&key.name));
-        yaml.line("key", MASK);
-        yaml.line("tenant", &text(&key.tenant));
-    });
+    yaml.list("keys", &auth.keys, caller_key);
+    access::issuers(yaml, &auth.issuers);
+}
+
+fn caller_key(yaml: &mut Yaml, key: &CallerKey) {
+    yaml.line("name", &text(&key.name));
+    yaml.line("key", &secret(&key.key));
+    yaml.line("tenant", &text(&key.tenant));
+    yaml.maybe("account", key.account.as_deref().map(text));
+    yaml.maybe("expires", key.expires.map(|at| quoted(&at.to_string())));
+    rights(yaml, &key.rights);
+}
+
+impl Account {
+    /// It as JSON, with the keys of the configuration.
+    pub fn to_json(&self) -> String {
+        as_json(|yaml| account(yaml, self))
+    }
+}
+
+impl CallerKey {
+    /// It as JSON, with the keys of the configuration; in place of its key stands a mask.
+    pub fn to_json(&self) -> String {
+        as_json(|yaml| caller_key(yaml, self))
+    }
+}
+
+/// What `write` writes, as JSON: so there is one place that knows the keys.
+fn as_json(write: impl FnOnce(&mut Yaml)) -> String {
+    let mut yaml = Yaml::default();
+    write(&mut yaml);
+    let json = super::file::read(&yaml.text).ok().and_then(|node| super::fields::Item::root(&node)?.json().ok()?);
+    json.unwrap_or_else(|| "{}".to_owned())
+}
+
+fn account(yaml: &mut Yaml, account: &Account) {
+    yaml.line("name", &text(&account.name));
+    yaml.line("kind", account.kind.as_str());
+    yaml.maybe("in", account.parent.as_deref().map(text));
+    rights(yaml, &account.rights);
+}
+
+fn rights(yaml: &mut Yaml, rights: &Rights) {
+    let surfaces: Vec<String> = rights.surfaces.iter().map(|one| one.as_str().to_owned()).collect();
+    let addresses: Vec<String> = rights.addresses.iter().map(ToString::to_string).collect();
+    let lists = [
+        ("models", &rights.models),
+        ("providers", &rights.providers),
+        ("surfaces", &surfaces),
+        ("addresses", &addresses),
+        ("tags", &rights.tags),
+    ];
+    for (key, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+        yaml.line(key, &texts(names));
+    }
+    yaml.maybe("max_output_tokens", rights.max_output_tokens.map(|most| most.to_string()));
+    for (key, may) in [("tools", rights.tools), ("images", rights.images)] {
+        yaml.maybe(key, (!may).then(|| may.to_string()));
+    }
+    if rights.cache != CacheRights::default() {
+        yaml.map("cache", |yaml| {
+            yaml.line("read", &rights.cache.read.to_string());
+            yaml.line("write", &rights.cache.write.to_string());
+            yaml.line("share", &rights.cache.share.to_string());
+        });
+    }
+    let (budgets, rates): (Vec<&Allowance>, Vec<&Allowance>) =
+        rights.allowances.iter().partition(|one| one.measure == Measure::Usd);
+    for (key, all) in [("budgets", budgets), ("rate_limits", rates)] {
+        if !all.is_empty() {
+            yaml.list(key, &all, |yaml, one| allowance(yaml, one));
+        }
+    }
+}
+
+fn allowance(yaml: &mut Yaml, one: &Allowance) {
+    match one.measure {
+        Measure::Usd => {
+            yaml.line("usd", &usd(one.most));
+            yaml.maybe("soft_usd", one.soft.map(usd));
+        }
+        measure => yaml.line(measure.as_str(), &one.most.to_string()),
+    }
+    if one.measure != Measure::Concurrent {
+        yaml.line("per", one.per.as_str());
+        yaml.line("window", one.counted.as_str());
+        yaml.maybe("time_zone", one.time_zone.iana_name().map(text));
+    }
+    if !one.models.is_empty() {
+        yaml.line("models", &texts(&one.models));
+    }
 }
 
 fn limits(yaml: &mut Yaml, limits: &Limits) {
@@ -339,6 +452,25 @@ fn recording(yaml: &mut Yaml, recording: &Recording) {
     yaml.line("prompts", recording.prompts.as_str());
     yaml.line("max_bytes", &size::format(recording.max_bytes));
     yaml.line("files", &recording.files.to_string());
+}
+
+/// A mask, or the reference to the secret.
+fn secret(secret: &Secret) -> String {
+    secret.reference().map_or_else(|| MASK.to_owned(), text)
+}
+
+fn usage(yaml: &mut Yaml, usage: Usage) {
+    yaml.line("enabled", &usage.enabled.to_string());
+    yaml.millis("flush_ms", usage.flush);
+    yaml.line("retention_days", &usage.retention_days.to_string());
+}
+
+fn request_log(yaml: &mut Yaml, log: &RequestLog) {
+    yaml.line("sample", &log.sample.to_string());
+    yaml.line("retention_days", &log.retention_days.to_string());
+    yaml.line("prompts", &log.prompts.to_string());
+    yaml.line("body_bytes", &size::format(log.body_bytes as u64));
+    yaml.line("redact", &texts(&log.redact));
 }
 
 /// YAML in the making.

@@ -1,7 +1,10 @@
 //! The settings as a whole: what is read, and what is shown.
 
+mod accounts;
+mod guardrails;
 mod providers;
 mod refusals;
+mod secrets;
 
 use std::fs;
 use std::time::Duration;
@@ -41,7 +44,7 @@ fn an_empty_file_is_every_default() {
     }
     assert_eq!(settings.listen, "127.0.0.1:8080");
     assert_eq!(settings.data_dir, Path::new("/home/ada/.local/share/askonce"));
-    assert_eq!(settings.auth, Auth { open: true, keys: vec![] });
+    assert_eq!(settings.auth, Auth { open: true, keys: vec![], issuers: vec![] });
     assert_eq!((settings.limits.body_bytes, settings.limits.upload_bytes), (32 << 20, 256 << 20));
     assert_eq!(read("limits: {body_bytes: 1GiB}").unwrap().limits.upload_bytes, 1 << 30);
     assert_eq!(settings.retry.total_timeout, Duration::from_secs(300));
@@ -187,7 +190,8 @@ fn the_example_and_the_guide_are_true() {
     assert_eq!(settings.providers.len(), 3);
     assert_eq!(settings.cache.rules_for("legal", "gpt-4o-mini").ttl, Duration::from_secs(3600));
     let keys = "auth: {keys: [{name: a, key: '${KEY}'}]}\nadmin: {key: '${KEY}-2'}\nembedding: {model_dir: /m}\n";
-    for shown in [settings.show(), read(keys).unwrap().show()] {
+    let stores = "store: {encryption_key: 'env:A', former_encryption_keys: ['env:B']}\nsecrets: {vault: {address: 'http://v', auth: {kubernetes: {role: r}}}}\n";
+    for shown in [settings.show(), read(keys).unwrap().show(), read(stores).unwrap().show()] {
         for line in shown.lines() {
             let key = line.trim_start_matches([' ', '-']).split(':').next().unwrap_or_default();
             assert!(key.starts_with('"') || GUIDE.contains(&format!("`{key}`")), "docs/configuration.md lacks `{key}`");
@@ -302,6 +306,29 @@ fn topics_and_complexity_read_back_as_they_were() {
     assert!(why.contains("topics[0].examples: expected at most 1000 of them together, found 1001"), "{why}");
     let why = many(1, 2000).unwrap_err().to_string();
     assert!(why.contains("expected a question of at most 2000 characters, found 2001"), "{why}");
+}
+
+#[test]
+fn who_administers_reads_back_as_it_was() {
+    let settings = read(
+        "accounts: [{name: team, kind: team}]\n\
+         auth:\n  issuers:\n    - {name: i, issuer: 'https://id.example/', audience: [g, h], jwks_url: 'http://127.0.0.1:1/k', algorithms: [EdDSA], \
+         clock_skew_s: 0, refresh_s: 9, replay: refuse, claims: {account: a.b, tenant: t, models: m}, account: team, models: ['x*']}\n    \
+         - {name: j, issuer: 'http://localhost:1', audience: g}\n\
+         admin:\n  listen: 127.0.0.1:1\n  roles: [{name: r, allow: ['cache:*', '*:read']}]\n  \
+         sso:\n    issuer: https://id.example\n    client_id: c\n    redirect_url: https://g.example/admin/auth/callback\n    \
+         scopes: [groups]\n    groups_claim: realm.groups\n    user_claim: oid\n    roles: {'a: b': r, c: owner}\n    accounts: {c: team}\n    \
+         idle_timeout_s: 60\n    session_timeout_s: 61\n",
+    )
+    .unwrap();
+    assert_eq!(read(&settings.show()).unwrap(), settings);
+    assert!(!settings.auth.open, "who has an issuer is not open");
+    assert_eq!(read("").unwrap().restart_needed(&settings), ["admin.listen"]);
+    assert!(
+        settings.admin.roles[0]
+            .permissions
+            .allow(crate::types::permission::Resource::Keys, crate::types::permission::Action::Read)
+    );
 }
 
 /// A file with every kind of secret in it, around words of the caller's choice.

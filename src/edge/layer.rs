@@ -3,7 +3,7 @@
 //! A request id in and out, a panic that harms no other request, a limit on requests in flight, and, where the gateway is
 //! open on loopback, a check of the `Host` that keeps other people's web pages out.
 
-use super::{Doors, dialect, reject};
+use super::{Doors, dialect, reject, whence};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::ids::{INSTANCE_HEADER, instance};
 use crate::types::surface::Surface;
@@ -48,6 +48,7 @@ pub fn around(routes: Router, doors: Arc<Doors>) -> Router {
 }
 
 async fn pass(State(doors): State<Arc<Doors>>, mut request: Request, next: Next) -> Response {
+    whence::tell(&doors.trusted_proxies.load(), &mut request);
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let surface = dialect::of(request.uri().path());

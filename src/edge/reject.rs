@@ -5,7 +5,7 @@ use crate::types::surface::Surface;
 use crate::wire::{bedrock, hub};
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{StatusCode, Uri};
 
 /// The reply that tells `error` in OpenAI's shape.
@@ -38,6 +38,11 @@ pub fn reply_in(surface: Surface, error: &Error) -> Response {
     }
     if let Some(attempts) = error.attempts.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
         headers.insert(ATTEMPTS, attempts);
+    }
+    for (name, value) in error.headers.iter().flatten() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
     }
     if matches!(surface, Surface::Converse | Surface::InvokeModel) {
         // The SDKs choose their exception by it.

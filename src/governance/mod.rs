@@ -1,7 +1,48 @@
-//! Floor 3: who may ask.
+//! Floor 3: who may ask, for what, and how much.
 //!
-//! - `keys`: a bearer token → a caller
+//! - `keys`: a bearer token → a caller; `virtual_key`: keys that are made at the admin surface
+//! - `governor`: what a caller may ask for, of the key and of every account above it: each is a `level`, and `rights` says what it lets
+//! - `objects`: accounts and keys of the admin surface, written down and in force
+//! - `access`: what somebody shows → who administers, or who calls
+//! - `tokens`, `sessions`, `people`: of the admin surface: tokens made by API, people who signed in, people and groups by SCIM
+//! - `sso`: how people sign in at an identity provider
+//! - `issuers`: identity providers' tokens in place of keys; `fetch`: how such providers are asked
+//! - `roles`: what each role allows, and who administers with which
+//! - `alert`: somebody is to be told of a budget
+//! - `records`: what is kept of requests once they have ended
+//! - `sharded`: a map that many read
+//! - `ledger`: limits that are held and settled together, and what of them is written down; `meter`: one of them; `period`: the
+//!   calendar
 
+mod access;
+mod alert;
+mod fetch;
+mod governor;
+mod issuers;
 mod keys;
+pub mod ledger;
+mod level;
+mod meter;
+pub mod objects;
+pub mod people;
+mod period;
+pub mod records;
+mod rights;
+mod roles;
+mod sessions;
+mod sharded;
+mod sso;
+mod tokens;
+pub mod virtual_key;
 
+pub use access::Access;
+pub use alert::{Alert, AlertKind, Alerts};
+pub use governor::{Estimate, Governor, Place, Purse, Standing};
+pub use issuers::Issuers;
 pub use keys::Keys;
+pub use level::Source;
+pub use rights::{Asked, Entering};
+pub use roles::{Credential, Officer, Reach, Rules};
+pub use sessions::{Kept, Session, SignedIn};
+pub use sso::{ComingBack, Sso, WrongSignIn};
+pub use tokens::{NewToken, Token};

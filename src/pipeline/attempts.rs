@@ -344,6 +344,11 @@ pub(super) fn tell(error: Error, tried: &[Tried]) -> Error {
     Error { attempts, ..error }
 }
 
+/// How many attempts an error tells of.
+pub(super) fn made(error: &Error) -> usize {
+    error.attempts.as_ref().map_or(0, |told| told.matches(";outcome=").count())
+}
+
 /// Why no attempt was made.
 fn refused(refusal: Refusal, total: Duration) -> Error {
     let error = match refusal.why {

@@ -1,7 +1,9 @@
 //! Bytes → request, digests, policy and plan. Parses the body once; everything that borrows from it ends here.
 
 use super::Inbound;
+use super::admit::{Tokens, Wants};
 use super::facts::About;
+use super::guard::{Applied, Guard};
 use super::insight::LeftOut;
 use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
@@ -32,6 +34,8 @@ pub(super) struct Decoded {
     pub(super) request: Arc<Request>,
     /// What to ask the cache, or why not to.
     pub(super) ask: Result<Ask, BypassReason>,
+    /// Its labels.
+    pub(super) tags: Vec<String>,
     pub(super) plan: Arc<Route>,
     /// The lanes of it that take no part in this request, as far as that is known before its question is embedded.
     pub(super) out: LeftOut,
@@ -39,12 +43,20 @@ pub(super) struct Decoded {
     pub(super) draft: Option<Draft>,
     /// What a sticky choice of a target sticks to.
     pub(super) stick_to: u64,
+    /// Tokens of it, and of the longest answer that it allows.
+    pub(super) tokens: Tokens,
+    /// What of it some keys may not have.
+    pub(super) wants: Wants,
     /// Nothing of this exchange is to be kept.
     pub(super) no_store: bool,
     /// It may be sent to the shadow of its model, too.
     pub(super) mirrored: bool,
     /// What parsing and hashing took.
     pub(super) hash: Duration,
+    /// Which guardrails look at it and at its answer.
+    pub(super) applied: Applied,
+    /// They, once they have looked at the request; `None` where there is nothing more to do.
+    pub(super) guard: Option<Arc<Guard>>,
 }
 
 impl Decoded {
@@ -155,7 +167,10 @@ impl Pipeline {
         let json = parse(&inbound.body)?;
         let request = read(inbound.surface, &json, &inbound.body, &inbound.path)?;
         let (plan, out) = About::new(inbound, &json, &request, self.cache.now_ms()).plan(setup)?;
+        let out = self.without_barred(inbound, (&plan, &request.model), out)?;
         let left = plan.targets_left(&out);
+        let applied = setup.guardrails.applied(&inbound.caller, &request.model, &plan);
+        let labels = tags::of(&inbound.directives.tags, &json);
         let settings = self.cache.settings();
         let tenant = &inbound.caller.tenant;
         let policy = if left.iter().all(|target| setup.registry.is_local(&target.provider)) {
@@ -176,7 +191,8 @@ impl Pipeline {
                 left.map(|target| (target.provider.as_str(), target.model.as_str(), &*target.params)).collect();
             let headers = counting(inbound);
             let sub_scope = inbound.directives.scope.as_deref();
-            let around = Circumstances { tenant, sub_scope, targets: &targets, headers: &headers };
+            let guardrails = setup.guardrails.digest(&applied);
+            let around = Circumstances { tenant, sub_scope, targets: &targets, headers: &headers, guardrails };
             let Compared { keys, question, condensed } =
                 compared(&json, &request, &around, &settings, policy.condensed)?;
             Ok(Ask {
@@ -187,7 +203,7 @@ impl Pipeline {
                 tenant: tenant.clone(),
                 surface: request.surface,
                 model: request.model.clone(),
-                tags: tags::of(&inbound.directives.tags, &json),
+                tags: labels.clone(),
                 needs_usage: request.stream && request.include_usage,
             })
         });
@@ -196,9 +212,39 @@ impl Pipeline {
         let no_store = inbound.directives.no_store;
         let mirrored = !no_store && setup.router.has_shadows() && shadow::may_be_repeated(request.surface, &json);
         let request = Arc::new(request);
-        let decoded = Decoded { request, ask, plan, out, draft, stick_to, no_store, mirrored, hash: started.elapsed() };
+        let tokens = self.tokens(&inbound.caller, &json, !applied.input.is_empty());
+        let wants = self.wants(&inbound.caller, &json);
+        let hash = started.elapsed();
+        let guard = None;
+        let decoded = Decoded {
+            request,
+            ask,
+            tags: labels,
+            plan,
+            out,
+            draft,
+            stick_to,
+            tokens,
+            wants,
+            no_store,
+            mirrored,
+            hash,
+            applied,
+            guard,
+        };
         let out = decoded.out.clone().about(decoded.compared());
         Ok(Decoded { out, ..decoded })
+    }
+
+    /// The lanes that are left out, and those that the caller may not be answered by.
+    fn without_barred(&self, inbound: &Inbound, (plan, model): (&Route, &str), out: LeftOut) -> Result<LeftOut, Error> {
+        let barred = self.barred(&inbound.caller, plan)?;
+        if barred.is_empty() {
+            return Ok(out);
+        }
+        let out = out.and(barred);
+        plan.some_are_left(&out, model)?;
+        Ok(out)
     }
 
     /// What the recording keeps of a request: nothing of an exchange of which nothing is to be kept, nor of requests

@@ -44,6 +44,8 @@ const FIRST_EVENT_BYTES: usize = 1 << 20;
 /// An upstream that has answered.
 pub(super) struct Upstream {
     pub(super) provider: Arc<str>,
+    /// What it calls the model; empty until it is known which target answered.
+    pub(super) model: String,
     pub(super) content_type: String,
     pub(super) headers: Vec<(String, String)>,
     /// The usage event of the stream is not for the caller.
@@ -132,7 +134,8 @@ pub(super) async fn dispatch(
     match attempts::go(&sender, course, &setup.queue, setup.clock).await {
         Ok(Answered { answer, at, pass, tried }) => {
             let price = route.legs.get(at).and_then(|leg| leg.price).or(route.price);
-            Ok(Upstream { pass: Some(pass), price, tried, ..answer })
+            let model = route.leg(at).map(|(target, _)| target.model.clone()).unwrap_or_default();
+            Ok(Upstream { pass: Some(pass), price, tried, model, ..answer })
         }
         Err((error, tried)) => Err(attempts::tell(error, &tried)),
     }
@@ -234,6 +237,7 @@ async fn attempt(provider: &dyn Provider, to: To<'_>, outbound: &Outbound, sent:
         (false, false) => (JSON.to_owned(), false, plain(provider, outbound, wire, body, &mut names).await?),
     };
     Ok(Upstream {
+        model: String::new(),
         provider: provider.name().clone(),
         content_type,
         headers,

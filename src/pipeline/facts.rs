@@ -159,7 +159,7 @@ fn whole(count: usize) -> i64 {
 }
 
 /// Tools in the words of any wire: a list, whose elements may have lists of functions (Gemini), or one in `toolConfig` (Bedrock).
-fn tools(json: &Json<'_>) -> usize {
+pub(super) fn tools(json: &Json<'_>) -> usize {
     let list = json.get("tools").or_else(|| json.get("toolConfig").and_then(|config| config.get("tools")));
     let functions = |tool: &Json<'_>| {
         let list = tool.get("functionDeclarations").or_else(|| tool.get("function_declarations"));
@@ -169,7 +169,7 @@ fn tools(json: &Json<'_>) -> usize {
 }
 
 /// Pictures in the words of any wire.
-fn images(json: &Json<'_>) -> usize {
+pub(super) fn images(json: &Json<'_>) -> usize {
     match json {
         Json::Array(items) => items.iter().map(images).sum(),
         Json::Object(fields) => {
@@ -198,19 +198,41 @@ fn images(json: &Json<'_>) -> usize {
 
 /// The bytes of all texts in a request, its tools included, but for those of pictures and files; a number in a list stands for a
 /// token.
-fn text_bytes(json: &Json<'_>) -> usize {
+pub(super) fn text_bytes(json: &Json<'_>) -> usize {
+    let mut sum = 0;
+    said(json, &mut |said| {
+        sum += match said {
+            Said::Text(text) => text.len(),
+            Said::Token => BYTES_OF_A_TOKEN,
+        }
+    });
+    sum
+}
+
+/// A part of what a request says.
+pub(super) enum Said<'r> {
+    Text(&'r str),
+    /// As a number in a list.
+    Token,
+}
+
+/// Goes through all that a request says.
+pub(super) fn said(json: &Json<'_>, with: &mut dyn FnMut(Said<'_>)) {
     match json {
-        Json::String(text) => text.len(),
-        Json::Array(items) => items
-            .iter()
-            .map(|item| if matches!(item, Json::Number(_)) { BYTES_OF_A_TOKEN } else { text_bytes(item) })
-            .sum(),
-        Json::Object(fields) => fields
-            .iter()
-            .filter(|(name, _)| !NO_TEXT.contains(&name.as_ref()))
-            .map(|(_, value)| text_bytes(value))
-            .sum(),
-        _ => 0,
+        Json::String(text) => with(Said::Text(text)),
+        Json::Array(items) => {
+            for item in items {
+                match item {
+                    Json::Number(_) => with(Said::Token),
+                    item => said(item, with),
+                }
+            }
+        }
+        Json::Object(fields) => {
+            let texts = fields.iter().filter(|(name, _)| !NO_TEXT.contains(&name.as_ref()));
+            texts.for_each(|(_, value)| said(value, with));
+        }
+        _ => {}
     }
 }
 

@@ -3,24 +3,31 @@
 //! It runs apart from the request that began it: that caller may hang up, and others may read along.
 
 use super::Inbound;
+use super::admit::Tokens;
 use super::attempts;
 use super::decode::Decoded;
 use super::dispatch::{Late, Outbound, Upstream, UpstreamBody, dispatch};
+use super::guard::{self, Guard, Watch};
 use super::label::{Fresh, Kept};
 use super::places::{Deserted, Unawaited};
 use super::recording::{Draft, Given};
 use super::serve::{Pipeline, Setup};
 use super::shadow::Real;
+use super::tokens;
 use crate::cache::flight::{End, Head, Lead, Tail};
 use crate::cache::{Check, Comparison, Refresh, Ticket};
 use crate::config::OnHangUp;
+use crate::governance::Purse;
+use crate::governance::records::Slip;
 use crate::routing::{Pass, Route};
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
+use crate::types::caller::Caller;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::lost::Lost;
 use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::NotStored;
+use crate::types::request::Request;
 use crate::types::usage::Usage;
 use crate::wire::fold::{Fold, Step};
 use crate::wire::sse;
@@ -41,6 +48,9 @@ pub(super) struct Fetch {
     setup: Arc<Setup>,
     plan: Arc<Route>,
     outbound: Outbound,
+    /// Who asks, and tokens of the request and of its longest answer: for what is reserved.
+    caller: Caller,
+    tokens: Tokens,
     /// For the cache; `None` when it was not asked.
     ticket: Option<Ticket>,
     /// Entries whose answers the fresh one is to be compared with.
@@ -58,8 +68,13 @@ pub(super) struct Fetch {
     on_trial: OnceLock<()>,
     /// It may be sent to the shadow of its model, too.
     mirrored: bool,
+    /// The guardrails that look at the answer, and what they have seen of it.
+    guard: Option<Arc<Guard>>,
+    watch: Watch,
     /// When the first words of a stream came, and all of the answer.
     came: OnceLock<(Option<Instant>, Instant)>,
+    /// Where it is written what this took, and cost; `None` where it is nobody's.
+    slip: Option<Arc<Slip>>,
 }
 
 /// What a fetch is for.
@@ -108,11 +123,11 @@ impl Fetch {
         setup: &Arc<Setup>,
         inbound: &Inbound,
         decoded: &Decoded,
-        lead: Lead,
+        (lead, slip): (Lead, Option<Arc<Slip>>),
         ticket: Option<Ticket>,
         compare: Vec<Comparison>,
     ) {
-        tokio::spawn(Fetch { compare, ..Fetch::new(pipeline, setup, inbound, decoded, ticket) }.run(lead));
+        tokio::spawn(Fetch { compare, slip, ..Fetch::new(pipeline, setup, inbound, decoded, ticket) }.run(lead));
     }
 
     fn new(
@@ -126,6 +141,8 @@ impl Fetch {
             pipeline: pipeline.clone(),
             setup: setup.clone(),
             plan: decoded.plan.clone(),
+            caller: inbound.caller.clone(),
+            tokens: decoded.tokens,
             outbound: Outbound {
                 request: decoded.request.clone(),
                 tenant: inbound.caller.tenant.clone(),
@@ -139,7 +156,10 @@ impl Fetch {
             price: OnceLock::new(),
             on_trial: OnceLock::new(),
             mirrored: decoded.mirrored,
+            guard: decoded.guard.clone(),
+            watch: Watch::default(),
             came: OnceLock::new(),
+            slip: None,
             ticket,
             compare: Vec::new(),
             errand: Errand::Serve,
@@ -149,7 +169,7 @@ impl Fetch {
         }
     }
 
-    async fn run(self, lead: Lead) {
+    async fn run(mut self, lead: Lead) {
         let end = {
             let carried = tokio::time::timeout(self.setup.request_timeout, self.carry(&lead));
             tokio::select! {
@@ -161,6 +181,8 @@ impl Fetch {
                 }
             }
         };
+        // Let go before the end is told: whoever has read the end is the last who holds it.
+        self.slip = None;
         lead.end(end);
     }
 
@@ -186,15 +208,24 @@ impl Fetch {
 
     async fn carry(&self, lead: &Lead) -> End {
         let wanted = matches!(self.errand, Errand::Serve).then_some(lead);
-        let upstream = match dispatch(&self.setup, &self.plan, &self.outbound, wanted).await {
-            Ok(upstream) => upstream,
+        let (mut purse, reserved) = match self.reserve().await {
+            Ok(reserved) => reserved,
             Err(error) => return End::Failed(error),
         };
+        let upstream = match dispatch(&self.setup, &self.plan, &self.outbound, wanted).await {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                self.slip.iter().for_each(|slip| slip.tried(attempts::made(&error)));
+                return End::Failed(error);
+            }
+        };
         let Upstream { provider, content_type, mut headers, usage_added, translated, lost, late, sent, .. } = upstream;
-        let Upstream { body, pass, price, tried, .. } = upstream;
+        let Upstream { body, pass, price, tried, model, .. } = upstream;
         if let Some(price) = price {
             let _ = self.price.set(price);
         }
+        purse.begun();
+        self.slip.iter().for_each(|slip| slip.begun(&model, tried.len(), reserved));
         if pass.as_ref().is_some_and(Pass::is_canary) {
             let _ = self.on_trial.set(());
         }
@@ -215,30 +246,37 @@ impl Fetch {
             lost: lost.clone(),
             translated,
             priced: price.is_some(),
+            guarded: self.guard.as_ref().is_some_and(|guard| guard.looks_on()),
         };
-        let (end, usage) = match body {
-            UpstreamBody::Plain { body, mut answer } => {
+        let (end, usage) = match self.guarded(body).await {
+            Err((error, usage)) => (End::Failed(error), usage),
+            Ok(UpstreamBody::Plain { body, mut answer }) => {
                 let _ = self.came.set((None, Instant::now()));
                 answer.lost = lost.clone();
                 self.store(&answer, &provider).await;
+                head.headers.extend(self.guard_header());
                 head.cost = price.zip(answer.usage).map(|(price, usage)| price.of(usage));
                 lead.begin(head);
                 lead.push(body).await;
                 let usage = answer.usage;
                 (End::Whole(Arc::from(answer)), usage)
             }
-            UpstreamBody::Stream { begun, rest } => {
+            Ok(UpstreamBody::Stream { begun, rest }) => {
                 self.relay(lead, head, (begun, rest), usage_added, &late, about).await
             }
         };
         if let (End::Whole(answer), true) = (&end, translated) {
             let id = answer.id_span.clone().and_then(|span| serde_json::from_slice::<String>(&answer.body[span]).ok());
             let Outbound { tenant, no_store, .. } = &self.outbound;
+            let original = self.guard.as_ref().and_then(|guard| guard.original.clone());
+            let told = original.map(|body| Request { body, ..(**request).clone() });
+            let request = told.as_ref().unwrap_or(request);
             self.pipeline.keep_response(tenant, request, *no_store, &id.unwrap_or_default(), answer);
         }
         self.record(&end, usage);
         let error = match &end {
-            End::Failed(error) => Some(error),
+            // A guardrail is no fault of the target's.
+            End::Failed(error) if !guard::is_refusal(error) => Some(error),
             _ => None,
         };
         if let (Some(mut pass), Some(_)) = (pass, error) {
@@ -246,9 +284,34 @@ impl Fetch {
         }
         metrics::upstream_ended(about, sent.elapsed(), error);
         let cost = self.count(usage, about, lead);
-        lead.tell(Tail { cost, lost: lost.clone().joined(&late.lost()).beyond(&lost) });
+        if let Some(usage) = usage {
+            purse.settle(usage, cost.unwrap_or_default(), self.pipeline.cache().now_ms());
+            self.slip.iter().for_each(|slip| slip.paid(usage, cost.unwrap_or_default()));
+        }
+        let guardrails = self.guard_header().map(|(_, names)| names);
+        // What a guardrail has touched is nobody's to read later.
+        if let (Some(slip), End::Whole(answer), None) = (&self.slip, &end, &guardrails) {
+            slip.answered(&answer.body);
+        }
+        lead.tell(Tail { cost, usage, lost: lost.clone().joined(&late.lost()).beyond(&lost), guardrails });
         self.mirror(&end, &provider, sent, cost);
         end
+    }
+
+    /// Reserves what the answer may cost, where somebody pays for it: what is fetched for the cache's own sake is nobody's.
+    async fn reserve(&self) -> Result<(Purse, MicroUsd), Error> {
+        if !matches!(self.errand, Errand::Serve) {
+            return Ok((Purse::default(), MicroUsd(0)));
+        }
+        let cache = self.pipeline.cache();
+        let (governor, model) = (self.pipeline.governor(), &self.outbound.request.model);
+        if !governor.counts_answers(&self.caller) {
+            return Ok((Purse::default(), MicroUsd(0)));
+        }
+        let tokens = self.tokens.counted(tokens::count(&self.outbound.request.body).await);
+        let estimate = tokens.at(&self.plan, &self.outbound.out);
+        let purse = governor.reserve(&self.caller, model, estimate, || cache.now_ms()).await?;
+        Ok((purse, estimate.cost))
     }
 
     /// Has the request sent to the shadow of its model as well, now that it was answered.
@@ -257,7 +320,7 @@ impl Fetch {
             return;
         };
         // What a target on trial answered is no measure.
-        let is_steady = self.on_trial.get().is_none();
+        let is_steady = self.on_trial.get().is_none() && !self.is_touched();
         let most = usize::try_from(self.pipeline.cache().settings().max_answer_bytes).unwrap_or(usize::MAX);
         let is_small = answer.body.len() <= most;
         if self.mirrored && is_steady && is_small && !self.setup.registry.is_local(provider) {
@@ -311,6 +374,7 @@ impl Fetch {
             }
             if !opened {
                 head.id = relay.fold.id().map(str::to_owned);
+                head.headers.extend(self.guard_header());
                 lead.begin(head.clone());
                 opened = true;
             }
@@ -382,6 +446,9 @@ impl Fetch {
     }
 
     fn record(&self, end: &End, usage: Option<Usage>) {
+        if self.is_touched() {
+            return;
+        }
         let answer = match end {
             End::Whole(answer) => Some(answer.body.clone()),
             End::Opaque => None,
@@ -396,8 +463,30 @@ impl Fetch {
         });
     }
 
+    /// The answer as guardrails let it go; where they do not, why, and the tokens as far as they are known.
+    async fn guarded(&self, body: UpstreamBody) -> Result<UpstreamBody, (Error, Option<Usage>)> {
+        let Some(guard) = &self.guard else { return Ok(body) };
+        let usage = match &body {
+            UpstreamBody::Plain { answer, .. } => answer.usage,
+            UpstreamBody::Stream { .. } => None,
+        };
+        self.pipeline.over(&self.setup, guard, &self.watch, body).await.map_err(|error| (error, usage))
+    }
+
+    /// Did a guardrail find something? Then nothing of it is kept, recorded or compared.
+    fn is_touched(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_touched(&self.watch))
+    }
+
+    fn guard_header(&self) -> Option<(String, String)> {
+        self.guard.as_ref().and_then(|guard| guard.header(&self.watch.seen()))
+    }
+
     async fn store(&self, answer: &Answer, provider: &str) {
         let Some(ticket) = &self.ticket else { return };
+        if self.is_touched() {
+            return metrics::stored(Err(NotStored::Guardrail));
+        }
         if self.on_trial.get().is_some() {
             return metrics::stored(Err(NotStored::Canary));
         }

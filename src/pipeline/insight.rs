@@ -117,6 +117,11 @@ impl LeftOut {
         LeftOut { now: out.into(), later }
     }
 
+    /// And these.
+    pub(super) fn and(self, more: Vec<usize>) -> LeftOut {
+        LeftOut { now: self.now.iter().copied().chain(more).collect(), ..self }
+    }
+
     /// Of a request that asks `question`.
     pub(super) fn about(mut self, question: Option<&str>) -> LeftOut {
         if let Some(later) = &mut self.later {

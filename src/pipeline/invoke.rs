@@ -68,6 +68,7 @@ pub(super) async fn attempt(
     let mut answer = answer::read(request.surface, body.clone()).map_err(strange)?;
     answer.usage = answer.usage.or(own.usage);
     Ok(Upstream {
+        model: String::new(),
         provider: provider.name().clone(),
         content_type: dispatch::JSON.to_owned(),
         headers,

@@ -4,6 +4,7 @@
 //!
 //! - `serve`: the pass itself, and `Pipeline`, which holds what it needs
 //! - `decode`: bytes → request, digests, policy
+//! - `admit`: whether a request may be asked, and what it may cost at most; `tokens`: of its prompt; `limits`: what is left, in headers
 //! - `facts`: what the conditions of targets may ask about a request
 //! - `insight`: what the embedding of a question tells, and the conditions that ask about that
 //! - `tags`: labels of a request, from its header and its metadata
@@ -11,6 +12,7 @@
 //! - `queue`: where requests wait for a busy target
 //! - `invoke`: requests that go out in the bodies of a provider's models, perhaps several to each
 //! - `fetch`: the task that carries an answer from its provider into a flight and the cache
+//! - `guard`: what guardrails do to a request and its answer
 //! - `respond`: readers of a flight, and playback of stored answers, as replies
 //! - `label`: whether a fresh answer says what a stored one does, for the judgement to learn; `judge`: a model that is asked
 //! - `feedback`, `explain`: what callers say of answers; what would happen to a request
@@ -23,6 +25,7 @@
 //! - `tail`: what a streamed reply tells at its end
 //! - `settle`: what is counted and logged when a reply ends
 
+mod admit;
 mod attempts;
 mod decode;
 mod dispatch;
@@ -30,10 +33,12 @@ mod explain;
 mod facts;
 mod feedback;
 mod fetch;
+mod guard;
 mod insight;
 mod invoke;
 mod judge;
 mod label;
+mod limits;
 mod places;
 mod queue;
 mod recording;
@@ -45,10 +50,12 @@ mod settle;
 mod shadow;
 mod tags;
 mod tail;
+mod tokens;
 mod warm_up;
 
 pub use attempts::{RouterClock, of_lane, turned};
 pub use explain::Explanation;
+pub use guard::Guardrails;
 pub use insight::{Insight, Told};
 pub use queue::Queue;
 pub use recording::Recorder;

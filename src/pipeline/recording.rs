@@ -5,6 +5,7 @@
 
 use crate::cache::question;
 use crate::config::{RecordedPrompts, Recording};
+use crate::governance::records::without;
 use crate::store::line_log::LineLog;
 use crate::telemetry::metrics;
 use crate::types::ids::Digest;
@@ -29,8 +30,6 @@ const QUEUE: usize = 4096;
 const QUEUE_BYTES: usize = 32 << 20;
 /// The longest line. An earlier conversation that would make it longer is left out, an answer cut off.
 const LINE_BYTES: usize = 256 << 10;
-/// Shorter texts are no keys, and would be found everywhere.
-const SECRET_BYTES: usize = 8;
 
 /// What a request leaves behind, but for its answer.
 #[derive(Clone, Debug)]
@@ -164,17 +163,6 @@ impl Writer {
         }
         self.failing = result.is_err();
     }
-}
-
-/// `line`, JSON, with a secret replaced wherever it stands in a text.
-pub(super) fn without(line: String, secret: &str) -> String {
-    if secret.len() < SECRET_BYTES {
-        return line;
-    }
-    // As it would stand in JSON.
-    let quoted = Value::from(secret).to_string();
-    let inside = &quoted[1..quoted.len() - 1];
-    if line.contains(inside) { line.replace(inside, "[secret]") } else { line }
 }
 
 /// Makes lines of records.

@@ -96,7 +96,7 @@ impl<'d> Responder<'d> {
         if self.can_read_live(&head) {
             headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&head.lost)));
             let priced = cost.is_none() && head.priced;
-            let tail = Tail::of(reader.later(), priced, head.translated);
+            let tail = Tail::of(reader.later(), priced, head.translated, head.guarded);
             let id = follower.map(|_| hub::new_id(request.surface));
             let own = id.clone().or_else(|| head.id.clone()).unwrap_or_default();
             let renaming = id.map(|new| Renaming { surface: request.surface, old: head.id.clone(), new });

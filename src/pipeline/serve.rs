@@ -3,9 +3,11 @@
 use super::attempts::RouterClock;
 use super::decode::Decoded;
 use super::fetch::Fetch;
+use super::guard::Guardrails;
 use super::insight::Insight;
 use super::judge::Meter;
 use super::label::Labels;
+use super::limits;
 use super::places::Unawaited;
 use super::queue::Queue;
 use super::recording::{Draft, Given, Recorder};
@@ -18,12 +20,18 @@ use super::{Inbound, Reply};
 use crate::cache::flight::{End, Lead, Opening, Reader};
 use crate::cache::{About, Ask, Cache, Check, Hit, Lookup, Miss, Refresh};
 use crate::config;
+use crate::governance::Governor;
+use crate::governance::records::{Records, Slip};
 use crate::providers::Registry;
 use crate::routing::Router;
 use crate::telemetry::metrics;
+use crate::types::audit::{Audit, AuditEvent};
+use crate::types::caller::Caller;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::outcome::{BypassReason, StaleReason, Tier};
+use crate::types::surface::Surface;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -40,6 +48,8 @@ pub struct Setup {
     pub router: Router,
     /// What the embedding of a question tells its conditions.
     pub insight: Insight,
+    /// What is looked for in requests and answers.
+    pub guardrails: Guardrails,
     /// When and how often to try again.
     pub retry: config::Retry,
     /// The router's time.
@@ -72,19 +82,34 @@ pub struct Pipeline {
     /// Responses that later requests may go on from.
     pub(super) responses: Responses,
     pub(super) recorder: Option<Recorder>,
+    /// Who may ask for what, and how much.
+    pub(super) governor: Arc<Governor>,
+    /// What is kept of requests once they have ended.
+    pub(super) records: Arc<Records>,
     /// Who keeps which files and batches.
     pub(super) holders: Holders,
     /// How shadows of models compare.
     pub(super) shadows: Shadows,
+    /// Where goes what guardrails refuse.
+    pub(super) audit: Arc<dyn Audit>,
     setup: ArcSwap<Setup>,
 }
 
 impl Pipeline {
     /// A pipeline over `cache`, which leaves a trace with `recorder`.
-    pub fn new(cache: Arc<Cache>, setup: Setup, recorder: Option<Recorder>) -> Pipeline {
+    pub fn new(
+        cache: Arc<Cache>,
+        setup: Setup,
+        (governor, records): (Arc<Governor>, Arc<Records>),
+        recorder: Option<Recorder>,
+        audit: Arc<dyn Audit>,
+    ) -> Pipeline {
         Pipeline {
             cache,
             recorder,
+            governor,
+            audit,
+            records,
             deserted: AtomicUsize::new(0),
             unawaited: AtomicUsize::new(0),
             labels: Labels::default(),
@@ -119,6 +144,16 @@ impl Pipeline {
         }
     }
 
+    /// Who may ask for what, and how much.
+    pub fn governor(&self) -> &Arc<Governor> {
+        &self.governor
+    }
+
+    /// What is kept of requests once they have ended.
+    pub fn records(&self) -> &Arc<Records> {
+        &self.records
+    }
+
     /// The cache.
     pub fn cache(&self) -> &Arc<Cache> {
         &self.cache
@@ -127,14 +162,47 @@ impl Pipeline {
     /// One request, one pass.
     pub async fn serve(self: &Arc<Self>, inbound: Inbound) -> Result<Reply, Error> {
         let setup = self.setup();
-        let mut settlement = Settlement::new(inbound.surface, inbound.arrived, &inbound.request_id);
+        let about = (&inbound.caller, inbound.surface);
+        let slip = self.slip(about, &inbound.request_id, inbound.directives.no_store);
+        let mut settlement = Settlement::new(inbound.surface, inbound.arrived, &inbound.request_id, slip);
         let result = self.pass(&inbound, &setup, &mut settlement).await;
+        self.told(result, settlement, (&inbound.caller, inbound.surface, inbound.directives.trace))
+    }
+
+    /// What is to be kept of a request that has just come.
+    pub(super) fn slip(&self, about: (&Caller, Surface), request_id: &str, no_store: bool) -> Arc<Slip> {
+        Slip::new(&self.records, about, (request_id, self.cache.now_ms()), !no_store)
+    }
+
+    /// What a request came to, with what is left of its caller's limits.
+    pub(super) fn told(
+        &self,
+        result: Result<Reply, Error>,
+        mut settlement: Settlement,
+        (caller, surface, trace): (&Caller, Surface, bool),
+    ) -> Result<Reply, Error> {
+        let now_ms = self.cache.now_ms();
+        let standing = settlement.model().map(|model| self.governor.standing(caller, model, now_ms));
+        let mut left = limits::headers(&standing.unwrap_or_default(), surface, now_ms);
         match result {
-            Ok(reply) => Ok(settlement.ride(reply)),
-            Err(error) => {
-                settlement.failed(&error);
-                Err(error.untold(inbound.directives.trace))
+            Ok(mut reply) => {
+                reply.headers.append(&mut left);
+                Ok(settlement.ride(reply))
             }
+            Err(error) => {
+                self.tell_refusal(&error, caller, settlement.request_id());
+                settlement.failed(&error);
+                let headers = (!left.is_empty()).then(|| left.into());
+                Err(Error { headers, ..error.untold(trace) })
+            }
+        }
+    }
+
+    /// Tells the audit log of what this gateway refused: not of what a provider did, nor of what a guardrail did, which tells itself.
+    fn tell_refusal(&self, error: &Error, caller: &Caller, request_id: &str) {
+        let is_ours = matches!(error.kind, ErrorKind::OverBudget | ErrorKind::Forbidden | ErrorKind::TooMany);
+        if is_ours && error.code != Some("guardrail_blocked") {
+            self.audit.record(AuditEvent::refused(&format!("key `{}`", caller.name), error, request_id, ""));
         }
     }
 
@@ -152,6 +220,12 @@ impl Pipeline {
         let inbound = expanded.as_ref().unwrap_or(inbound);
         let decoded = self.decode(inbound, setup)?;
         settlement.of_model(&decoded.request.model);
+        settlement.asks(&Bytes::new(), &decoded.tags);
+        settlement.holds(self.admit(&inbound.caller, &decoded.request, decoded.tokens, decoded.wants)?);
+        let (changed, decoded) = self.guarded(inbound, setup, decoded).await?;
+        let inbound = changed.as_ref().unwrap_or(inbound);
+        // What a guardrail has replaced is nobody's to read later.
+        settlement.asks(&inbound.body, &decoded.tags);
         metrics::lookup_step("hash", decoded.hash);
         if setup.log_prompts {
             let question = decoded.request.question.as_deref().unwrap_or_default();
@@ -178,7 +252,7 @@ impl Pipeline {
         settlement.outcome(Outcome::Bypass(reason).word());
         let lead = Lead::alone();
         let reader = lead.reader();
-        Fetch::start(self, setup, inbound, decoded, lead, None, Vec::new());
+        Fetch::start(self, setup, inbound, decoded, (lead, settlement.slip()), None, Vec::new());
         let responder = Responder::new(decoded, Outcome::Bypass(reason));
         match reader.opening().await {
             Opening::Begun(head) => Ok(responder.read(reader, head, None).await?.0),
@@ -273,7 +347,8 @@ impl Pipeline {
         }
         settlement.outcome(outcome.word());
         let reader = miss.lead.reader();
-        Fetch::start(self, setup, inbound, decoded, miss.lead, Some(miss.ticket), miss.compare);
+        let (lead, ticket) = ((miss.lead, settlement.slip()), Some(miss.ticket));
+        Fetch::start(self, setup, inbound, decoded, lead, ticket, miss.compare);
         let responder = Responder::new(decoded, outcome);
         match reader.opening().await {
             Opening::Begun(head) => {
@@ -310,6 +385,7 @@ impl Pipeline {
             Err(_) => Followed::Alone,
             Ok(Ok(head)) => {
                 settlement.outcome(Outcome::Flight.word());
+                settlement.follows(reader.later());
                 metrics::hit(Tier::Flight, None);
                 // Its answer is recorded with the request that fetches it.
                 self.record(decoded.draft.as_ref(), |draft| Given {

@@ -2,6 +2,9 @@
 
 use super::respond::{COST, Found};
 use super::{Reply, ReplyBody, Tail};
+use crate::cache::flight::Later;
+use crate::governance::Place;
+use crate::governance::records::{Ended, GONE, Slip};
 use crate::telemetry::metrics::{self, About};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::Price;
@@ -9,8 +12,9 @@ use crate::types::surface::Surface;
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Rides along with one request and settles it when it is dropped, if not before.
 pub(super) struct Settlement {
@@ -22,11 +26,18 @@ pub(super) struct Settlement {
     cache: &'static str,
     /// What the caller pays, in dollars, once that is known.
     cost: Option<String>,
+    /// Its place among those of its key that are under way.
+    place: Place,
+    /// What is kept of it; let go when it is settled.
+    slip: Option<Arc<Slip>>,
+    /// The flight that it reads along with.
+    follows: Option<Later>,
+    hung_up: bool,
     settled: bool,
 }
 
 impl Settlement {
-    pub(super) fn new(surface: Surface, arrived: Instant, request_id: &str) -> Settlement {
+    pub(super) fn new(surface: Surface, arrived: Instant, request_id: &str, slip: Arc<Slip>) -> Settlement {
         metrics::in_flight(1);
         Settlement {
             surface,
@@ -36,6 +47,10 @@ impl Settlement {
             provider: String::new(),
             cache: "none",
             cost: None,
+            place: Place::default(),
+            slip: Some(slip),
+            follows: None,
+            hung_up: false,
             settled: false,
         }
     }
@@ -45,9 +60,34 @@ impl Settlement {
         &self.request_id
     }
 
+    /// The model, if there was a plan for it.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     /// The model, once there is a plan for it.
     pub(super) fn of_model(&mut self, model: &str) {
         self.model = Some(model.to_owned());
+    }
+
+    /// It is held until the reply has ended.
+    pub(super) fn holds(&mut self, place: Place) {
+        self.place = place;
+    }
+
+    /// What is kept of it, for its fetch to write on.
+    pub(super) fn slip(&self) -> Option<Arc<Slip>> {
+        self.slip.clone()
+    }
+
+    /// What was asked, and its tags.
+    pub(super) fn asks(&self, body: &Bytes, tags: &[String]) {
+        self.slip.iter().for_each(|slip| slip.asked(body, tags.to_vec()));
+    }
+
+    /// It reads along with another's fetch, which tells in the end what was saved.
+    pub(super) fn follows(&mut self, later: Later) {
+        self.follows = Some(later);
     }
 
     /// How the cache took part.
@@ -59,6 +99,11 @@ impl Settlement {
     pub(super) fn saved(&mut self, found: &Found, price: Option<Price>) {
         metrics::saved(found.usage(), found.cost(price));
         self.provider = found.provider().unwrap_or_default().to_owned();
+        self.follows = None;
+        if let Some(slip) = &self.slip {
+            slip.saved(found.usage(), found.cost(price));
+            slip.answered(&found.answer().body);
+        }
     }
 
     /// The request failed before a reply began.
@@ -96,7 +141,9 @@ impl Settlement {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
+        self.place = Place::default();
         let took = self.arrived.elapsed();
+        self.hand_in(took, error);
         metrics::in_flight(-1);
         metrics::request_ended(self.about(), took, self.cache, error);
         let took_ms = took.as_secs_f64() * 1000.0;
@@ -115,9 +162,31 @@ impl Settlement {
     }
 }
 
+impl Settlement {
+    /// What is kept of it is complete, as far as it is its caller's.
+    fn hand_in(&mut self, took: Duration, error: Option<&Error>) {
+        let Some(slip) = self.slip.take() else { return };
+        // Who read along, and then had to fetch after all, saved nothing.
+        if let Some(later) = self.follows.take().filter(|_| self.cache == "hit" && error.is_none()) {
+            let (usage, cost) = later.taken();
+            slip.saved(usage, cost);
+        }
+        let status = if self.hung_up { GONE } else { error.map_or(200, Error::status) };
+        slip.ended(Ended {
+            model: self.model.as_deref().unwrap_or_default(),
+            provider: &self.provider,
+            cache: self.cache,
+            status,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            error: error.map(ToString::to_string),
+        });
+    }
+}
+
 impl Drop for Settlement {
     fn drop(&mut self) {
         if !self.settled {
+            self.hung_up = true;
             let gone = Error::new(ErrorKind::RequestTimeout, "The caller hung up.");
             self.settle(Some(&gone));
         }

@@ -1,5 +1,7 @@
-//! `Tail`: what a streamed reply can tell only when it has ended: what it cost, and what its translation lost.
+//! `Tail`: what a streamed reply can tell only when it has ended: what it cost, what its translation lost, and which guardrails found
+//! something.
 
+use super::guard::HEADER;
 use super::respond::{COST, DROPPED, cost_header, dropped_header};
 use crate::cache::flight::Later;
 use crate::types::money::MicroUsd;
@@ -12,24 +14,28 @@ pub struct Tail {
     priced: bool,
     /// It is a translation.
     translated: bool,
+    /// Guardrails look at it.
+    guarded: bool,
 }
 
 impl Tail {
     /// `None` where nothing can come.
-    pub(super) fn of(later: Later, priced: bool, translated: bool) -> Option<Tail> {
-        (priced || translated).then_some(Tail { later, priced, translated })
+    pub(super) fn of(later: Later, priced: bool, translated: bool, guarded: bool) -> Option<Tail> {
+        (priced || translated || guarded).then_some(Tail { later, priced, translated, guarded })
     }
 
     /// Names of the fields that may come.
     pub fn announced(&self) -> impl Iterator<Item = &'static str> {
-        [(self.priced, COST), (self.translated, DROPPED)].into_iter().filter_map(|(may, name)| may.then_some(name))
+        let all = [(self.priced, COST), (self.translated, DROPPED), (self.guarded, HEADER)];
+        all.into_iter().filter_map(|(may, name)| may.then_some(name))
     }
 
     /// The fields, once the stream has ended; none of one that failed.
     pub fn fields(&self) -> Vec<(String, String)> {
         let Some(tail) = self.later.tail() else { return Vec::new() };
         let cost = tail.cost.filter(|_| self.priced).map(cost_header);
-        cost.into_iter().chain(dropped_header(&tail.lost)).collect()
+        let found = tail.guardrails.filter(|_| self.guarded).map(|names| (HEADER.to_owned(), names));
+        cost.into_iter().chain(dropped_header(&tail.lost)).chain(found).collect()
     }
 
     /// What the caller pays, as far as that is known: of a stream that failed, too.

@@ -72,7 +72,7 @@ impl Pipeline {
             surface: Surface::ChatCompletions,
             path: InPath::default(),
             body: Value::Object(body).to_string().into(),
-            caller: Caller { name: "warm_up".to_owned(), tenant: known.tenant.clone(), bearer: None },
+            caller: Caller::unknown("warm_up", known.tenant.clone()),
             directives: Directives { scope: known.scope.clone(), tags: known.tags.clone(), ..Directives::default() },
             headers: Vec::new(),
             told: Vec::new(),
@@ -83,6 +83,7 @@ impl Pipeline {
         let provider = decoded.targets().first().map(|target| target.provider.to_string()).unwrap_or_default();
         let ask = decoded.ask.map_err(|reason| format!("the cache is not used for it: {}", reason.as_str()))?;
         let answer = answer_of(known, self.cache.now_ms() / 1000)?;
+        setup.guardrails.lets_in(&decoded.applied, &decoded.request.body, &answer)?;
         let cost = decoded.plan.price.zip(answer.usage).map(|(price, usage)| price.of(usage));
         Ok(Warm { ask, answer, provider, cost })
     }

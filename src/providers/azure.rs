@@ -3,18 +3,18 @@
 //! With a date as `api_version` a model is a deployment, which stands in the path; without one, or with `v1` or `preview`,
 //! paths are OpenAI's own below `/openai/v1`. The key goes into `api-key`; an application signs in at Entra instead.
 
-use super::entra::{Application, Tokens};
 use super::http::Http;
 use super::keys::Keys;
 use super::openai::OF_BODY;
-use super::signing::{operator_headers, percent_encoded, secret_value, without_key};
+use super::signing::{operator_headers, secret_value, without_key};
 use super::{Call, Provider, RelayCall, Reply};
 use crate::config;
+use crate::credentials::entra::{Application, Tokens};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
 use crate::wire::openai::stream_usage;
-use crate::wire::path::segment;
+use crate::wire::path::{percent_encoded, segment};
 use crate::wire::{count, embeddings};
 use futures_util::future::BoxFuture;
 use http::Method;
@@ -150,7 +150,8 @@ impl Azure {
         let mut surfaces = if settings.surfaces.is_empty() { SURFACES.to_vec() } else { settings.surfaces.clone() };
         surfaces.retain(|surface| *surface != Surface::Responses || paths.has_responses());
         let key_header = settings.key_header.as_deref().map(HeaderName::try_from).transpose();
-        let tokens = application(settings)?.map(|one| Tokens::new(one, http.client.clone(), http.name.clone()));
+        let tokens = application(settings)?
+            .map(|one| Tokens::new(one, http.client.clone(), &format!("provider `{}`", http.name)));
         Ok(Azure {
             paths,
             keys: Keys::new(settings),

@@ -3,15 +3,13 @@
 //! Its streams come in frames and leave here as server-sent events
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>).
 
-use super::aws::credentials::Credentials;
-use super::aws::sigv4::{self, Unsigned};
-use super::aws::{Environment, domain};
 use super::frames::events;
 use super::http::Http;
 use super::keys::Keys;
 use super::signing::{operator_headers, secret_value};
 use super::{Call, Provider, Reply};
 use crate::config;
+use crate::credentials::aws::{Credentials, Environment, Unsigned, domain, sign};
 use crate::types::error::{Error, ErrorKind, UpstreamReply};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
@@ -115,7 +113,7 @@ impl Bedrock {
             Pass::Signed => {
                 let key = self.credentials.key().await.map_err(|why| self.without_credentials(&why))?;
                 let unsigned = Unsigned { method, url, headers, body, region, service: "bedrock" };
-                let added = sigv4::sign(&unsigned, &key, SystemTime::now());
+                let added = sign(&unsigned, &key, SystemTime::now());
                 headers.extend(added.map_err(|why| self.without_credentials(&why))?);
             }
         }

@@ -2,12 +2,13 @@
 
 use super::http::Http;
 use super::keys::Keys;
-use super::signing::{operator_headers, percent_encoded, secret_value, without_key};
+use super::signing::{operator_headers, secret_value, without_key};
 use super::{Call, Provider, Reply};
 use crate::config;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
+use crate::wire::path::percent_encoded;
 use crate::wire::{embeddings, rerank};
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};

@@ -5,11 +5,9 @@
 //! - `outbound`: that client: its proxy and its certificates
 //! - `keys`: which of a provider's keys a request goes with, within the keys' limits
 //! - `signing`: the operator's headers, a key as a header, and what becomes of a refusal of it
-//! - `entra`: access tokens of Microsoft Entra
 //! - `openai`: OpenAI, and whoever speaks its wire at another address
-//! - `aws`: how AWS's requests are signed, and what with
 //! - `azure`, `anthropic`, `gemini`, `vertex`, `bedrock`, `cohere`, `ollama`: those of their own wire or their own way of signing in
-//! - `google`, `google_token`: what Google's two have in common, and signing in to its cloud
+//! - `google`: what Google's two have in common
 //! - `demo`: answers from the bundled questions, without any network
 //! - `catalogue`: the entries of `catalogue.yaml` that are found by their key or port; `prices.yaml` lies beside them, and
 //!   `config` reads both
@@ -17,20 +15,17 @@
 //! - `registry`: the providers of one configuration
 
 mod anthropic;
-mod aws;
 mod azure;
 mod bedrock;
 pub mod catalogue;
 mod cohere;
 mod demo;
-mod entra;
 mod frames;
 mod gemini;
 mod google;
 #[cfg(test)]
 #[path = "tests/google_stub.rs"]
-mod google_stub;
-mod google_token;
+pub(crate) mod google_stub;
 mod http;
 mod keys;
 mod local;
@@ -40,7 +35,7 @@ mod outbound;
 mod registry;
 mod signing;
 #[cfg(test)]
-mod stub;
+pub(crate) mod stub;
 mod vertex;
 
 pub use keys::ALL_AT_LIMITS;

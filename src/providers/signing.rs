@@ -39,15 +39,3 @@ pub(super) fn without_key(mut error: Error, provider: &str, check: &str) -> Erro
     }
     error
 }
-
-/// `text` with every byte escaped that has a meaning in a path, a query or a form.
-pub(super) fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
-}

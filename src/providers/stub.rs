@@ -12,29 +12,29 @@ use tokio::net::{TcpListener, TcpStream};
 type Replies = Arc<Mutex<VecDeque<(u16, &'static str)>>>;
 
 /// The server. It ends with the test's runtime.
-pub(super) struct Stub {
-    pub(super) url: String,
+pub(crate) struct Stub {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 /// One request that it was sent.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The first line.
-    pub(super) line: String,
+    pub(crate) line: String,
     headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 impl Stub {
     /// Answers each request with the next status and body; 500 when there are none left.
-    pub(super) async fn start(replies: Vec<(u16, &'static str)>) -> Stub {
+    pub(crate) async fn start(replies: Vec<(u16, &'static str)>) -> Stub {
         crate::install_tls();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -49,7 +49,7 @@ impl Stub {
     }
 
     /// What it was sent, the oldest first.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 }
@@ -88,7 +88,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, replies: Repl
 }
 
 /// A call of nobody in particular.
-pub(super) fn call(surface: Surface, model: &str, body: &'static str) -> Call {
+pub(crate) fn call(surface: Surface, model: &str, body: &'static str) -> Call {
     Call {
         surface,
         model: model.to_owned(),

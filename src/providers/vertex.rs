@@ -6,12 +6,12 @@ mod call;
 mod place;
 
 use super::google::{self, MODEL_PAGES, MODELS_TIMEOUT};
-use super::google_token::{Env, Tokens};
 use super::http::Http;
 use super::keys::Keys;
 use super::signing::operator_headers;
 use super::{Call, Provider, Reply};
 use crate::config;
+use crate::credentials::google_token::{Env, Tokens};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
@@ -52,7 +52,8 @@ impl Vertex {
         let keys = Keys::new(settings);
         let (tokens, of_credentials) = match keys.is_empty() {
             true => {
-                let (tokens, project) = Tokens::new(settings, env)?;
+                let who = format!("provider `{}`", settings.name);
+                let (tokens, project) = Tokens::new(&who, &settings.cloud, settings.connect_timeout, env)?;
                 (Some(tokens), project)
             }
             false => (None, None),

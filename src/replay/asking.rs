@@ -40,7 +40,13 @@ pub(super) fn asking(request: &Request, settings: &config::Cache) -> Result<Aski
     let said = decoded.question.as_deref().filter(|_| !request.hashed);
     let class = staleness::classify(&settings.staleness, said, &json, None);
     let policy = policy.of_class(class, &settings.staleness).ok();
-    let around = Circumstances { tenant: &tenant, sub_scope: request.scope.as_deref(), targets: &[], headers: &[] };
+    let around = Circumstances {
+        tenant: &tenant,
+        sub_scope: request.scope.as_deref(),
+        targets: &[],
+        headers: &[],
+        guardrails: None,
+    };
     let keys =
         scope::keys(&json, &decoded, &around, &settings.harmless_fields).ok_or("a number in it has no exact form")?;
     let question = decoded.question.clone().filter(|question| !request.hashed && !question.trim().is_empty());

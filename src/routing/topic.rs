@@ -97,6 +97,18 @@ impl Topics {
         best.filter(|near| near.cosine.is_finite())
     }
 
+    /// All topics that `vector` reaches.
+    pub fn reached<'t>(&'t self, vector: &'t [f32]) -> impl Iterator<Item = &'t str> {
+        let mut begin = 0;
+        let fits = vector.len() == self.width;
+        self.sets.iter().filter(move |_| fits).filter_map(move |set| {
+            let rows = self.rows.chunks_exact(self.width).skip(begin).take(set.end - begin);
+            begin = set.end;
+            let near = rows.map(|row| dot(row, vector)).fold(f32::NEG_INFINITY, f32::max);
+            (near >= set.at_least).then_some(set.name.as_str())
+        })
+    }
+
     /// The topic of a question; the empty text where it is of none.
     pub fn of(&self, vector: &[f32]) -> Option<&str> {
         self.nearest(vector).map(|near| if near.reached { near.name } else { "" })

@@ -49,12 +49,15 @@ const FALLBACKS: &str = "askonce_upstream_fallbacks_total";
 const HEDGES: &str = "askonce_upstream_hedges_total";
 const BREAKER_TURNS: &str = "askonce_breaker_turns_total";
 const BREAKER: &str = "askonce_breaker_state";
+const BUDGET_ALERTS: &str = "askonce_budget_alerts_total";
 const ROLL_BACKS: &str = "askonce_canary_roll_backs_total";
 const RECORDED: &str = "askonce_recording_lines_total";
+const USAGE_RECORDS: &str = "askonce_usage_records_total";
 const QUEUE_WAITING: &str = "askonce_queue_waiting";
 const QUEUE_WAIT: &str = "askonce_queue_wait_seconds";
 const QUEUE_REFUSED: &str = "askonce_queue_refused_total";
 const CONDITION_ERRORS: &str = "askonce_condition_errors_total";
+const GUARDRAILS: &str = "askonce_guardrails_total";
 const SHADOW_REQUESTS: &str = "askonce_shadow_requests_total";
 const SHADOW_COMPARISONS: &str = "askonce_shadow_comparisons_total";
 const SHADOW_TOKENS: &str = "askonce_shadow_tokens_total";
@@ -62,6 +65,7 @@ const SHADOW_COST: &str = "askonce_shadow_cost_micro_usd_total";
 const SHADOW_LABELS: &str = "askonce_shadow_labels_total";
 const CONDITION_QUESTIONS: &str = "askonce_condition_questions_total";
 const RELOADS: &str = "askonce_config_reloads_total";
+const SECRETS: &str = "askonce_secret_refresh_total";
 
 /// The one registry of the process. Several gateways in one process (as in tests) share it.
 static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
@@ -163,13 +167,22 @@ fn describe() {
     describe_gauge!("askonce_cache_wrong", "Entries that left because their answers were wrong since the start.");
     describe_counter!(FLIGHT_WAITS, "Requests that waited for an identical one in flight, by how that ended.");
     describe_counter!(UPSTREAM_ATTEMPTS, "Requests sent to providers, by outcome.");
+    describe_counter!(GUARDRAILS, "What guardrails found, by guardrail, action and direction.");
     describe_counter!(RETRIES, "Attempts at a target that had failed the same request, by provider.");
     describe_counter!(FALLBACKS, "Attempts at another target after one had failed, by provider.");
     describe_counter!(HEDGES, "Second attempts beside a slow first one, by provider: begun, and won of these.");
     describe_counter!(BREAKER_TURNS, "How often a lane was left alone, and taken back: opened, closed.");
     describe_counter!(ROLL_BACKS, "How often a target on trial (`canary`) was rolled back.");
+    describe_counter!(
+        BUDGET_ALERTS,
+        "Budgets that were told of: a soft limit that was reached, or a request that was refused."
+    );
     describe_gauge!(BREAKER, "A lane's breaker: 0 closed, 1 half open, 2 open.");
     describe_counter!(RECORDED, "Lines of the recording, by result: written, dropped, failed.");
+    describe_counter!(
+        USAGE_RECORDS,
+        "Records of requests that have ended, by result: taken, dropped, bodies_dropped, log_dropped."
+    );
     describe_counter!(CONDITION_ERRORS, "Conditions of targets that could not be told, by model and provider.");
     describe_counter!(SHADOW_REQUESTS, "Requests drawn for the shadow of a model, by outcome.");
     describe_counter!(
@@ -183,6 +196,7 @@ fn describe() {
     );
     describe_counter!(SHADOW_LABELS, "Lines of the labels of shadows, by result: written, dropped, full, failed.");
     describe_counter!(RELOADS, "Configuration reloads, by outcome.");
+    describe_counter!(SECRETS, "Secrets read from their stores, by store and outcome: read, changed, failed.");
     describe_gauge!("askonce_cache_entries", "Stored answers.");
     describe_gauge!("askonce_cache_bytes", Unit::Bytes, "Bytes that stored answers are charged with.");
     describe_gauge!("askonce_cache_evicted", "Entries that left for room since the start.");
@@ -358,6 +372,11 @@ pub fn breaker_state(lane: OfLane<'_>, state: u8) {
     .set(f64::from(state));
 }
 
+/// Somebody is told of a budget.
+pub fn budget_alert(kind: &'static str) {
+    counter!(BUDGET_ALERTS, "kind" => kind).increment(1);
+}
+
 /// A lookup found an answer.
 pub fn hit(tier: Tier, similarity: Option<f32>) {
     counter!(LOOKUPS, "outcome" => "hit", "tier" => tier.as_str(), "reason" => "").increment(1);
@@ -396,6 +415,11 @@ pub fn bypass(reason: BypassReason) {
     counter!(LOOKUPS, "outcome" => "bypass", "tier" => "", "reason" => reason.as_str()).increment(1);
 }
 
+/// The guardrail `name` found something, once for a request or an answer.
+pub fn guardrail(name: &str, action: &'static str, direction: &'static str) {
+    counter!(GUARDRAILS, "guardrail" => name.to_owned(), "action" => action, "direction" => direction).increment(1);
+}
+
 /// A step of a lookup took this long.
 pub fn lookup_step(step: &'static str, took: Duration) {
     histogram!(LOOKUP_DURATION, "step" => step).record(took.as_secs_f64());
@@ -425,6 +449,11 @@ pub fn saved(usage: Option<Usage>, cost: Option<MicroUsd>) {
 /// A line of the recording: `written`, `dropped` for want of room, or `failed`.
 pub fn recorded(result: &'static str) {
     counter!(RECORDED, "result" => result).increment(1);
+}
+
+/// The record of a request: `taken`, or `dropped` for want of room; its bodies, or its place in the log.
+pub fn usage_record(result: &'static str) {
+    counter!(USAGE_RECORDS, "result" => result).increment(1);
 }
 
 /// A request waited for an identical one; how that ended.
@@ -536,6 +565,11 @@ pub fn insight(outcome: &'static str) {
 /// The configuration was read again.
 pub fn reloaded(ok: bool) {
     counter!(RELOADS, "outcome" => if ok { "ok" } else { "refused" }).increment(1);
+}
+
+/// A secret was read from its store, is another than before, or could not be read.
+pub fn secret_refreshed(store: &'static str, outcome: &'static str) {
+    counter!(SECRETS, "store" => store, "outcome" => outcome).increment(1);
 }
 
 /// What the sentence model has done since the start.

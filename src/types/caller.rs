@@ -1,6 +1,7 @@
 //! `Caller`: who asks, as far as it matters for sharing answers and for paying upstream.
 
 use super::secret::Secret;
+use std::sync::Arc;
 
 /// The boundary that answers never cross.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -36,4 +37,15 @@ pub struct Caller {
     pub tenant: Tenant,
     /// The caller's own bearer token, sent upstream only to a provider for which the gateway holds no key.
     pub bearer: Option<Secret>,
+    /// Names of the accounts above the key, the nearest first.
+    pub accounts: Arc<[String]>,
+    /// Lists of models, in whose names one `*` stands for any text: a model has to be in each. None: all models.
+    pub models: Arc<[Vec<String>]>,
+}
+
+impl Caller {
+    /// One that no configuration knows.
+    pub fn unknown(name: &str, tenant: Tenant) -> Caller {
+        Caller { name: name.to_owned(), tenant, bearer: None, accounts: Arc::default(), models: Arc::default() }
+    }
 }

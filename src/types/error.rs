@@ -28,6 +28,8 @@ pub struct Error {
     pub reply: Option<UpstreamReply>,
     /// What was tried, for callers who want to know: the value of `x-askonce-attempts`.
     pub attempts: Option<Box<str>>,
+    /// Headers that the caller is to be told.
+    pub headers: Option<Box<[(String, String)]>>,
 }
 
 /// A provider's error reply.
@@ -48,12 +50,18 @@ pub enum ErrorKind {
     InvalidRequest,
     /// No or an unknown key: 401.
     Unauthenticated,
+    /// No money is left for it: 402.
+    OverBudget,
     /// Known, but not allowed: 403.
     Forbidden,
     /// No such model, entry or path: 404.
     NotFound,
     /// The path exists, the method does not: 405.
     MethodNotAllowed,
+    /// It does not fit what is there: 409.
+    Conflict,
+    /// What is there has changed since it was read: 412.
+    PreconditionFailed,
     /// The request took too long to arrive: 408.
     RequestTimeout,
     /// The body is over the limit: 413.
@@ -83,7 +91,16 @@ pub enum ErrorKind {
 impl Error {
     /// An error of `kind` with a message for the caller.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), param: None, code: None, retry_after: None, reply: None, attempts: None }
+        Error {
+            kind,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after: None,
+            reply: None,
+            attempts: None,
+            headers: None,
+        }
     }
 
     /// A wrong request, with the field at fault.
@@ -108,9 +125,12 @@ impl Error {
         match self.kind {
             ErrorKind::InvalidRequest => 400,
             ErrorKind::Unauthenticated => 401,
+            ErrorKind::OverBudget => 402,
             ErrorKind::Forbidden => 403,
             ErrorKind::NotFound => 404,
             ErrorKind::MethodNotAllowed => 405,
+            ErrorKind::Conflict => 409,
+            ErrorKind::PreconditionFailed => 412,
             ErrorKind::RequestTimeout => 408,
             ErrorKind::TooLarge => 413,
             ErrorKind::UnsupportedMedia => 415,
@@ -145,9 +165,12 @@ impl Error {
         Cow::Borrowed(match self.kind {
             ErrorKind::InvalidRequest => "invalid_request",
             ErrorKind::Unauthenticated => "unauthenticated",
+            ErrorKind::OverBudget => "over_budget",
             ErrorKind::Forbidden => "forbidden",
             ErrorKind::NotFound => "not_found",
             ErrorKind::MethodNotAllowed => "method_not_allowed",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::PreconditionFailed => "precondition_failed",
             ErrorKind::RequestTimeout => "request_timeout",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::UnsupportedMedia => "unsupported_media",

@@ -1,6 +1,7 @@
 //! Floor 0, the ground: the words of the trade. Plain data, no I/O, no serde.
 
 pub mod answer;
+pub mod audit;
 pub mod caller;
 pub mod chat;
 pub mod clock;
@@ -16,6 +17,9 @@ pub mod lost;
 pub mod money;
 pub mod outcome;
 pub mod params;
+pub mod permission;
+pub mod record;
+pub mod reference;
 pub mod request;
 pub mod rerank;
 pub mod secret;

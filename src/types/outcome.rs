@@ -103,6 +103,8 @@ pub enum BypassReason {
     Volatile,
     /// Requests of this surface are passed on as they are, and their answers never kept.
     Relayed,
+    /// A guardrail found something in the request.
+    Guardrail,
 }
 
 impl BypassReason {
@@ -117,6 +119,7 @@ impl BypassReason {
             BypassReason::Stateful => "stateful",
             BypassReason::Volatile => "volatile",
             BypassReason::Relayed => "relayed",
+            BypassReason::Guardrail => "guardrail",
         }
     }
 }
@@ -144,6 +147,8 @@ pub enum NotStored {
     InsertRate,
     /// A target on trial made it.
     Canary,
+    /// A guardrail found something in it.
+    Guardrail,
 }
 
 impl NotStored {
@@ -160,6 +165,7 @@ impl NotStored {
             NotStored::Quota => "quota",
             NotStored::InsertRate => "insert_rate",
             NotStored::Canary => "canary",
+            NotStored::Guardrail => "guardrail",
         }
     }
 }

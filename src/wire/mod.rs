@@ -3,6 +3,7 @@
 //! - `json`: bytes → a borrowed tree, with clear errors
 //! - `read`, `write`: fields of a tree with clear errors; JSON written straight into bytes
 //! - `multipart`, `path`: where a field stands in a form; text as a segment of a path
+//! - `spanned`, `texts`, `pieces`: values and their places; which of them are texts, whole and in the events of streams
 //! - `overrides`: fields that the operator sets in the bytes of a request
 //! - `date`: seconds as a date of the calendar
 //! - `request`: what the gateway itself reads of a request, whatever its wire
@@ -34,11 +35,14 @@ pub mod ollama;
 pub mod openai;
 pub mod overrides;
 pub mod path;
+pub mod pieces;
 pub mod playback;
 pub mod read;
 pub mod request;
 pub mod rerank;
 pub mod responses;
+pub mod spanned;
 pub mod sse;
+pub mod texts;
 pub mod translate;
 pub mod write;

@@ -8,15 +8,19 @@ pub fn segment(text: &str) -> Option<String> {
     if matches!(text, "" | "." | "..") {
         return None;
     }
+    Some(percent_encoded(text))
+}
+
+/// `text` with every byte escaped that has a meaning in a path, a query or a form.
+pub fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            other => out.push_str(&format!("%{other:02X}")),
         }
     }
-    Some(out)
+    out
 }
 
 #[cfg(test)]

@@ -69,15 +69,19 @@ async fn a_kill_loses_nothing_that_was_stored() {
 
 #[tokio::test]
 async fn a_full_disk_stops_no_answer() {
-    let long = "word ".repeat(1_000);
+    let long = "word ".repeat(20_000);
     let upstream = Upstream::start(move |seen| script::answer(&format!("{} {long}", seen.number))).await;
     let (dir, config) = folder(&yaml(&upstream, EXACT_ONLY));
+    // The database is made while there is room: without it nobody starts.
+    let mut first = Process::serve(&config, dir.path()).await;
+    first.signal("TERM");
+    assert_eq!(first.ended().await, Some(0));
     // The limit on the size of a file makes writes fail as a full disk does, once the signal is ignored.
     let mut shell = Command::new("sh");
     shell
         .env_clear()
         .arg("-c")
-        .arg("trap '' XFSZ; ulimit -f 32; exec \"$@\"")
+        .arg("trap '' XFSZ; ulimit -f 1024; exec \"$@\"")
         .arg("sh")
         .arg(env!("CARGO_BIN_EXE_askonce"));
     let mut full = Process::spawn(Process::command(shell, &config, dir.path())).await;

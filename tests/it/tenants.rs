@@ -182,7 +182,7 @@ async fn a_reload_opens_no_gateway_to_the_network() {
     // The new file says loopback, where being open is no danger; but the old address is in use until a restart.
     let refused = app.reconfigure(&Given::one(&upstream, "").settings().0).await.unwrap_err();
     assert!(refused.contains("0.0.0.0:0") && refused.contains("restart"), "{refused}");
-    assert!(app.doors.keys.load().caller(None).is_err(), "the keys stay in force");
+    assert!(app.doors.keys.load().caller(None, 0).is_err(), "the keys stay in force");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 # scripted upstreams. See README.md here.
 #
 #   cargo build --release && tests/sdk/run.sh
-#   tests/sdk/run.sh wires                # a suite: python, wires, frameworks, cli, node
+#   tests/sdk/run.sh wires                # a suite: python, wires, frameworks, cli, stores, node, sso
 #   tests/sdk/run.sh wires -k google-genai-to-bedrock  # other arguments go to pytest; without a suite, to all that pytest runs
 #
 # ASKONCE_BIN        the binary (default: target/release/askonce)
@@ -53,6 +53,20 @@ node_set() {
   cp "$folder/package-lock.json" "$modules/installed.json"
 }
 
+# sso: people sign in at a real identity provider. It needs neither the language model nor Python.
+sso() {
+  node_set sso "$here/sso" || fail "the packages of sso could not be installed"
+  cp "$here/sso/story.test.js" "$cache/sso/"
+  (cd "$cache/sso" && node --test story.test.js)
+}
+if [ "${1:-}" = sso ]; then
+  shift
+  sso
+  [ $# -gt 0 ] || exit 0
+elif [ $# -eq 0 ]; then
+  sso
+fi
+
 if ! grep -qsx 'uv==0.13.9' "$cache/uv/installed.txt"; then
   rm -rf "$cache/uv"
   python3 -m venv "$cache/uv"
@@ -66,6 +80,8 @@ python_set python "$here/requirements.txt" &
 installs+=($!)
 python_set frameworks "$here/frameworks/requirements.txt" &
 installs+=($!)
+python_set stores "$here/stores/requirements.txt" &
+installs+=($!)
 node_set node "$here/node" &
 installs+=($!)
 node_set cli "$here/cli" &
@@ -76,6 +92,7 @@ done
 # Node.js looks for packages beside the script.
 cp "$here/node/"*.js "$cache/node/"
 export ASKONCE_SDK_NODE=$cache/node ASKONCE_SDK_CLI=$cache/cli/node_modules ASKONCE_SDK_FRAMEWORKS=$cache/frameworks/bin/python
+export ASKONCE_SDK_STORES=$cache/stores/bin/python
 # What Python compiles stays out of the source tree, and is there the next time.
 export PYTHONPYCACHEPREFIX=$cache/compiled
 

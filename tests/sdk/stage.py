@@ -136,7 +136,10 @@ cache:
 GOOGLE = {"type": "authorized_user", "client_id": "scripted", "client_secret": "scripted", "refresh_token": "scripted"}
 
 # Name, folder, and whether it is pytest that runs it.
-SUITES = {"python": True, "wires": True, "frameworks": True, "cli": True, "node": False}
+SUITES = {"python": True, "wires": True, "frameworks": True, "cli": True, "stores": True, "node": False}
+
+# Suites that want other packages than the rest, and the variable that names their Python.
+OWN_PYTHON = {"frameworks": "ASKONCE_SDK_FRAMEWORKS", "stores": "ASKONCE_SDK_STORES"}
 
 
 def start_llm(folder):
@@ -158,8 +161,7 @@ def command_of(name, folder, pytest_arguments):
     if not SUITES[name]:
         home = Path(os.environ["ASKONCE_SDK_NODE"])
         return ["node", "--test", "--test-reporter=spec", *sorted(path.name for path in home.glob("*.test.js"))], home
-    # The frameworks want other packages than the rest.
-    python = os.environ["ASKONCE_SDK_FRAMEWORKS"] if name == "frameworks" else sys.executable
+    python = os.environ[OWN_PYTHON[name]] if name in OWN_PYTHON else sys.executable
     pytest = ["-m", "pytest", "-p", "no:cacheprovider", "-q", "-W", "ignore", "--durations=5", "--rootdir", HERE / name]
     return [python, *pytest, "--basetemp", folder / f"pytest-{name}", *pytest_arguments], HERE / name
 

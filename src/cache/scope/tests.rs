@@ -13,8 +13,13 @@ fn keys_of(body: &str, tenant: &str, sub_scope: Option<&str>) -> Option<Keys> {
     let json = parse(&body).unwrap();
     let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
     let harmless = ["stream".to_owned(), "user".to_owned()];
-    let around =
-        Circumstances { tenant: &Tenant(tenant.to_owned()), sub_scope, targets: &[("p", "m", &[])], headers: &[] };
+    let around = Circumstances {
+        tenant: &Tenant(tenant.to_owned()),
+        sub_scope,
+        targets: &[("p", "m", &[])],
+        headers: &[],
+        guardrails: None,
+    };
     keys(&json, &request, &around, &harmless)
 }
 
@@ -80,7 +85,8 @@ fn all_but_the_words_of_condensed_turns_counts_in_the_condensed_scope() {
         let request = read(Surface::ChatCompletions, &json, &body, &InPath::default()).unwrap();
         let harmless = ["stream".to_owned(), "user".to_owned()];
         let tenant = Tenant(tenant.to_owned());
-        let around = Circumstances { tenant: &tenant, sub_scope, targets: &[("p", "m", &[])], headers: &[] };
+        let around =
+            Circumstances { tenant: &tenant, sub_scope, targets: &[("p", "m", &[])], headers: &[], guardrails: None };
         meaning(&json, &request, &around, &harmless, turns).unwrap()
     };
     let original = of(&base(), "t", None, &[1]);
@@ -149,12 +155,18 @@ fn who_answers_and_what_goes_along_count() {
     let scopes: std::collections::BTreeSet<_> = all
         .iter()
         .map(|(targets, headers)| {
-            let around = Circumstances { tenant: &tenant, sub_scope: None, targets, headers };
+            let around = Circumstances { tenant: &tenant, sub_scope: None, targets, headers, guardrails: None };
             keys(&json, &request, &around, &[]).unwrap().scope
         })
         .collect();
     assert_eq!(scopes.len(), all.len());
-    let turned = Circumstances { tenant: &tenant, sub_scope: None, targets: &[("p", "m", &turned)], headers: &[] };
+    let turned = Circumstances {
+        tenant: &tenant,
+        sub_scope: None,
+        targets: &[("p", "m", &turned)],
+        headers: &[],
+        guardrails: None,
+    };
     assert!(scopes.contains(&keys(&json, &request, &turned, &[]).unwrap().scope), "their order says nothing");
 }
 

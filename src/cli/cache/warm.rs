@@ -1,6 +1,6 @@
 //! `askonce cache warm`: a file of questions and answers, sent in parts.
 
-use super::{Admin, Gateway, one_line};
+use super::super::gateway::{Admin, Gateway, one_line};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};

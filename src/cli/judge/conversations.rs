@@ -109,8 +109,13 @@ impl Side {
         let request =
             request::read(Surface::ChatCompletions, &json, &body, &InPath::default()).map_err(|error| error.message)?;
         let tenant = Tenant::configured("judge");
-        let around =
-            Circumstances { tenant: &tenant, sub_scope: None, targets: &[("provider", "m", &[])], headers: &[] };
+        let around = Circumstances {
+            tenant: &tenant,
+            sub_scope: None,
+            targets: &[("provider", "m", &[])],
+            headers: &[],
+            guardrails: None,
+        };
         let keys = scope::keys(&json, &request, &around, &[]).ok_or("a number in it has no exact form")?;
         let mut side = Side { place: keys.meaning, keys: Some(keys), text: request.question.clone() };
         if way == Way::Transcript {

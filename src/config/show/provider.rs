@@ -1,7 +1,7 @@
 //! One provider as YAML.
 
 use super::super::resolved::{Cloud, KeyLimits, Provider, ProviderKey, ProviderKind, Proxy, Tls};
-use super::{MASK, Yaml, path, quoted, text, texts};
+use super::{Yaml, path, quoted, secret, text, texts};
 use crate::types::secret::Secret;
 
 pub(super) fn provider(yaml: &mut Yaml, provider: &Provider) {
@@ -10,13 +10,11 @@ pub(super) fn provider(yaml: &mut Yaml, provider: &Provider) {
     if !provider.base_url.is_empty() {
         yaml.line("base_url", &text(&provider.base_url));
     }
-    if provider.api_key.is_some() {
-        yaml.line("api_key", MASK);
-    }
+    yaml.maybe("api_key", provider.api_key.as_ref().map(secret));
     if !provider.headers.is_empty() {
         yaml.map("headers", |yaml| {
-            for name in provider.headers.keys() {
-                yaml.line(&quoted(name), MASK);
+            for (name, value) in &provider.headers {
+                yaml.line(&quoted(name), &secret(value));
             }
         });
     }
@@ -36,7 +34,9 @@ pub(super) fn provider(yaml: &mut Yaml, provider: &Provider) {
         Proxy::Environment => {}
         Proxy::None => yaml.line("proxy", "none"),
         // User name and password stand in it.
-        Proxy::At(address) if address.expose().contains('@') => yaml.line("proxy", MASK),
+        Proxy::At(address) if address.expose().contains('@') || address.reference().is_some() => {
+            yaml.line("proxy", &secret(address));
+        }
         Proxy::At(address) => yaml.line("proxy", &text(address.expose())),
     }
     if provider.tls != Tls::default() {
@@ -51,7 +51,7 @@ pub(super) fn provider(yaml: &mut Yaml, provider: &Provider) {
 
 fn provider_key(yaml: &mut Yaml, key: &ProviderKey) {
     yaml.line("name", &text(&key.name));
-    yaml.line("key", MASK);
+    yaml.line("key", &secret(&key.key));
     yaml.line("weight", &key.weight.to_string());
     yaml.line("models", &texts(&key.models));
     if key.limits != KeyLimits::default() {
@@ -69,7 +69,7 @@ fn cloud(yaml: &mut Yaml, provider: &Provider) {
         return;
     }
     let plain = |value: &Option<String>| value.as_deref().map(text);
-    let masked = |value: &Option<Secret>| value.as_ref().map(|_| MASK.to_owned());
+    let masked = |value: &Option<Secret>| value.as_ref().map(secret);
     match provider.kind {
         ProviderKind::Bedrock => yaml.map("aws", |yaml| {
             yaml.maybe("region", plain(&cloud.region));

@@ -51,10 +51,60 @@ const REFUSED: &[(&str, &str)] = &[
         "providers: [{name: a, kind: openai_compatible, base_url: \"http://x/v1\"}]\nmodels: [{name: m, targets: [{provider: a, max_in_flight: 3}]}, {name: n, targets: [{provider: a, model: m, max_in_flight: 4}]}]\n",
         "models[1]: `max_in_flight` of `m` at `a` is 3 elsewhere at line 2, column 65; all targets of one provider and model share the limit: write one number",
     ),
+    // Who administers, and whose tokens are taken.
+    (
+        "admin: {roles: [{name: owner, allow: []}]}\n",
+        "admin.roles[0].name: there is a role `owner` already at line 1, column 24; give each role a name of its own",
+    ),
+    (
+        "admin: {tokens: [{name: a, key: tok-0123456789abcdef, roles: [vewer]}]}\n",
+        "admin.tokens[0].roles[0]: there is no such role at line 1, column 63; did you mean `viewer`?",
+    ),
+    (
+        "admin: {key: tok-0123456789abcdef, tokens: [{name: a, key: tok-0123456789abcdef, roles: [viewer]}]}\n",
+        "admin.tokens[0]: the key is the same as that of `admin.key` at line 1, column 45; callers must not administer: choose another key",
+    ),
+    (
+        "admin: {tokens: [{name: a, key: tok-0123456789abcdef, roles: [viewer], scope: x}]}\n",
+        "admin.tokens[0].scope: there is no account `x` at line 1, column 79; add it to `accounts`",
+    ),
+    (
+        "admin: {listen: '8081'}\n",
+        "admin.listen: expected an address such as `127.0.0.1:8080` or `[::1]:8080`, found no port at line 1, column 17",
+    ),
+    (
+        "admin: {sso: {issuer: 'http://id.example', client_id: c, redirect_url: 'https://g.example/admin/auth/callback'}}\n",
+        "admin.sso.issuer: expected a URL that begins with `https://`, or with `http://` and an address of this machine at line 1, column 23; it has no user name, query or fragment",
+    ),
+    (
+        "admin: {sso: {issuer: 'https://id.example', client_id: c, redirect_url: 'https://g.example/'}}\n",
+        "admin.sso.redirect_url: expected a URL that ends with `/admin/auth/callback` at line 1, column 73; write the address under which browsers reach this gateway, and that path",
+    ),
+    (
+        "auth: {issuers: [{name: a, issuer: 'https://id.example', audience: []}]}\n",
+        "auth.issuers[0].audience: expected at least one audience: tokens that are meant for others must not open this at line 1, column 68",
+    ),
+    (
+        "auth: {issuers: [{name: a, issuer: 'https://id.example', audience: g, algorithms: [HS256]}]}\n",
+        "auth.issuers[0].algorithms[0]: expected an algorithm that signs with a private key at line 1, column 84; there are `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`",
+    ),
+    (
+        "auth: {issuers: [{name: a, issuer: 'https://id.example', audience: g, replay: never}]}\n",
+        "auth.issuers[0].replay: unknown answer to a replayed token `never`, expected one of `allow`, `refuse` at line 1, column 79",
+    ),
+    // The database.
+    (
+        "store: {url: 'mysql://u:p@h/d'}\n",
+        "store.url: expected the URL of a PostgreSQL database at line 1, column 14; write it as in `postgres://askonce:PASSWORD@db.example.com/askonce`, or leave it out",
+    ),
+    (
+        "store: {url: 'postgres://u:p@h/d'}\n",
+        "store.url: a database elsewhere needs a `hashing_key`, or virtual keys are lost with this machine's data directory at line 1, column 14; make one by `openssl rand -hex 32`, and keep it with the backups",
+    ),
     // Keys.
     (
         "cahce: {}\n",
-        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `data_dir`, `log`, `auth`, `admin`, `limits`, `providers`, `default_provider`, `models`, `topics`, `complexity`, `retry`, `breaker`, `queue`, `embedding`, `index`, `cache`, `responses`, `recording`, `catalogue`)",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `trusted_proxies`, `data_dir`, `log`, `auth`, `accounts`, `alerts`, `audit`, `admin`, `limits`, `secrets`, `store`, `providers`, `default_provider`, `models`, `topics`, `complexity`, `guardrails`, `retry`, `breaker`, `queue`, `embedding`, `index`, `cache`, `responses`, `recording`, `usage`, `request_log`, `catalogue`)",
     ),
     (
         "log:\n  colour: red\n",
@@ -435,6 +485,26 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "recording: {prompts: plain}\n",
         "recording.prompts: unknown word for `prompts` `plain`, expected one of `hashed`, `clear` at line 1, column 22",
+    ),
+    (
+        "usage: {flush_m: 5}\n",
+        "usage: unknown key `flush_m` at line 1, column 9; did you mean `flush_ms`? (the keys here are `enabled`, `flush_ms`, `retention_days`)",
+    ),
+    (
+        "usage: {flush_ms: 5}\n",
+        "usage.flush_ms: expected a whole number from 10 to 60000, found `5` at line 1, column 19",
+    ),
+    (
+        "request_log: {sample: 2}\n",
+        "request_log.sample: expected a number from 0.000001 to 1, found `2` at line 1, column 23",
+    ),
+    (
+        "request_log: {redact: ['(']}\n",
+        "request_log.redact[0]: expected a regular expression at line 1, column 24; the syntax is that of the Rust crate `regex`, without look-around",
+    ),
+    (
+        "request_log: {redact: ['[0-9]*']}\n",
+        "request_log.redact[0]: the pattern matches a text of no length at line 1, column 24; say what has to be there, as in `[0-9]+` in place of `[0-9]*`",
     ),
 ];
 

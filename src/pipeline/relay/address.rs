@@ -4,10 +4,12 @@ use super::super::facts::About;
 use super::super::serve::Setup;
 use super::holders::Holders;
 use super::{MODEL, Parcel};
+use crate::governance::{Asked, Estimate};
 use crate::providers::Provider;
 use crate::routing::{Leg, Route, Target, no_target};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::json::Json;
+use crate::types::money::MicroUsd;
 use crate::types::request::quoted;
 use crate::wire::json::{parse, span_of};
 use crate::wire::{multipart, path, request};
@@ -61,6 +63,34 @@ impl Way {
             _ => parcel.path.clone(),
         };
         Ok((path, body))
+    }
+}
+
+impl Way {
+    /// What is asked, as far as somebody may have to let it in.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked { model: self.model.as_deref().unwrap_or_default(), ..Asked::default() }
+    }
+
+    /// Leaves out the lanes in `barred`, too. An error where none is left.
+    pub(super) fn leave_out(&mut self, barred: Vec<usize>) -> Result<(), Error> {
+        if barred.is_empty() {
+            return Ok(());
+        }
+        self.out.extend(barred);
+        self.route.some_are_left(&self.out, self.model.as_deref().unwrap_or_default())
+    }
+
+    /// What it costs at the lane at `at`: the price of a request there. What else such an answer costs nobody tells.
+    pub(super) fn price_at(&self, at: usize) -> MicroUsd {
+        let price = self.route.legs.get(at).and_then(|leg| leg.price.or(self.route.price));
+        MicroUsd(price.map_or(0, |price| price.request_micro_usd))
+    }
+
+    /// What it costs at most.
+    pub(super) fn most(&self) -> Estimate {
+        let costs = (0..self.route.legs.len()).filter(|at| !self.out.contains(at)).map(|at| self.price_at(at));
+        Estimate { cost: costs.max().unwrap_or_default(), ..Estimate::default() }
     }
 }
 
@@ -251,7 +281,7 @@ mod tests {
             ids: Ids::None,
             content_type: Some(http::HeaderValue::from_static(kind)),
             body: Bytes::from_static(body.as_bytes()),
-            caller: Caller { name: "a".to_owned(), tenant, bearer: None },
+            caller: Caller::unknown("a", tenant),
             directives: Directives::default(),
             headers: Vec::new(),
             told: Vec::new(),

@@ -27,7 +27,7 @@ const READ_BYTES: usize = 16 << 20;
 
 /// The reply to the caller.
 pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &Holders) -> Result<Reply, Error> {
-    let Sent { provider, model, sent, begun, reply, pass, tried } = sent;
+    let Sent { provider, model, sent, begun, reply, pass, tried, .. } = sent;
     let mut headers = vec![
         ("x-askonce-cache".to_owned(), "bypass".to_owned()),
         ("x-askonce-reason".to_owned(), BypassReason::Relayed.as_str().to_owned()),

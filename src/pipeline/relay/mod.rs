@@ -16,6 +16,7 @@ mod send;
 pub(super) use holders::Holders;
 
 use super::Reply;
+use super::attempts;
 use super::serve::{Pipeline, Setup, not_cached};
 use super::settle::Settlement;
 use crate::telemetry::metrics;
@@ -24,6 +25,7 @@ use crate::types::directives::Directives;
 use crate::types::error::Error;
 use crate::types::outcome::BypassReason;
 use crate::types::surface::Surface;
+use crate::types::usage::Usage;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use std::time::Instant;
@@ -93,14 +95,13 @@ impl Pipeline {
     /// Passes one request on.
     pub async fn relay(&self, parcel: Parcel) -> Result<Reply, Error> {
         let setup = self.setup();
-        let mut settlement = Settlement::new(parcel.surface, parcel.arrived, &parcel.request_id);
-        match self.passed_on(&parcel, &setup, &mut settlement).await {
-            Ok(reply) => Ok(settlement.ride(reply)),
-            Err(error) => {
-                settlement.failed(&error);
-                Err(error.untold(parcel.directives.trace))
-            }
-        }
+        let about = (&parcel.caller, parcel.surface);
+        // What it holds is passed on unread, and not kept either.
+        let slip = self.slip(about, &parcel.request_id, true);
+        slip.asked(&Bytes::new(), parcel.directives.tags.clone());
+        let mut settlement = Settlement::new(parcel.surface, parcel.arrived, &parcel.request_id, slip);
+        let result = self.passed_on(&parcel, &setup, &mut settlement).await;
+        self.told(result, settlement, (&parcel.caller, parcel.surface, parcel.directives.trace))
     }
 
     async fn passed_on(&self, parcel: &Parcel, setup: &Setup, settlement: &mut Settlement) -> Result<Reply, Error> {
@@ -108,16 +109,39 @@ impl Pipeline {
             // As with conversations, an answer that is not known any more is no reason to refuse this request.
             let _ = self.feedback(&parcel.caller.tenant, id, *right);
         }
-        let way = address::way(parcel, setup, &self.holders, self.cache.now_ms())?;
+        let mut way = address::way(parcel, setup, &self.holders, self.cache.now_ms())?;
+        let guarded = self.guard_relayed(setup, parcel, way.model.as_deref().unwrap_or_default(), &way.route)?;
+        let changed = guarded.body.map(|body| Parcel { body, ..parcel.clone() });
+        let parcel = changed.as_ref().unwrap_or(parcel);
+        if changed.is_some() {
+            // What was replaced may stand before the model's name.
+            way = address::way(parcel, setup, &self.holders, self.cache.now_ms())?;
+        }
         if let Some(model) = &way.model {
             settlement.of_model(model);
         }
+        settlement.holds(self.governor.admit(&parcel.caller, &way.asked(), self.cache.now_ms())?);
+        way.leave_out(self.barred(&parcel.caller, &way.route)?)?;
         metrics::bypass(BypassReason::Relayed);
         if parcel.directives.only_if_cached {
             return Err(not_cached());
         }
         settlement.outcome("bypass");
-        let sent = send::send(parcel, setup, &way).await?;
-        answer::reply(sent, parcel, setup, &self.holders).await
+        let (model, most) = (way.model.as_deref().unwrap_or_default(), way.most());
+        let mut purse = self.governor.reserve(&parcel.caller, model, most, || self.cache.now_ms()).await?;
+        let slip = settlement.slip();
+        let sent = send::send(parcel, setup, &way).await.inspect_err(|error| {
+            slip.iter().for_each(|slip| slip.tried(attempts::made(error)));
+        })?;
+        // What is known of such an answer's cost is the price of a request, and that is due now.
+        let price = way.price_at(sent.at);
+        purse.settle(Usage::default(), price, self.cache.now_ms());
+        if let Some(slip) = &slip {
+            let model = way.route.leg(sent.at).map(|(target, _)| target.model.as_str()).unwrap_or_default();
+            slip.begun(model, sent.tried.len(), price);
+        }
+        let mut reply = answer::reply(sent, parcel, setup, &self.holders).await?;
+        reply.headers.extend(guarded.header);
+        Ok(reply)
     }
 }

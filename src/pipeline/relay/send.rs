@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 /// A provider that has begun to answer.
 pub(super) struct Sent {
     pub(super) provider: Arc<str>,
+    /// The place of its lane in the route.
+    pub(super) at: usize,
     /// The model, as the caller named it; for metrics.
     pub(super) model: String,
     pub(super) sent: Instant,
@@ -43,7 +45,7 @@ pub(super) async fn send(parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Se
     }
     way.out.iter().for_each(|at| course.leave_out(*at));
     match attempts::go(&Passing { parcel, setup, way }, course, &setup.queue, setup.clock).await {
-        Ok(Answered { answer, pass, tried, .. }) => Ok(Sent { pass: Some(pass), tried, ..answer }),
+        Ok(Answered { answer, at, pass, tried }) => Ok(Sent { at, pass: Some(pass), tried, ..answer }),
         Err((error, tried)) => Err(attempts::tell(error, &tried)),
     }
 }
@@ -139,5 +141,5 @@ async fn attempt(
     let mut reply = provider.relay(call).await?;
     let begun = reply.body.next().await.transpose()?;
     let model = way.model.clone().unwrap_or_else(|| "unknown".to_owned());
-    Ok(Sent { provider: provider.name().clone(), model, sent, begun, reply, pass: None, tried: Vec::new() })
+    Ok(Sent { provider: provider.name().clone(), at: 0, model, sent, begun, reply, pass: None, tried: Vec::new() })
 }

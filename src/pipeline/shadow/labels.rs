@@ -2,7 +2,8 @@
 //!
 //! A task of its own writes. What would have to wait is dropped and counted; a file that is full is not written any more.
 
-use crate::pipeline::recording::{cut, without};
+use crate::governance::records::without;
+use crate::pipeline::recording::cut;
 use crate::store::line_log::LineLog;
 use crate::telemetry::metrics;
 use crate::types::secret::Secret;

@@ -1,8 +1,8 @@
 //! Tests of the provider against a small HTTP server.
 
-use super::super::aws::stub::{Asked, Said, Stub};
 use super::*;
 use crate::config::{Cloud, ProviderKind};
+use crate::credentials::stub::{Asked, Said, Stub};
 use crate::types::caller::Tenant;
 use bytes::Bytes;
 use futures_util::StreamExt;

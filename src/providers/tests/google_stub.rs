@@ -13,28 +13,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The server. It ends with the test's runtime.
-pub(super) struct Stub {
-    pub(super) url: String,
+pub(crate) struct Stub {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 /// One request that it was sent.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) line: String,
+pub(crate) struct Seen {
+    pub(crate) line: String,
     headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 impl Stub {
     /// Answers each request with the next status and body; when there are none left, with 500.
-    pub(super) async fn start(replies: Vec<(u16, &'static str)>) -> Stub {
+    pub(crate) async fn start(replies: Vec<(u16, &'static str)>) -> Stub {
         crate::install_tls();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -50,7 +50,7 @@ impl Stub {
     }
 
     /// What it was sent, the first first.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 }
@@ -89,14 +89,14 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, replies: Arc<
 }
 
 /// A provider's settings.
-pub(super) fn settings(base_url: &str, key: Option<&str>) -> config::Provider {
+pub(crate) fn settings(base_url: &str, key: Option<&str>) -> config::Provider {
     let known = config::known_providers().iter().find(|known| known.name == "openai").unwrap();
     let provider = config::Provider::known(known, base_url.to_owned(), false);
     config::Provider { name: "g".to_owned(), key_header: None, api_key: key.map(Secret::new), ..provider }
 }
 
 /// A call of a caller who brings a key of their own and says who is billed.
-pub(super) fn call(surface: Surface, model: &str, body: &str) -> Call {
+pub(crate) fn call(surface: Surface, model: &str, body: &str) -> Call {
     Call {
         surface,
         model: model.to_owned(),
@@ -111,7 +111,7 @@ pub(super) fn call(surface: Surface, model: &str, body: &str) -> Call {
 }
 
 /// The body of a reply as text.
-pub(super) async fn body_of(mut reply: Reply) -> String {
+pub(crate) async fn body_of(mut reply: Reply) -> String {
     let mut body = Vec::new();
     while let Some(piece) = reply.body.next().await {
         body.extend_from_slice(&piece.unwrap());

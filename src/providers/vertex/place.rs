@@ -1,8 +1,8 @@
 //! Where a project's models are: the host of a region, and the paths below it.
 
 use crate::config;
+use crate::credentials::google_token::Env;
 use crate::providers::google;
-use crate::providers::google_token::Env;
 use crate::types::error::Error;
 
 /// A region of a project.

@@ -41,11 +41,13 @@ pub fn told(body: &[u8]) -> Option<Told> {
 /// Anthropic's `type` word of an error.
 fn type_of(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidRequest | ErrorKind::MethodNotAllowed | ErrorKind::UnsupportedMedia => {
-            "invalid_request_error"
-        }
+        ErrorKind::InvalidRequest
+        | ErrorKind::MethodNotAllowed
+        | ErrorKind::Conflict
+        | ErrorKind::PreconditionFailed
+        | ErrorKind::UnsupportedMedia => "invalid_request_error",
         ErrorKind::Unauthenticated | ErrorKind::UpstreamStatus(401) => "authentication_error",
-        ErrorKind::UpstreamStatus(402) => "billing_error",
+        ErrorKind::OverBudget | ErrorKind::UpstreamStatus(402) => "billing_error",
         ErrorKind::Forbidden | ErrorKind::UpstreamStatus(403) => "permission_error",
         ErrorKind::NotFound | ErrorKind::UpstreamStatus(404) => "not_found_error",
         ErrorKind::TooLarge | ErrorKind::UpstreamStatus(413) => "request_too_large",

@@ -41,10 +41,13 @@ fn type_of(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidRequest
         | ErrorKind::NotFound
         | ErrorKind::MethodNotAllowed
+        | ErrorKind::Conflict
+        | ErrorKind::PreconditionFailed
         | ErrorKind::RequestTimeout
         | ErrorKind::TooLarge
         | ErrorKind::UnsupportedMedia => "invalid_request_error",
         ErrorKind::Unauthenticated => "authentication_error",
+        ErrorKind::OverBudget => "insufficient_quota",
         ErrorKind::Forbidden => "permission_error",
         ErrorKind::TooMany | ErrorKind::UpstreamStatus(429) => "rate_limit_error",
         ErrorKind::NotCached => "not_cached_error",

@@ -1,6 +1,7 @@
 //! What the stories are told with.
 //!
 //! - `gateway`: the real app on a free port of loopback
+//! - `issuer`: an identity provider on a real socket
 //! - `upstream`: a provider on a real socket that does as a script says
 //! - `script`: what such a provider can say and do
 //! - `reply`: what a caller gets
@@ -11,6 +12,7 @@
 #![allow(dead_code)]
 
 pub mod gateway;
+pub mod issuer;
 pub mod process;
 pub mod raw;
 pub mod reply;

@@ -45,6 +45,11 @@ impl Reply {
         format!("{}/{detail}", self.header("x-askonce-cache"))
     }
 
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)

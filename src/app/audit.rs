@@ -1,0 +1,340 @@
+//! Audit: what administrators do, and what is refused, is written to a chain of rows in the database, and to the log of the process.
+//!
+//! Whoever records an event goes on at once; a task writes. A change at the admin surface is answered when its row is on disk. What does
+//! not fit into the queue is counted, and the count becomes a row.
+
+use super::build::{StartError, write_private};
+use crate::config::{AuditSettings, Resolved};
+use crate::store::audit_chain::Signer;
+use crate::store::database::Database;
+use crate::types::audit::{Audit, AuditEvent, AuditOutcome, KEY_USED, REFUSED};
+use crate::types::clock::Clock;
+use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use rand::Rng;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Events that wait to be written.
+const WAITING: usize = 4_096;
+/// Rows of one transaction.
+const BATCH: usize = 256;
+/// After a failure it is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Nobody waits longer for a row to be on disk.
+const SETTLE: Duration = Duration::from_secs(5);
+/// Refusals of one kind are one row for as long.
+const FOLD: Duration = Duration::from_secs(60);
+/// Kinds of refusals that are told apart at a time.
+const FOLDED: usize = 10_000;
+/// How often what is too old is looked for.
+const RETENTION: Duration = Duration::from_secs(3_600);
+const DAY_MS: u64 = 86_400_000;
+/// The longest text of an event, in bytes.
+const MOST_BYTES: usize = 16 * 1024;
+
+/// The audit log.
+#[derive(Debug)]
+pub(super) struct AuditLog {
+    sender: mpsc::Sender<(u64, AuditEvent)>,
+    /// Events that were taken, and that are on disk.
+    taken: AtomicU64,
+    written: watch::Receiver<u64>,
+    lost: Arc<AtomicU64>,
+    settings: Arc<ArcSwap<AuditSettings>>,
+    clock: Clock,
+    signer: Arc<Signer>,
+}
+
+impl AuditLog {
+    /// One that writes to `database`. Must be called within the async runtime.
+    pub(super) fn begin(
+        settings: &Resolved,
+        persist: bool,
+        database: Database,
+        clock: Clock,
+    ) -> Result<Arc<AuditLog>, StartError> {
+        let seed = if persist { kept_seed(&settings.data_dir)? } else { rand::rng().random() };
+        let signer =
+            Signer::new(&seed).map_err(|error| StartError::Database(format!("the audit log's key: {error}")))?;
+        let (sender, events) = mpsc::channel(WAITING);
+        let (done, written) = watch::channel(0);
+        let log = Arc::new(AuditLog {
+            sender,
+            taken: AtomicU64::new(0),
+            written,
+            lost: Arc::default(),
+            settings: Arc::new(ArcSwap::from_pointee(settings.audit.clone())),
+            clock: clock.clone(),
+            signer: Arc::new(signer),
+        });
+        let writer = Writer {
+            database,
+            clock,
+            done,
+            lost: log.lost.clone(),
+            settings: log.settings.clone(),
+            signer: log.signer.clone(),
+            folded: HashMap::new(),
+            unsigned: None,
+            signed_at: Instant::now(),
+            swept_at: Instant::now() - RETENTION,
+        };
+        tokio::spawn(writer.run(events));
+        Ok(log)
+    }
+
+    /// Puts new settings in force.
+    pub(super) fn reconfigure(&self, settings: &Resolved) {
+        self.settings.store(Arc::new(settings.audit.clone()));
+    }
+}
+
+impl AuditLog {
+    /// The event as it may be written, and in the log of the process.
+    fn logged(mut event: AuditEvent) -> AuditEvent {
+        let AuditEvent { actor, target, detail, request_id, address, .. } = &mut event;
+        for text in [actor, target, detail, request_id, address] {
+            fit(text);
+        }
+        let AuditEvent { actor, action, target, outcome, detail, request_id, address } = &event;
+        let outcome = outcome.as_str();
+        tracing::info!(actor, action, target, outcome, detail, request_id, address, "audit");
+        event
+    }
+}
+
+impl Audit for AuditLog {
+    fn record(&self, event: AuditEvent) {
+        if event.action == REFUSED && !self.settings.load().refusals {
+            return;
+        }
+        // Counted before it is sent, so that whoever waits for all waits for this one.
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        if self.sender.try_send((self.clock.now_ms(), AuditLog::logged(event))).is_err() {
+            self.taken.fetch_sub(1, Ordering::AcqRel);
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&self, event: AuditEvent) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let event = (self.clock.now_ms(), AuditLog::logged(event));
+            // It waits for a place, however long that takes.
+            let Ok(place) = self.sender.reserve().await else { return false };
+            self.taken.fetch_add(1, Ordering::AcqRel);
+            place.send(event);
+            self.settled().await
+        })
+    }
+
+    fn settled(&self) -> BoxFuture<'_, bool> {
+        let taken = self.taken.load(Ordering::Acquire);
+        let mut written = self.written.clone();
+        Box::pin(async move {
+            let wait = written.wait_for(|written| *written >= taken);
+            timeout(SETTLE, wait).await.is_ok_and(|done| done.is_ok())
+        })
+    }
+
+    fn public_key(&self) -> String {
+        self.signer.public_key()
+    }
+}
+
+/// No database takes a zero byte in a text, and nobody reads one that goes on for ever.
+fn fit(text: &mut String) {
+    if text.len() > MOST_BYTES {
+        let end = (0..=MOST_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    if text.contains('\0') {
+        *text = text.replace('\0', "\u{fffd}");
+    }
+}
+
+/// Refusals of one kind: since when, and how many more than the first.
+#[derive(Debug)]
+struct Folded {
+    since: Instant,
+    more: u64,
+    last: (u64, AuditEvent),
+}
+
+/// Writes the log.
+struct Writer {
+    database: Database,
+    clock: Clock,
+    done: watch::Sender<u64>,
+    lost: Arc<AtomicU64>,
+    settings: Arc<ArcSwap<AuditSettings>>,
+    signer: Arc<Signer>,
+    folded: HashMap<[String; 4], Folded>,
+    /// The last row that no checkpoint vouches for, how many there are, and its digest.
+    unsigned: Option<(u64, u64, String)>,
+    signed_at: Instant,
+    swept_at: Instant,
+}
+
+impl Writer {
+    async fn run(mut self, mut events: mpsc::Receiver<(u64, AuditEvent)>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let came = timeout(Duration::from_secs(1), events.recv_many(&mut batch, BATCH)).await;
+            let ended = came == Ok(0);
+            let taken = batch.len() as u64;
+            let mut rows: Vec<(u64, AuditEvent)> = Vec::with_capacity(batch.len());
+            rows.extend(batch.drain(..).filter_map(|event| self.fold(event)));
+            rows.extend(self.unfolded(ended));
+            rows.extend(self.losses());
+            self.write(&rows, events.is_closed()).await;
+            self.done.send_modify(|done| *done += taken);
+            self.sign(ended).await;
+            self.forget().await;
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// The event, if it is to be a row now.
+    fn fold(&mut self, event: (u64, AuditEvent)) -> Option<(u64, AuditEvent)> {
+        let AuditEvent { actor, action, target, detail, address, .. } = &event.1;
+        let kind = match action.as_str() {
+            REFUSED => [actor.clone(), target.clone(), detail.clone(), address.clone()],
+            KEY_USED => [actor.clone(), action.clone(), String::new(), address.clone()],
+            _ => return Some(event),
+        };
+        if let Some(folded) = self.folded.get_mut(&kind) {
+            folded.more += 1;
+            folded.last = event;
+            return None;
+        }
+        if self.folded.len() < FOLDED {
+            self.folded.insert(kind, Folded { since: Instant::now(), more: 0, last: event.clone() });
+        }
+        Some(event)
+    }
+
+    /// Rows of refusals that came again; all of them at the end.
+    fn unfolded(&mut self, ended: bool) -> Vec<(u64, AuditEvent)> {
+        let mut rows = Vec::new();
+        self.folded.retain(|_, folded| {
+            if !ended && folded.since.elapsed() < FOLD {
+                return true;
+            }
+            if folded.more > 0 {
+                let (at_ms, mut event) = folded.last.clone();
+                let mut detail: serde_json::Value = serde_json::from_str(&event.detail).unwrap_or_default();
+                if !detail.is_object() {
+                    detail = serde_json::json!({});
+                }
+                detail["repeated"] = folded.more.into();
+                event.detail = detail.to_string();
+                rows.push((at_ms, event));
+            }
+            false
+        });
+        rows
+    }
+
+    /// A row for what did not fit into the queue.
+    fn losses(&self) -> Option<(u64, AuditEvent)> {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        (lost > 0).then(|| {
+            let detail = format!("{{\"events\":{lost}}}");
+            let (actor, action) = ("askonce".to_owned(), "audit.lost".to_owned());
+            let outcome = AuditOutcome::Failed;
+            (self.clock.now_ms(), AuditEvent { actor, action, outcome, detail, ..AuditEvent::default() })
+        })
+    }
+
+    /// Writes rows, however often it takes; but not for ever, where nobody is there any more.
+    async fn write(&mut self, rows: &[(u64, AuditEvent)], is_last: bool) {
+        if rows.is_empty() {
+            return;
+        }
+        loop {
+            match self.database.add_to_audit(rows).await {
+                Ok((seq, digest)) => {
+                    let before = self.unsigned.as_ref().map_or(0, |(_, count, _)| *count);
+                    self.unsigned = Some((seq, before + rows.len() as u64, digest));
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, rows = rows.len(), "the audit log cannot be written");
+                    if is_last {
+                        return;
+                    }
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Signs a checkpoint, if it is time.
+    async fn sign(&mut self, ended: bool) {
+        let settings = self.settings.load_full();
+        let Some((seq, count, digest)) = &self.unsigned else { return };
+        if !ended && *count < settings.checkpoint_rows && self.signed_at.elapsed() < settings.checkpoint {
+            return;
+        }
+        let checkpoint = self.signer.checkpoint(*seq, digest, self.clock.now_ms(), false);
+        match self.database.keep_checkpoint(&checkpoint).await {
+            Ok(()) => (self.unsigned, self.signed_at) = (None, Instant::now()),
+            Err(error) => tracing::error!(%error, "no checkpoint of the audit log can be kept"),
+        }
+    }
+
+    /// Puts a base in place of rows that are too old.
+    async fn forget(&mut self) {
+        let Some(days) = self.settings.load().retention_days else { return };
+        if self.swept_at.elapsed() < RETENTION {
+            return;
+        }
+        self.swept_at = Instant::now();
+        let now_ms = self.clock.now_ms();
+        let result = async {
+            if let Some((seq, digest)) = self.database.audit_before(now_ms.saturating_sub(days * DAY_MS)).await? {
+                self.database.keep_checkpoint(&self.signer.checkpoint(seq, &digest, now_ms, true)).await?;
+            }
+            Ok::<(), crate::store::database::DatabaseError>(())
+        };
+        if let Err(error) = result.await {
+            tracing::error!(%error, "rows of the audit log that are too old cannot be taken out");
+        }
+    }
+}
+
+/// The seed of the key that signs checkpoints, made at the first start. The public key stands beside it, for others to keep.
+fn kept_seed(data_dir: &Path) -> Result<[u8; 32], StartError> {
+    let failed = |source| StartError::DataDir { dir: data_dir.to_owned(), source };
+    let path = data_dir.join("audit.key");
+    let seed = match std::fs::read_to_string(&path) {
+        Ok(text) => match blake3::Hash::from_hex(text.trim()) {
+            Ok(seed) => return Ok(*seed.as_bytes()),
+            Err(_) => {
+                let message = format!(
+                    "{} holds no key of 64 hexadecimal digits; put back the one that was there, or take the file away: \
+                     then nothing before that can be verified any more",
+                    path.display()
+                );
+                return Err(StartError::Database(message));
+            }
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => rand::rng().random::<[u8; 32]>(),
+        Err(error) => return Err(failed(error)),
+    };
+    let text = format!("{}\n", blake3::Hash::from_bytes(seed).to_hex());
+    write_private(&path, text.as_bytes()).map_err(failed)?;
+    if let Ok(signer) = Signer::new(&seed) {
+        write_private(&data_dir.join("audit.pub"), format!("{}\n", signer.public_key()).as_bytes()).map_err(failed)?;
+    }
+    Ok(seed)
+}

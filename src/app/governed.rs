@@ -1,0 +1,145 @@
+//! Governed: who may ask for what, and how much, from the database and the settings; and what is told of budgets.
+
+use super::alerts::{self, Listeners};
+use super::bookkeeping::{self, Books};
+use super::build::{StartError, write_private};
+use crate::cache::Cache;
+use crate::config::{Resolved, master_key};
+use crate::governance::Governor;
+use crate::governance::objects::Objects;
+use crate::governance::records::Records;
+use crate::governance::virtual_key::{Hasher, VirtualKeys};
+use crate::store::database::{Database, DatabaseError};
+use crate::store::sealed::{MasterKeys, Seal};
+use arc_swap::ArcSwap;
+use rand::Rng;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How often changes of other nodes are asked for.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Who may ask for what, and how much.
+pub(super) struct Governed {
+    pub(super) governor: Arc<Governor>,
+    pub(super) objects: Arc<Objects>,
+    pub(super) virtual_keys: Arc<VirtualKeys>,
+    pub(super) books: Option<Arc<Books>>,
+    pub(super) database: Database,
+    listeners: Listeners,
+    /// What seals values in the database, where the settings have a key for that.
+    pub(super) seal: Option<Arc<Seal>>,
+    /// What is kept of requests.
+    pub(super) records: Arc<Records>,
+}
+
+impl Governed {
+    /// With what was used before, where something is kept.
+    pub(super) async fn build(settings: &Resolved, persist: bool, cache: &Arc<Cache>) -> Result<Governed, StartError> {
+        let now_ms = cache.now_ms();
+        let database = match persist {
+            true => match &settings.store.url {
+                Some(url) => Database::open(url.expose()).await.map_err(failed)?,
+                None => Database::in_file(&settings.data_dir.join("askonce.db")).await.map_err(failed)?,
+            },
+            false => Database::in_memory().await.map_err(failed)?,
+        };
+        let written = if persist { bookkeeping::written(&database).await? } else { HashMap::new() };
+        let seal = seal(settings, &database, now_ms).await?.map(Arc::new);
+        let governor = Arc::new(Governor::new(settings, persist, written, now_ms));
+        let books = persist.then(|| Books::new(database.clone()));
+        let clock = Arc::downgrade(cache);
+        let now = move || clock.upgrade().map_or(0, |cache| cache.now_ms());
+        if let Some(books) = &books {
+            tokio::spawn(books.clone().keep(Arc::downgrade(&governor), now.clone()));
+        }
+        let listeners: Listeners = Arc::new(ArcSwap::from_pointee(settings.alerts.clone()));
+        if let Some(alerts_due) = governor.alerts().receiver() {
+            tokio::spawn(alerts::tell(alerts_due, listeners.clone()));
+        }
+        let hasher = match persist {
+            true => match settings.store.hashing_key.as_ref().and_then(master_key) {
+                Some(key) => Hasher::new(key),
+                None => kept_hasher(&settings.data_dir)?,
+            },
+            false => Hasher::new(rand::rng().random()),
+        };
+        let virtual_keys = Arc::new(VirtualKeys::new(hasher));
+        let records = Records::begin(settings, database.clone(), governor.clone(), now.clone());
+        let objects = Objects::open(database.clone(), governor.clone(), virtual_keys.clone(), settings, now_ms);
+        let objects = Arc::new(objects.await.map_err(failed)?);
+        if objects.is_shared() {
+            tokio::spawn(follow(Arc::downgrade(&objects), now));
+        }
+        Ok(Governed { governor, objects, virtual_keys, books, database, listeners, seal, records })
+    }
+
+    /// Puts new settings in force.
+    pub(super) async fn reconfigure(&self, settings: &Resolved, now_ms: u64) -> Result<(), String> {
+        self.listeners.store(Arc::new(settings.alerts.clone()));
+        self.governor.reconfigure(settings, now_ms);
+        self.records.reconfigure(settings);
+        let failed = |error: DatabaseError| format!("the database: {error}");
+        self.objects.reconfigure(settings, now_ms).await.map_err(failed)
+    }
+
+    /// Writes down what was used, for the last time.
+    pub(super) async fn close(&self, now_ms: u64) {
+        self.records.flush().await;
+        if let Some(books) = &self.books {
+            books.close(&self.governor, now_ms).await;
+        }
+    }
+}
+
+fn failed(error: DatabaseError) -> StartError {
+    StartError::Database(error.to_string())
+}
+
+/// What seals values in the database; `None`: the settings have no key for that.
+async fn seal(settings: &Resolved, database: &Database, now_ms: u64) -> Result<Option<Seal>, StartError> {
+    let Some(current) = &settings.store.encryption_key else { return Ok(None) };
+    let no_key = || StartError::Database("`store.encryption_key` is no key of 32 bytes".to_owned());
+    let former: Option<Vec<_>> = settings.store.former_encryption_keys.iter().map(master_key).collect();
+    let masters = MasterKeys::new(&master_key(current).ok_or_else(no_key)?, &former.ok_or_else(no_key)?);
+    let seal = Seal::of(database, &masters.ok_or_else(no_key)?, now_ms).await;
+    seal.map(Some).map_err(|error| StartError::Database(error.to_string()))
+}
+
+/// Puts in force what other nodes change.
+async fn follow(objects: Weak<Objects>, now: impl Fn() -> u64) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(objects) = objects.upgrade() else { return };
+        if let Err(error) = objects.refresh(now()).await {
+            tracing::warn!(%error, "what other nodes have changed is not known");
+        }
+    }
+}
+
+/// What hashes keys, made at the first start: without it the hashes in the database are of no use to anybody.
+fn kept_hasher(data_dir: &Path) -> Result<Hasher, StartError> {
+    let failed = |source| StartError::DataDir { dir: data_dir.to_owned(), source };
+    let path = data_dir.join("hashing.key");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => match blake3::Hash::from_hex(text.trim()) {
+            Ok(key) => return Ok(Hasher::new(*key.as_bytes())),
+            Err(_) => {
+                let message = format!(
+                    "{} holds no key of 64 hexadecimal digits; put back the one that was there, or take the file away \
+                     and make all virtual keys anew",
+                    path.display()
+                );
+                return Err(StartError::Database(message));
+            }
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let key: [u8; 32] = rand::rng().random();
+    let text = format!("{}\n", blake3::Hash::from_bytes(key).to_hex());
+    write_private(&path, text.as_bytes()).map_err(failed)?;
+    Ok(Hasher::new(key))
+}

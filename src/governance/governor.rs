@@ -1,0 +1,588 @@
+//! `Governor`: who may ask for what, and how much. Whatever is asked is asked of a key and of every account above it, in one step.
+//!
+//! A request comes in when its key is one and may be used there ([`Governor::enter`]); it is admitted when its key may have the model
+//! and there is room in its limits of requests ([`Governor::admit`]). What an answer may cost is reserved before a provider is asked for
+//! it ([`Purse`]), and settled when it is known what it did: a stored answer costs nothing. What is reserved and never settled is free
+//! again.
+
+use super::alert::Alerts;
+use super::ledger::{Amount, At, Entry, Hold, Ledger, MeterId, Refused, Written};
+use super::level::{Climb, Level, Levels, Metered, Source, Terms};
+use super::meter::{Over, Rule, Window};
+use super::period::{Calendar, Span};
+use super::rights::{self, Asked, Entering, fits};
+use crate::config::{self, AccountKind, Allowance, Counted, Measure, Per, Rights};
+use crate::types::caller::Caller;
+use crate::types::directives::Directives;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::money::MicroUsd;
+use crate::types::usage::Usage;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// After a crash, so long nobody knows what became of the requests that were under way.
+const LEASE_MS: u64 = 600_000;
+/// So much may be reserved of a budget before that is on disk, in micro-dollars, at least; or the fiftieth part of a small one.
+const COVER_MICRO_USD: u64 = 1_000_000;
+const COVER_SHARE: u64 = 50;
+/// A request waits so long for the disk.
+const DISK: Duration = Duration::from_secs(5);
+
+/// Who may ask for what, and how much.
+#[derive(Debug)]
+pub struct Governor {
+    ledger: Arc<Ledger>,
+    /// Where each meter is.
+    meters: Mutex<HashMap<MeterId, At>>,
+    /// What is on disk of meters that nobody has asked for yet.
+    written: Mutex<HashMap<MeterId, Written>>,
+    accounts: Levels,
+    keys: Levels,
+    alerts: Arc<Alerts>,
+    /// Budgets are written down.
+    persistent: bool,
+    /// There is something to write; and it is written.
+    pub(super) wanted: Notify,
+    saved: Notify,
+}
+
+/// What a request may use of providers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Estimate {
+    /// Tokens of its prompt.
+    pub input_tokens: u64,
+    /// Tokens of its answer.
+    pub output_tokens: u64,
+    /// What that costs; zero where the price is not known.
+    pub cost: MicroUsd,
+}
+
+/// A request's place among those of its key that are under way.
+#[derive(Debug, Default)]
+pub struct Place(#[allow(dead_code, reason = "it is given back when this is dropped")] Option<Hold>);
+
+/// What is reserved for an answer. Dropped, nothing of it was used; or all of it, if the answer had begun.
+#[derive(Debug, Default)]
+pub struct Purse {
+    held: Option<(Hold, Vec<(At, Measure)>)>,
+    alerts: Option<Arc<Alerts>>,
+    begun: bool,
+}
+
+impl Drop for Purse {
+    fn drop(&mut self) {
+        if let Some((hold, _)) = self.held.take().filter(|_| self.begun) {
+            hold.spend();
+        }
+    }
+}
+
+/// How much of a limit of requests or tokens is left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Of what.
+    pub measure: Measure,
+    /// In what time.
+    pub per: Per,
+    /// The most.
+    pub most: u64,
+    /// What is left of it.
+    pub left: u64,
+    /// When all of it may be used again.
+    pub resets: Duration,
+}
+
+impl Governor {
+    /// One that writes budgets down, if `persistent`, and knows what is `written` of them.
+    pub fn new(
+        settings: &config::Resolved,
+        persistent: bool,
+        written: HashMap<MeterId, Written>,
+        now_ms: u64,
+    ) -> Governor {
+        let governor = Governor {
+            ledger: Ledger::new(LEASE_MS),
+            meters: Mutex::default(),
+            written: Mutex::new(written),
+            accounts: Levels::new("account"),
+            keys: Levels::new("key"),
+            alerts: Arc::default(),
+            persistent,
+            wanted: Notify::new(),
+            saved: Notify::new(),
+        };
+        governor.reconfigure(settings, now_ms);
+        governor
+    }
+
+    /// Puts new settings in force. What was used of limits that are still there stays. Of what the admin surface owns, only what has
+    /// the name of something in the file changes: the file has it from then on.
+    pub fn reconfigure(&self, settings: &config::Resolved, now_ms: u64) {
+        for account in &settings.accounts {
+            self.set_account(account, Source::File, now_ms);
+        }
+        for key in &settings.auth.keys {
+            let terms = self.terms("key", &key.name, &key.rights, key.account.as_deref(), Source::File, now_ms);
+            let terms = Terms { expires_ms: expiry(key.expires), ..terms };
+            self.keys.named(&key.name).terms.store(Some(Arc::new(terms)));
+        }
+        let accounts = settings.accounts.iter().map(|account| self.accounts.named(&account.name));
+        let keys = settings.auth.keys.iter().map(|key| self.keys.named(&key.name));
+        let there: HashSet<*const Level> = accounts.chain(keys).map(|level| Arc::as_ptr(&level)).collect();
+        for level in self.accounts.all().into_iter().chain(self.keys.all()) {
+            let is_of_file = level.terms.load().as_ref().is_some_and(|terms| terms.source == Source::File);
+            if is_of_file && !there.contains(&Arc::as_ptr(&level)) {
+                level.terms.store(None);
+            }
+        }
+    }
+
+    /// An account is there, or has changed.
+    pub fn set_account(&self, account: &config::Account, source: Source, now_ms: u64) {
+        let (kind, name) = (account.kind.as_str(), &account.name);
+        let terms = self.terms(kind, name, &account.rights, account.parent.as_deref(), source, now_ms);
+        let terms = Terms { kind: Some(account.kind), ..terms };
+        self.accounts.named(name).terms.store(Some(Arc::new(terms)));
+    }
+
+    /// A virtual key is there, or has changed.
+    pub fn set_key(&self, key: &config::VirtualKey, now_ms: u64) {
+        let terms = self.terms("key", &key.name, &key.rights, key.account.as_deref(), Source::Api, now_ms);
+        let terms = Terms { expires_ms: expiry(key.expires), enabled: key.enabled, ..terms };
+        self.keys.named(&key.name).terms.store(Some(Arc::new(terms)));
+    }
+
+    /// An account of the admin surface is no more. What belongs to it may nothing from now on.
+    pub fn remove_account(&self, name: &str) {
+        remove(&self.accounts, name);
+    }
+
+    /// A virtual key is none any more.
+    pub fn remove_key(&self, name: &str) {
+        remove(&self.keys, name);
+    }
+
+    /// What the account `name` is, if there is one.
+    pub fn kind_of_account(&self, name: &str) -> Option<AccountKind> {
+        self.accounts.get(name)?.terms.load().as_ref()?.kind
+    }
+
+    /// The account that the account `name` is in, if there is that one, and it is in any.
+    pub fn parent_of_account(&self, name: &str) -> Option<Option<String>> {
+        let level = self.accounts.get(name)?;
+        let terms = level.terms.load();
+        Some(terms.as_ref()?.parent.as_ref().map(|parent| parent.name.clone()))
+    }
+
+    /// The account `nearest`, and those above it.
+    pub fn accounts_from(&self, nearest: Option<&str>) -> Arc<[String]> {
+        let mut names = Vec::new();
+        if let Some(level) = nearest.and_then(|name| self.accounts.get(name)) {
+            let _ = level.climb::<()>(|level, _| {
+                names.push(level.name.clone());
+                Ok(())
+            });
+        }
+        names.into()
+    }
+
+    /// A key or an account that is in the account `name`.
+    pub fn something_in(&self, name: &str) -> Option<String> {
+        let is_in = |level: &Arc<Level>| {
+            level.terms.load().as_ref().and_then(|terms| Some(terms.parent.as_ref()?.name == name)).unwrap_or(false)
+        };
+        self.accounts.all().into_iter().chain(self.keys.all()).find(is_in).map(|level| level.what.clone())
+    }
+
+    fn terms(
+        &self,
+        kind: &str,
+        name: &str,
+        rights: &Rights,
+        parent: Option<&str>,
+        source: Source,
+        now_ms: u64,
+    ) -> Terms {
+        let what = format!("{} `{name}`", if kind == "key" { kind } else { "account" });
+        let meter = |one: &Allowance| {
+            let at = self.meter(kind, name, one, now_ms);
+            self.alerts.know(at, &what, one);
+            Metered { at, measure: one.measure, per: one.per, models: one.models.clone() }
+        };
+        Terms {
+            source,
+            kind: None,
+            expires_ms: None,
+            enabled: true,
+            meters: rights.allowances.iter().map(meter).collect(),
+            rights: Rights { allowances: Vec::new(), ..rights.clone() },
+            parent: parent.map(|name| self.accounts.named(name)),
+        }
+    }
+
+    /// The meter of an allowance; the one that is there, where it is the same.
+    fn meter(&self, kind: &str, name: &str, one: &Allowance, now_ms: u64) -> At {
+        let id = meter_id(kind, name, one);
+        let rule = Rule { most: one.most, window: window(one) };
+        *self.meters.lock().entry(id).and_modify(|at| self.ledger.set_rule(*at, rule.clone(), one.soft)).or_insert_with(
+            || {
+                let small = (one.most / COVER_SHARE).max(1);
+                let cover = (self.persistent && one.measure == Measure::Usd).then(|| COVER_MICRO_USD.min(small));
+                let written = self.written.lock().remove(&id).unwrap_or_default();
+                self.ledger.add(now_ms, Entry { id, rule: rule.clone(), soft: one.soft, cover }, &written)
+            },
+        )
+    }
+
+    /// Where the levels of a caller begin: at its key, or at the account that its token names. None for who has neither.
+    fn level(&self, caller: &Caller) -> Option<Arc<Level>> {
+        self.keys.get(&caller.name).or_else(|| Some(self.accounts.named(caller.accounts.first()?)))
+    }
+
+    /// May a request of this caller come in there? If so, what it asks of the cache is narrowed to what it may.
+    pub fn enter(&self, caller: &Caller, about: &Entering<'_>, directives: &mut Directives) -> Result<(), Error> {
+        let Some(level) = self.level(caller) else { return Ok(()) };
+        let mut shares = true;
+        let climbed = level.climb(|level, terms| {
+            rights::entering(level, terms, about)?;
+            rights::narrow(terms, directives);
+            shares &= terms.rights.cache.share;
+            Ok(())
+        });
+        climbed.map_err(refusal)?;
+        if !shares {
+            let scope = directives.scope.take().unwrap_or_default();
+            // No header can carry this sign: nobody can name another's scope.
+            directives.scope = Some(format!("{}\u{1f}{scope}", caller.name));
+        }
+        Ok(())
+    }
+
+    /// Is there a key of this caller's, or an account above it?
+    pub fn knows(&self, caller: &Caller) -> bool {
+        self.level(caller).is_some()
+    }
+
+    /// Does anybody count what this caller's answers use?
+    pub fn counts_answers(&self, caller: &Caller) -> bool {
+        let of_answer = |one: &Metered| !matches!(one.measure, Measure::Requests | Measure::Concurrent);
+        let mut counts = false;
+        if let Some(level) = self.level(caller) {
+            let _ = level.climb::<()>(|_, terms| {
+                counts |= terms.meters.iter().any(of_answer);
+                Ok(())
+            });
+        }
+        counts
+    }
+
+    /// Whether this caller may not give tools, and may not send pictures.
+    pub fn bars(&self, caller: &Caller) -> (bool, bool) {
+        let (mut tools, mut images) = (false, false);
+        if let Some(level) = self.level(caller) {
+            let _ = level.climb::<()>(|_, terms| {
+                tools |= !terms.rights.tools;
+                images |= !terms.rights.images;
+                Ok(())
+            });
+        }
+        (tools, images)
+    }
+
+    /// Lets a request in, or says why not.
+    pub fn admit(&self, caller: &Caller, asked: &Asked<'_>, now_ms: u64) -> Result<Place, Error> {
+        if !caller.models.iter().all(|models| asked.model.is_empty() || fits(models, asked.model)) {
+            return Err(rights::no_model(asked.model, &format!("caller `{}`", caller.name)));
+        }
+        let Some(level) = self.level(caller) else { return Ok(Place::default()) };
+        let mut amounts = Vec::new();
+        let mut lasting = Vec::new();
+        let climbed = level.climb(|level, terms| {
+            rights::asked(level, terms, asked)?;
+            for one in terms.meters.iter().filter(|one| fits(&one.models, asked.model)) {
+                match one.measure {
+                    Measure::Requests => amounts.push(Amount { at: one.at, amount: 1 }),
+                    Measure::Concurrent => {
+                        amounts.push(Amount { at: one.at, amount: 1 });
+                        lasting.push(one.at);
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        });
+        climbed.map_err(refusal)?;
+        if amounts.is_empty() {
+            return Ok(Place::default());
+        }
+        match self.ledger.hold(now_ms, &amounts) {
+            // Requests are used when they come; places when they end.
+            Ok(hold) => Ok(Place(Some(hold.settle_but(now_ms, |at| lasting.contains(&at))))),
+            Err(Refused::Over(at, over)) => Err(refused(&level, at, over)),
+            Err(Refused::Uncovered(_)) => Err(no_store()),
+        }
+    }
+
+    /// May a caller be answered by the provider `name`? None where it may be by all.
+    pub fn providers(&self, caller: &Caller) -> Option<impl Fn(&str) -> bool + use<>> {
+        let level = self.level(caller)?;
+        let mut bounds: Vec<Vec<String>> = Vec::new();
+        let _ = level.climb::<()>(|_, terms| {
+            if !terms.rights.providers.is_empty() {
+                bounds.push(terms.rights.providers.clone());
+            }
+            Ok(())
+        });
+        let bounds_are_none = bounds.is_empty();
+        let may = move |name: &str| bounds.iter().all(|bound: &Vec<String>| bound.iter().any(|one| one == name));
+        (!bounds_are_none).then_some(may)
+    }
+
+    /// Reserves what an answer may use, on every level, or says which has not enough left. Waits for the disk where budgets that are
+    /// written down want that.
+    pub async fn reserve(
+        &self,
+        caller: &Caller,
+        model: &str,
+        estimate: Estimate,
+        now: impl Fn() -> u64,
+    ) -> Result<Purse, Error> {
+        let Some(level) = self.level(caller) else { return Ok(Purse::default()) };
+        let (amounts, measures) = of_answers(&level, model, estimate)?;
+        if amounts.is_empty() {
+            return Ok(Purse::default());
+        }
+        let deadline = tokio::time::Instant::now() + DISK;
+        loop {
+            let saved = self.saved.notified();
+            tokio::pin!(saved);
+            saved.as_mut().enable();
+            match self.ledger.hold(now(), &amounts) {
+                Ok(hold) => {
+                    if self.persistent {
+                        self.wanted.notify_one();
+                    }
+                    let alerts = Some(self.alerts.clone());
+                    return Ok(Purse { held: Some((hold, measures)), alerts, begun: false });
+                }
+                Err(Refused::Over(at, over)) => {
+                    self.alerts.exceeded(at, now());
+                    return Err(refused(&level, at, over));
+                }
+                Err(Refused::Uncovered(_)) => {
+                    self.wanted.notify_one();
+                    tokio::time::timeout_at(deadline, saved).await.map_err(|_| no_store())?;
+                }
+            }
+        }
+    }
+
+    /// How much is left of the limits of requests and tokens of this caller: of each kind of the level where least is.
+    pub fn standing(&self, caller: &Caller, model: &str, now_ms: u64) -> Vec<Standing> {
+        let mut all: Vec<Standing> = Vec::new();
+        let Some(level) = self.level(caller) else { return all };
+        let _ = level.climb::<()>(|_, terms| {
+            for one in terms.meters.iter().filter(|one| is_rate(one.measure) && fits(&one.models, model)) {
+                let Some((left, most, resets_ms)) = self.ledger.left(one.at, now_ms) else { continue };
+                let resets = Duration::from_millis(resets_ms);
+                let standing = Standing { measure: one.measure, per: one.per, most, left, resets };
+                match all.iter_mut().find(|known| known.measure == one.measure) {
+                    Some(known) if known.left > left => *known = standing,
+                    Some(_) => {}
+                    None => all.push(standing),
+                }
+            }
+            Ok(())
+        });
+        all
+    }
+
+    /// What was used of each budget and limit of the key `name`, or of the account: for the admin surface.
+    pub fn key_standing(&self, name: &str, now_ms: u64) -> Vec<Standing> {
+        self.keys.get(name).map_or_else(Vec::new, |level| self.own_standing(&level, now_ms))
+    }
+
+    /// The same for an account.
+    pub fn account_standing(&self, name: &str, now_ms: u64) -> Vec<Standing> {
+        self.accounts.get(name).map_or_else(Vec::new, |level| self.own_standing(&level, now_ms))
+    }
+
+    fn own_standing(&self, level: &Level, now_ms: u64) -> Vec<Standing> {
+        let Some(terms) = level.terms.load_full() else { return Vec::new() };
+        let standing = |one: &Metered| {
+            let (left, most, resets_ms) = self.ledger.left(one.at, now_ms)?;
+            let resets = Duration::from_millis(resets_ms);
+            Some(Standing { measure: one.measure, per: one.per, most, left, resets })
+        };
+        terms.meters.iter().filter_map(standing).collect()
+    }
+
+    /// What there is to tell of budgets.
+    pub fn alerts(&self) -> &Arc<Alerts> {
+        &self.alerts
+    }
+
+    /// Resolves when there is something to write.
+    pub async fn wants_writing(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// What could not be written is to be tried again.
+    pub fn write_again(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// What was to be written is on disk, or not one bit of it.
+    pub fn written(&self, well: bool) {
+        self.ledger.written(well);
+        self.saved.notify_waiters();
+    }
+}
+
+/// So much of each meter, and of what it is one.
+type OfAnswer = (Vec<Amount>, Vec<(At, Measure)>);
+
+/// Each meter that counts for an answer of `model`, how much of it, and of what it is one.
+fn of_answers(level: &Level, model: &str, estimate: Estimate) -> Result<OfAnswer, Error> {
+    let (mut amounts, mut measures) = (Vec::new(), Vec::new());
+    let climbed = level.climb::<Error>(|_, terms| {
+        let is_of_answers = |one: &&Metered| !matches!(one.measure, Measure::Requests | Measure::Concurrent);
+        for one in terms.meters.iter().filter(is_of_answers).filter(|one| fits(&one.models, model)) {
+            amounts.push(Amount { at: one.at, amount: estimate.of(one.measure) });
+            measures.push((one.at, one.measure));
+        }
+        Ok(())
+    });
+    climbed.map_err(refusal)?;
+    Ok((amounts, measures))
+}
+
+fn refusal(why: Climb<Error>) -> Error {
+    match why {
+        Climb::Gone(what) => rights::gone(&what),
+        Climb::Refused(error) => error,
+    }
+}
+
+fn remove(levels: &Levels, name: &str) {
+    if let Some(level) = levels.get(name)
+        && level.terms.load().as_ref().is_some_and(|terms| terms.source == Source::Api)
+    {
+        level.terms.store(None);
+    }
+}
+
+fn expiry(at: Option<jiff::Timestamp>) -> Option<u64> {
+    at.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0))
+}
+
+fn is_rate(measure: Measure) -> bool {
+    !matches!(measure, Measure::Usd | Measure::Concurrent)
+}
+
+/// Which limit says no.
+fn refused(level: &Level, at: At, over: Over) -> Error {
+    let mut found = None;
+    let _ = level.climb::<()>(|level, terms| {
+        if let Some(one) = terms.meters.iter().find(|one| one.at == at) {
+            found = Some((level.what.clone(), one.measure, one.per.as_str()));
+        }
+        Ok(())
+    });
+    let Some((what, measure, per)) = found else { return no_store() };
+    let error = match measure {
+        Measure::Usd => {
+            let left = MicroUsd(over.left);
+            let message = format!(
+                "The budget of {what} for this {per} does not reach: {left} US dollars are left of it, less than this request may cost."
+            );
+            Error::new(ErrorKind::OverBudget, message).with_code("budget_exceeded")
+        }
+        Measure::Concurrent => {
+            let message = format!("As many requests of {what} are under way as may be (`concurrent`).");
+            Error::new(ErrorKind::TooMany, message).with_code("rate_limit_exceeded")
+        }
+        measure => {
+            let (unit, left) = (measure.as_str(), over.left);
+            let message = format!(
+                "Rate limit reached for {what}: {unit} per {per}; {left} are left, fewer than this request takes."
+            );
+            Error::new(ErrorKind::TooMany, message).with_code("rate_limit_exceeded")
+        }
+    };
+    Error { retry_after: over.after_ms.map(Duration::from_millis), ..error }
+}
+
+impl Estimate {
+    fn of(self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Usd => self.cost.0,
+            Measure::Tokens => self.input_tokens.saturating_add(self.output_tokens),
+            Measure::InputTokens => self.input_tokens,
+            Measure::OutputTokens => self.output_tokens,
+            Measure::Requests | Measure::Concurrent => 1,
+        }
+    }
+}
+
+impl Purse {
+    /// The answer has begun: from here on it costs something, whatever becomes of it.
+    pub fn begun(&mut self) {
+        self.begun = true;
+    }
+
+    /// The answer has ended: it used that, and cost that.
+    pub fn settle(&mut self, usage: Usage, cost: MicroUsd, now_ms: u64) {
+        let Some((hold, measures)) = self.held.take() else { return };
+        let used = Estimate { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens, cost };
+        let measure = |at: At| measures.iter().find(|(one, _)| *one == at).map(|(_, measure)| *measure);
+        let reached = hold.settle(now_ms, |at| measure(at).map_or(0, |measure| used.of(measure)));
+        if let Some(alerts) = &self.alerts {
+            reached.into_iter().for_each(|at| alerts.soft(at, now_ms));
+        }
+    }
+}
+
+fn window(one: &Allowance) -> Window {
+    if one.measure == Measure::Concurrent {
+        return Window::AtOnce;
+    }
+    let (span, ms) = match one.per {
+        Per::Minute => (Span::Minute, 60_000),
+        Per::Hour => (Span::Hour, 3_600_000),
+        Per::Day => (Span::Day, 86_400_000),
+        Per::Week => (Span::Week, 7 * 86_400_000),
+        Per::Month => (Span::Month, 30 * 86_400_000),
+        Per::Year => (Span::Year, 365 * 86_400_000),
+        Per::Ever => return Window::Ever,
+    };
+    match one.counted {
+        Counted::Calendar => Window::Calendar(Calendar { span, zone: one.time_zone.clone() }),
+        Counted::Rolling => Window::Rolling(ms),
+        Counted::Bucket => Window::Bucket(ms),
+    }
+}
+
+/// What stays the same of a meter whose most is changed.
+fn meter_id(kind: &str, name: &str, one: &Allowance) -> MeterId {
+    let zone = one.time_zone.iana_name().unwrap_or_default();
+    let told = (kind, name, one.measure.as_str(), one.per.as_str(), one.counted.as_str(), zone, &one.models);
+    let digest = blake3::derive_key("askonce 2026 meter v1", format!("{told:?}").as_bytes());
+    MeterId(u64::from_le_bytes(std::array::from_fn(|at| digest[at])))
+}
+
+fn no_store() -> Error {
+    let message = "What this request may cost cannot be written down just now, so it is not sent.";
+    Error::new(ErrorKind::Overloaded, message).with_code("store_unavailable")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! The audit log: what is in it, and that nobody changes it unseen.
+
+use crate::support::gateway::{ADMIN_KEY, client};
+use crate::support::process::run;
+use crate::support::{Gateway, Given, Reply, Upstream, ask, until};
+use serde_json::{Value, json};
+use std::path::Path;
+
+fn given(upstream: &Upstream) -> Given {
+    let yaml = format!(
+        "providers:\n  - {{name: up, kind: openai_compatible, base_url: \"${{UP}}\", api_key: sk-up-0123456789, models: [m]}}\n\
+         auth: {{keys: [{{name: file, key: sk-file-0123456789, models: [n]}}, {{name: near, key: sk-near-0123456789, addresses: [127.0.0.1, '::1']}}, {{name: far, key: sk-far-0123456789, addresses: [10.0.0.0/8]}}]}}\n\
+         admin: {{key: {ADMIN_KEY}}}\naudit: {{checkpoint_rows: 1}}\n"
+    );
+    Given::yaml(&yaml).variable("UP", &upstream.url)
+}
+
+async fn admin(gateway: &Gateway, method: &str, path: &str, body: Value) -> Reply {
+    let request = client().request(method.parse().unwrap(), gateway.url(path)).bearer_auth(ADMIN_KEY).json(&body);
+    Reply::of(request).await
+}
+
+async fn rows(gateway: &Gateway, query: &str) -> Vec<Value> {
+    let told = admin(gateway, "GET", &format!("/admin/audit{query}"), json!({})).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    told.json()["data"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn who_did_what_is_there_when_it_is_answered_and_no_secret_is() {
+    let upstream = Upstream::counting().await;
+    let gateway = given(&upstream).start().await;
+    let made = admin(&gateway, "POST", "/admin/keys", json!({"name": "ci"})).await.json();
+    let secret = made["key"].as_str().unwrap();
+    let row = &rows(&gateway, "?action=keys.create").await[0];
+    assert_eq!((&row["actor"], &row["target"], &row["outcome"]), (&json!("admin key"), &json!("ci"), &json!("done")));
+    admin(&gateway, "POST", "/admin/keys?dry_run=true", json!({"name": "tried"})).await;
+    assert_eq!(rows(&gateway, "?target=tried").await.len(), 0);
+    assert_eq!(admin(&gateway, "DELETE", "/admin/keys/nobody", json!({})).await.status, 404);
+    assert_eq!(rows(&gateway, "?action=keys.delete").await[0]["outcome"], "failed");
+    assert_eq!(Reply::of(client().get(gateway.url("/admin/keys")).bearer_auth("wrong-0123456789")).await.status, 401);
+    let refused = rows(&gateway, "?outcome=refused").await;
+    assert_eq!((&refused[0]["actor"], &refused[0]["action"]), (&json!("nobody"), &json!("keys.read")));
+    // Refusals on the data path: one row for many of a kind.
+    for _ in 0..5 {
+        gateway.chat_with(&ask("x"), &[("authorization", "Bearer sk-file-0123456789")]).await;
+        gateway.chat_with(&ask("x"), &[("authorization", "Bearer nobody-0123456789")]).await;
+    }
+    until("the refusals are written", || async { rows(&gateway, "?action=request.refused").await.len() == 2 }).await;
+    let all = admin(&gateway, "GET", "/admin/audit?limit=1000", json!({})).await.text();
+    assert!(all.contains("model_not_allowed") && all.contains("127.0.0.1") && !all.contains(&secret[10..]));
+    assert_eq!(admin(&gateway, "GET", "/admin/audit?limit=0", json!({})).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_key_is_bound_to_addresses() {
+    let upstream = Upstream::counting().await;
+    let gateway = given(&upstream).start().await;
+    assert_eq!(gateway.chat_with(&ask("x"), &[("authorization", "Bearer sk-near-0123456789")]).await.status, 200);
+    let refused = gateway.chat_with(&ask("x"), &[("authorization", "Bearer sk-far-0123456789")]).await;
+    assert_eq!(refused.error(), (403, "address_not_allowed".to_owned()));
+}
+
+/// Runs `askonce audit verify`.
+fn verify(arguments: &[&str]) -> (i32, String) {
+    let (code, out, err) = run(&[&["audit", "verify"], arguments].concat());
+    (code, out + &err)
+}
+
+#[tokio::test]
+async fn a_row_that_is_changed_or_taken_away_is_found() {
+    let upstream = Upstream::counting().await;
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = given(&upstream).dir(dir.path()).start().await;
+    for number in 0..5 {
+        let key = json!({"name": format!("key-{number}")});
+        assert_eq!(admin(&gateway, "POST", "/admin/keys", key).await.status, 201);
+    }
+    until("a checkpoint is signed", || async {
+        let told = admin(&gateway, "GET", "/admin/audit/checkpoints", json!({})).await.json();
+        let rows = rows(&gateway, "?limit=1").await;
+        told["data"].as_array().unwrap().last().is_some_and(|last| last["seq"] == rows[0]["seq"])
+    })
+    .await;
+    // An export and its checkpoints can be verified elsewhere.
+    let request =
+        client().get(gateway.url("/admin/audit")).bearer_auth(ADMIN_KEY).header("accept", "application/x-ndjson");
+    let export = Reply::of(request).await.text();
+    let told = admin(&gateway, "GET", "/admin/audit/checkpoints", json!({})).await.text();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (key, lines, checkpoints) = (path("audit.pub"), path("export.jsonl"), path("checkpoints.json"));
+    std::fs::write(&checkpoints, told).unwrap();
+    let of_export = |text: &str| {
+        std::fs::write(&lines, text).unwrap();
+        verify(&["--export", &lines, "--checkpoints", &checkpoints, "--public-key", &key])
+    };
+    assert_eq!(of_export(&export).0, 0, "{}", of_export(&export).1);
+    let (code, said) = of_export(&export.replacen("key-2", "key-9", 1));
+    assert!(code == 2 && said.contains("was changed"), "{code} {said}");
+    let without: String =
+        export.lines().enumerate().filter(|(at, _)| *at != 2).map(|(_, line)| format!("{line}\n")).collect();
+    assert_eq!(of_export(&without).0, 2, "a row is missing");
+    let cut: String = export.lines().take(3).map(|line| format!("{line}\n")).collect();
+    assert_eq!(of_export(&cut).0, 2, "the end is missing");
+    gateway.stop().await;
+    let database = path("askonce.db");
+    let of_database = || verify(&["--database", &database, "--public-key", &key]);
+    assert_eq!(of_database().0, 0, "{}", of_database().1);
+    assert_eq!(verify(&["--database", &path("nothing.db"), "--public-key", &key]).0, 1);
+    edit(Path::new(&database), "UPDATE audit SET actor = 'nobody' WHERE seq = 3").await;
+    let (code, said) = of_database();
+    assert!(code == 2 && said.contains("row 3 was changed"), "{code} {said}");
+}
+
+/// Edits the database as somebody would who has its file.
+async fn edit(database: &Path, sql: &str) {
+    use sqlx::{Connection, Executor};
+    let mut connection = sqlx::SqliteConnection::connect(database.to_str().unwrap()).await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
+    connection.close().await.unwrap();
+}
