@@ -89,10 +89,20 @@ async fn list((doors, officer): By<'_>, kind: Kind, wish: &Wish) -> Result<Respo
     if !(1..=MOST_ON_A_PAGE).contains(&limit) {
         return Err(Error::invalid("limit", format!("`limit` is from 1 to {MOST_ON_A_PAGE}; got {limit}.")));
     }
-    let (objects, more) = doors.objects.page(kind, wish.cursor.as_deref().unwrap_or_default(), limit).await?;
-    let cursor = objects.last().filter(|_| more).map(|last| last.name().to_owned());
-    let own = objects.iter().filter(|object| reaches(doors, officer, kind, object));
-    let data: Vec<Value> = own.map(|object| shown(doors, kind, object)).collect();
+    let mut after = wish.cursor.clone().unwrap_or_default();
+    let mut own: Vec<Object> = Vec::new();
+    // Nothing tells of what is not theirs, a cursor neither.
+    let mut more = true;
+    while more && (own.len() as u64) <= limit {
+        let objects;
+        (objects, more) = doors.objects.page(kind, &after, MOST_ON_A_PAGE.min(limit + 1)).await?;
+        after = objects.last().map(|last| last.name().to_owned()).unwrap_or_default();
+        own.extend(objects.into_iter().filter(|object| reaches(doors, officer, kind, object)));
+    }
+    let is_more = own.len() as u64 > limit;
+    own.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let cursor = own.last().filter(|_| is_more).map(|last| last.name().to_owned());
+    let data: Vec<Value> = own.iter().map(|object| shown(doors, kind, object)).collect();
     Ok(reply(Ok(json!({"object": "list", "data": data, "next_cursor": cursor}))))
 }
 

@@ -221,21 +221,31 @@ impl Objects {
     }
 
     fn know_key(&self, row: &ObjectRow, hashes: &[&HashRow], now_ms: u64) {
-        if let Some(before) = self.hashes.lock().remove(&row.name) {
-            before.iter().for_each(|hash| self.keys.take(hash));
+        let before = self.hashes.lock().remove(&row.name).unwrap_or_default();
+        let known = self.given(row, hashes, now_ms);
+        // Those that stay are given before others are taken: nobody who holds one is turned away meanwhile.
+        before.iter().filter(|hash| !known.contains(hash)).for_each(|hash| self.keys.take(hash));
+        if !known.is_empty() {
+            self.hashes.lock().insert(row.name.clone(), known);
         }
+    }
+
+    /// Puts a key in force. Gives the hashes by which it is known from then on.
+    fn given(&self, row: &ObjectRow, hashes: &[&HashRow], now_ms: u64) -> Vec<[u8; 32]> {
         if self.file.load().keys.contains_key(&row.name) {
             tracing::warn!(key = row.name, "the file has a key of this name, which hides that of the admin surface");
-            return;
+            return Vec::new();
         }
         if row.body.is_empty() {
-            return self.governor.remove_key(&row.name);
+            self.governor.remove_key(&row.name);
+            return Vec::new();
         }
         let key = match config::read_virtual_key(&row.body) {
             Ok(key) => key,
             Err(error) => {
                 tracing::error!(key = row.name, %error, "a key in the database cannot be read; it is good for nothing");
-                return self.governor.remove_key(&row.name);
+                self.governor.remove_key(&row.name);
+                return Vec::new();
             }
         };
         self.governor.set_key(&key, now_ms);
@@ -246,7 +256,7 @@ impl Objects {
             self.keys.give(*hash.as_bytes(), caller.clone(), row.until_ms);
             known.push(*hash.as_bytes());
         }
-        self.hashes.lock().insert(row.name.clone(), known);
+        known
     }
 
     fn caller(&self, key: &VirtualKey, id: &str) -> Caller {

@@ -24,6 +24,8 @@ pub struct Entering<'r> {
 pub struct Asked<'r> {
     /// The model that it names; empty, if it names none.
     pub model: &'r str,
+    /// The door.
+    pub surface: Option<Surface>,
     /// The most tokens of an answer that it names.
     pub max_output_tokens: Option<u64>,
     /// It is a request whose answer may be long: a conversation.
@@ -73,6 +75,17 @@ pub(super) fn narrow(terms: &Terms, directives: &mut Directives) {
 /// May this be asked for?
 pub(super) fn asked(level: &Level, terms: &Terms, about: &Asked<'_>) -> Result<(), Error> {
     let (what, rights) = (&level.what, &terms.rights);
+    let asks_unnamed = match about.surface {
+        // The provider would choose.
+        Some(Surface::Images | Surface::Audio | Surface::Moderations) => about.model.is_empty(),
+        // Whatever models stand in its file.
+        Some(Surface::Batches) => !rights.surfaces.contains(&Surface::Batches),
+        _ => false,
+    };
+    if asks_unnamed && !rights.models.is_empty() {
+        let message = format!("The {what} may use some models only, and this request does not say which it asks for.");
+        return Err(Error::new(ErrorKind::Forbidden, message).with_code("model_not_allowed"));
+    }
     // A file has no model.
     if !about.model.is_empty() && !fits(&rights.models, about.model) {
         return Err(no_model(about.model, what));

@@ -17,15 +17,6 @@ use crate::types::usage::Usage;
 const BYTES_OF_A_TOKEN: u64 = 4;
 /// An answer whose request names no most is taken to be no longer than this.
 const UNBOUNDED_TOKENS: u64 = 4_096;
-/// Where the wires have the most tokens of an answer: at the top, and below.
-const LIMITS: [&str; 4] = ["max_completion_tokens", "max_output_tokens", "max_tokens", "max_tokens_to_sample"];
-const LIMITS_BELOW: [(&str, &str); 4] = [
-    ("generationConfig", "maxOutputTokens"),
-    ("generation_config", "max_output_tokens"),
-    ("inferenceConfig", "maxTokens"),
-    ("options", "num_predict"),
-];
-
 /// Tokens of a request, and of the longest answer that it allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Tokens {
@@ -36,20 +27,15 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Those of the request `json`.
-    pub(super) fn of(json: &Json<'_>) -> Tokens {
-        let whole = |value: &Json<'_>| match value {
-            Json::Number(Number::Unsigned(number)) => Some(*number),
-            _ => None,
-        };
-        let top = LIMITS.iter().filter_map(|name| whole(json.get(name)?));
-        let below = LIMITS_BELOW.iter().filter_map(|(map, name)| whole(json.get(map)?.get(name)?));
-        let named = top.chain(below).max();
-        let output = named.unwrap_or(UNBOUNDED_TOKENS);
-        // So many answers are asked for.
-        let answers = json.get("n").and_then(whole).unwrap_or(1).clamp(1, 128);
+    /// Those of the request `json` of `surface`. Only what its wire knows counts: nobody is told by the rest of how long the answer is.
+    pub(super) fn of(json: &Json<'_>, surface: Surface) -> Tokens {
         let input = (text_bytes(json) as u64).div_ceil(BYTES_OF_A_TOKEN) + images(json) as u64 * TOKENS_OF_A_PICTURE;
-        Tokens { input, output: output.saturating_mul(answers), named }
+        if !is_generation(surface) {
+            return Tokens { input, output: 0, named: None };
+        }
+        let named = limits(surface).iter().filter_map(|path| whole(json, path)).max();
+        let output = named.unwrap_or(UNBOUNDED_TOKENS);
+        Tokens { input, output: output.saturating_mul(answers(json)), named }
     }
 
     /// With the tokens of the request as they were counted.
@@ -73,10 +59,56 @@ pub(super) struct Wants {
     images: bool,
 }
 
+/// Is it a surface whose answers may be long?
+fn is_generation(surface: Surface) -> bool {
+    surface.is_chat() || matches!(surface, Surface::Completions | Surface::InvokeModel)
+}
+
+/// Where the wire of `surface` has the most tokens of an answer.
+fn limits(surface: Surface) -> &'static [&'static [&'static str]] {
+    match surface {
+        Surface::ChatCompletions => &[&["max_completion_tokens"], &["max_tokens"]],
+        Surface::Responses => &[&["max_output_tokens"]],
+        Surface::GenerateContent => {
+            &[&["generationConfig", "maxOutputTokens"], &["generation_config", "max_output_tokens"]]
+        }
+        Surface::Converse => &[&["inferenceConfig", "maxTokens"]],
+        Surface::OllamaChat => &[&["options", "num_predict"]],
+        Surface::InvokeModel => &[
+            &["max_tokens"],
+            &["max_tokens_to_sample"],
+            &["max_completion_tokens"],
+            &["max_gen_len"],
+            &["textGenerationConfig", "maxTokenCount"],
+            &["inferenceConfig", "maxTokens"],
+            &["inferenceConfig", "max_new_tokens"],
+        ],
+        _ => &[&["max_tokens"]],
+    }
+}
+
+fn whole(json: &Json<'_>, path: &[&str]) -> Option<u64> {
+    match path.iter().try_fold(json, |json, name| json.get(name))? {
+        Json::Number(Number::Unsigned(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+/// So many answers are asked for: of each prompt, where there are several.
+fn answers(json: &Json<'_>) -> u64 {
+    let each = [&["n"][..], &["best_of"], &["generationConfig", "candidateCount"]];
+    let each = each.iter().filter_map(|path| whole(json, path)).max().unwrap_or(1).max(1);
+    let prompts = match json.get("prompt").and_then(Json::as_array) {
+        Some(prompts) if !prompts.iter().all(|one| matches!(one, Json::Number(_))) => prompts.len() as u64,
+        _ => 1,
+    };
+    each.saturating_mul(prompts.max(1))
+}
+
 impl Pipeline {
     /// Tokens of `json`, and of the longest answer that it allows. Nobody asks where there is neither a key nor a guardrail.
-    pub(super) fn tokens(&self, caller: &Caller, json: &Json<'_>, is_guarded: bool) -> Tokens {
-        if is_guarded || self.governor.knows(caller) { Tokens::of(json) } else { Tokens::default() }
+    pub(super) fn tokens(&self, caller: &Caller, json: &Json<'_>, surface: Surface, is_guarded: bool) -> Tokens {
+        if is_guarded || self.governor.knows(caller) { Tokens::of(json, surface) } else { Tokens::default() }
     }
 
     /// What `json` wants of what some keys may not have; looked for only where this one may not have all.
@@ -94,9 +126,16 @@ impl Pipeline {
         wants: Wants,
     ) -> Result<Place, Error> {
         let surface = request.surface;
-        let is_generation = surface.is_chat() || matches!(surface, Surface::Completions | Surface::InvokeModel);
+        let is_generation = is_generation(surface);
         let Wants { tools, images } = wants;
-        let asked = Asked { model: &request.model, max_output_tokens: tokens.named, is_generation, tools, images };
+        let asked = Asked {
+            model: &request.model,
+            surface: Some(surface),
+            max_output_tokens: tokens.named,
+            is_generation,
+            tools,
+            images,
+        };
         self.governor.admit(caller, &asked, self.cache.now_ms())
     }
 
@@ -122,17 +161,25 @@ mod tests {
 
     #[test]
     fn the_longest_answer_is_told_in_the_words_of_every_wire() {
+        use Surface::{
+            ChatCompletions, Completions, Converse, Embeddings, GenerateContent, InvokeModel, OllamaChat, Responses,
+        };
         let table = [
-            (r#"{"messages":[{"content":"12345678"}],"max_tokens":7}"#, 2, 7),
-            (r#"{"max_completion_tokens":9,"n":3}"#, 0, 27),
-            (r#"{"input":"1234","max_output_tokens":5}"#, 1, 5),
-            (r#"{"generationConfig":{"maxOutputTokens":6}}"#, 0, 6),
-            (r#"{"inferenceConfig":{"maxTokens":6}}"#, 0, 6),
-            (r#"{"options":{"num_predict":-1}}"#, 0, UNBOUNDED_TOKENS),
-            (r#"{"max_tokens":"many"}"#, 1, UNBOUNDED_TOKENS),
+            (ChatCompletions, r#"{"messages":[{"content":"12345678"}],"max_tokens":7}"#, 2, 7),
+            (ChatCompletions, r#"{"max_completion_tokens":9,"n":3}"#, 0, 27),
+            (ChatCompletions, r#"{"max_output_tokens":1,"options":{"num_predict":1}}"#, 0, UNBOUNDED_TOKENS),
+            (Completions, r#"{"prompt":["12345678","1234"],"max_tokens":7,"best_of":2}"#, 3, 28),
+            (Completions, r#"{"prompt":[1,2,3],"max_tokens":7}"#, 3, 7),
+            (Responses, r#"{"input":"1234","max_output_tokens":5}"#, 1, 5),
+            (GenerateContent, r#"{"generationConfig":{"maxOutputTokens":6,"candidateCount":2}}"#, 0, 12),
+            (Converse, r#"{"inferenceConfig":{"maxTokens":6}}"#, 0, 6),
+            (OllamaChat, r#"{"options":{"num_predict":-1}}"#, 0, UNBOUNDED_TOKENS),
+            (InvokeModel, r#"{"textGenerationConfig":{"maxTokenCount":8}}"#, 0, 8),
+            (ChatCompletions, r#"{"max_tokens":"many"}"#, 1, UNBOUNDED_TOKENS),
+            (Embeddings, r#"{"input":"12345678"}"#, 2, 0),
         ];
-        for (body, input, output) in table {
-            let tokens = Tokens::of(&parse(body.as_bytes()).unwrap());
+        for (surface, body, input, output) in table {
+            let tokens = Tokens::of(&parse(body.as_bytes()).unwrap(), surface);
             assert_eq!((tokens.input, tokens.output), (input, output), "{body}");
         }
     }

@@ -212,7 +212,7 @@ impl Pipeline {
         let no_store = inbound.directives.no_store;
         let mirrored = !no_store && setup.router.has_shadows() && shadow::may_be_repeated(request.surface, &json);
         let request = Arc::new(request);
-        let tokens = self.tokens(&inbound.caller, &json, !applied.input.is_empty());
+        let tokens = self.tokens(&inbound.caller, &json, request.surface, !applied.input.is_empty());
         let wants = self.wants(&inbound.caller, &json);
         let hash = started.elapsed();
         let guard = None;

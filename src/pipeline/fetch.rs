@@ -285,7 +285,10 @@ impl Fetch {
         metrics::upstream_ended(about, sent.elapsed(), error);
         let cost = self.count(usage, about, lead);
         if let Some(usage) = usage {
-            purse.settle(usage, cost.unwrap_or_default(), self.pipeline.cache().now_ms());
+            // A stream that broke off has told a part of what it used: it costs what was reserved.
+            if error.is_none() {
+                purse.settle(usage, cost.unwrap_or_default(), self.pipeline.cache().now_ms());
+            }
             self.slip.iter().for_each(|slip| slip.paid(usage, cost.unwrap_or_default()));
         }
         let guardrails = self.guard_header().map(|(_, names)| names);

@@ -409,6 +409,8 @@ impl Pipeline {
                 metrics::hit(Tier::Flight, None);
                 Followed::of(self.found(Found::flight(answer), About::fresh(ask), ask, decoded, settlement))
             }
+            // What the one who asked first may not have, this one perhaps may.
+            Ok(Err(End::Failed(error))) if is_of_its_caller(&error) => Followed::Alone,
             Ok(Err(End::Failed(error))) if self.cache.settings().share_across_surfaces => {
                 // Its bytes may be in another wire than this caller's.
                 Followed::Failed(Error { reply: None, ..error })
@@ -479,6 +481,12 @@ impl Followed {
             Followed::Alone => "alone",
         }
     }
+}
+
+/// Was it refused for what its caller may spend, or for what could not be written down of that?
+fn is_of_its_caller(error: &Error) -> bool {
+    matches!(error.code, Some("budget_exceeded" | "rate_limit_exceeded" | "store_unavailable"))
+        && matches!(error.kind, ErrorKind::OverBudget | ErrorKind::TooMany | ErrorKind::Overloaded)
 }
 
 fn count_steps(embed: Option<Duration>, search: Option<Duration>) {

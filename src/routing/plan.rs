@@ -228,8 +228,18 @@ impl Router {
         let target = Target::new(provider, model);
         let known = self.providers.get(provider).cloned().unwrap_or_else(|| Provider::plain(provider));
         let legs = self.legs(&known, model, model, 0, |_| true);
-        let price = price.or_else(|| self.list_price(&target));
+        let price = price.or_else(|| self.configured_price(&target)).or_else(|| self.list_price(&target));
         Arc::new(Route::new(vec![target], legs, Strategy::Weighted, None, price))
+    }
+
+    /// What a configured model costs at `target`: by whatever name it is asked for, it costs as much.
+    fn configured_price(&self, target: &Target) -> Option<Price> {
+        self.models.values().find_map(|route| {
+            let is_there = |one: &Target| one.provider == target.provider && one.model == target.model;
+            let at = route.targets.iter().position(is_there)?;
+            let leg = route.legs.iter().find(|leg| leg.target == at)?;
+            leg.price.or(route.price)
+        })
     }
 
     /// The route of a configured model; `stands_for` is what the `*` of its name stood for.

@@ -304,28 +304,30 @@ async fn keys_and_budgets_on_the_command_line() {
     let upstream = Upstream::counting().await;
     let gateway = given(&upstream, "").start().await;
     let url = gateway.url("");
-    let askonce = |arguments: &[&str]| {
+    let askonce = async |arguments: &[&str]| {
         let (url, key) = (["--url", url.trim_end_matches('/')], ["--admin-key", ADMIN_KEY]);
         let (first, rest) = arguments.split_at(2);
-        let all = [first, &url[..], &key[..], rest].concat();
-        tokio::task::block_in_place(|| crate::support::process::run(&all))
+        let all: Vec<String> = [first, &url[..], &key[..], rest].concat().iter().map(ToString::to_string).collect();
+        let run = move || crate::support::process::run(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(run).await.unwrap()
     };
-    let (code, _, said) = askonce(&["team", "create", "lab", "--budget", "1/day"]);
+    let (code, _, said) = askonce(&["team", "create", "lab", "--budget", "1/day"]).await;
     assert_eq!(code, 0, "{said}");
-    let (code, made, said) = askonce(&["key", "create", "ci", "--account", "lab", "--limit", "requests=5/minute"]);
+    let (code, made, said) =
+        askonce(&["key", "create", "ci", "--account", "lab", "--limit", "requests=5/minute"]).await;
     assert_eq!(code, 0, "{said}");
     let made: Value = serde_json::from_str(&made).unwrap();
     assert_eq!(chat(&gateway, made["key"].as_str().unwrap(), &ask("x")).await.status, 200);
-    let (code, shown, said) = askonce(&["budget", "set", "account/lab", "2/day", "--soft", "1.5"]);
+    let (code, shown, said) = askonce(&["budget", "set", "account/lab", "2/day", "--soft", "1.5"]).await;
     assert!(code == 0 && shown.contains("of 2.0 left"), "{shown}{said}");
-    let (_, shown, _) = askonce(&["key", "list"]);
+    let (_, shown, _) = askonce(&["key", "list"]).await;
     assert!(shown.contains("ci  lab  api  requests per minute: 4 of 5 left"), "{shown}");
-    assert_eq!(askonce(&["budget", "remove", "account/lab", "week"]).0, 1, "there is none");
-    assert_eq!(askonce(&["key", "disable", "ci"]).0, 0);
+    assert_eq!(askonce(&["budget", "remove", "account/lab", "week"]).await.0, 1, "there is none");
+    assert_eq!(askonce(&["key", "disable", "ci"]).await.0, 0);
     let refused = chat(&gateway, made["key"].as_str().unwrap(), &ask("x")).await;
     assert_eq!(refused.error(), (401, "disabled_api_key".to_owned()));
-    assert_eq!(askonce(&["key", "delete", "ci"]).0, 0);
-    assert_eq!(askonce(&["key", "show", "ci"]).0, 1);
-    let (code, shown, said) = askonce(&["audit", "tail", "--action", "keys.create"]);
+    assert_eq!(askonce(&["key", "delete", "ci"]).await.0, 0);
+    assert_eq!(askonce(&["key", "show", "ci"]).await.0, 1);
+    let (code, shown, said) = askonce(&["audit", "tail", "--action", "keys.create"]).await;
     assert!(code == 0 && shown.contains("admin key keys.create ci done"), "{shown}{said}");
 }

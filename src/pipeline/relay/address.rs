@@ -11,6 +11,7 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::json::Json;
 use crate::types::money::MicroUsd;
 use crate::types::request::quoted;
+use crate::types::surface::Surface;
 use crate::wire::json::{parse, span_of};
 use crate::wire::{multipart, path, request};
 use bytes::Bytes;
@@ -68,8 +69,9 @@ impl Way {
 
 impl Way {
     /// What is asked, as far as somebody may have to let it in.
-    pub(super) fn asked(&self) -> Asked<'_> {
-        Asked { model: self.model.as_deref().unwrap_or_default(), ..Asked::default() }
+    pub(super) fn asked(&self, surface: Surface) -> Asked<'_> {
+        let model = self.model.as_deref().unwrap_or_default();
+        Asked { model, surface: Some(surface), ..Asked::default() }
     }
 
     /// Leaves out the lanes in `barred`, too. An error where none is left.

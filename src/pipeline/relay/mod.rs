@@ -120,7 +120,7 @@ impl Pipeline {
         if let Some(model) = &way.model {
             settlement.of_model(model);
         }
-        settlement.holds(self.governor.admit(&parcel.caller, &way.asked(), self.cache.now_ms())?);
+        settlement.holds(self.governor.admit(&parcel.caller, &way.asked(parcel.surface), self.cache.now_ms())?);
         way.leave_out(self.barred(&parcel.caller, &way.route)?)?;
         metrics::bypass(BypassReason::Relayed);
         if parcel.directives.only_if_cached {
