@@ -132,8 +132,9 @@ impl Rule {
         let Guardrail { keys, accounts, .. } = &self.settings;
         let all = keys.is_empty() && accounts.is_empty();
         let by_name = keys.iter().any(|key| key == whom.key) || accounts.iter().any(|one| whom.accounts.contains(one));
-        let model =
-            self.models.is_empty() || whom.models.iter().any(|model| self.models.iter().any(|one| fits(one, model)));
+        let model = self.models.is_empty()
+            || whom.models.is_empty()
+            || whom.models.iter().any(|model| self.models.iter().any(|one| fits(one, model)));
         (all || by_name) && model
     }
 }

@@ -72,9 +72,19 @@ pub fn apply(kind: Kind, said: &Map<String, Value>, patch: Patch) -> Result<Map<
     resource::checked(kind, said)
 }
 
+/// Nobody writes longer paths, and what is nested deeper than any schema is an attack.
+const MOST_PATH_BYTES: usize = 4_000;
+const MOST_PARTS: usize = 8;
+
 fn place(path: &str) -> Result<Place, Error> {
+    if path.len() > MOST_PATH_BYTES {
+        return Err(invalid_path(&format!("it is longer than {MOST_PATH_BYTES} bytes")));
+    }
     let Some((attribute, rest)) = path.split_once('[') else {
         let mut parts = parts(path.trim());
+        if parts.len() > MOST_PARTS {
+            return Err(invalid_path(&format!("it has more than {MOST_PARTS} parts")));
+        }
         let attribute = parts.remove(0);
         return Ok(Place { attribute, which: None, inside: parts });
     };

@@ -106,6 +106,10 @@ impl Guardrails {
         let mut models: Vec<&str> = vec![model];
         models.extend(route.targets.iter().map(|target| target.model.as_str()));
         models.extend(at_provider.iter().map(String::as_str));
+        // A request that names none may be about any: a batch, a picture.
+        if model.is_empty() {
+            models.clear();
+        }
         let whom = Whom { key: &caller.name, accounts: &caller.accounts, models: &models };
         Applied { input: self.guards.on_input(whom), output: self.guards.on_output(whom) }
     }

@@ -121,7 +121,9 @@ impl Database {
 
     /// The last row that is older than that time: its number and digest.
     pub async fn audit_before(&self, at_ms: u64) -> Result<Option<(u64, String)>, DatabaseError> {
-        let text = "SELECT seq, digest FROM audit WHERE at_ms < $1 ORDER BY seq DESC LIMIT 1";
+        // All rows before the first one that is young enough: one row that says it is old takes nothing with it.
+        let text = "SELECT seq, digest FROM audit WHERE seq < COALESCE((SELECT MIN(seq) FROM audit WHERE at_ms >= $1), \
+                    9223372036854775807) ORDER BY seq DESC LIMIT 1";
         let row = sqlx::query(text).bind(signed(at_ms)).fetch_optional(&self.reader).await?;
         let read = |row: AnyRow| Ok((unsigned(row.try_get(0)?), row.try_get(1)?));
         Ok(row.map(read).transpose().map_err(|error: sqlx::Error| error)?)
