@@ -232,14 +232,15 @@ impl Router {
         Arc::new(Route::new(vec![target], legs, Strategy::Weighted, None, price))
     }
 
-    /// What a configured model costs at `target`: by whatever name it is asked for, it costs as much.
+    /// What a configured model costs at `target`, by whatever name it is asked for: the dearest, where several models say so.
     fn configured_price(&self, target: &Target) -> Option<Price> {
-        self.models.values().find_map(|route| {
+        let prices = self.models.values().filter_map(|route| {
             let is_there = |one: &Target| one.provider == target.provider && one.model == target.model;
             let at = route.targets.iter().position(is_there)?;
             let leg = route.legs.iter().find(|leg| leg.target == at)?;
             leg.price.or(route.price)
-        })
+        });
+        prices.max_by_key(|price| price.input_micro_usd_per_million.saturating_add(price.output_micro_usd_per_million))
     }
 
     /// The route of a configured model; `stands_for` is what the `*` of its name stood for.
