@@ -16,11 +16,13 @@
 //! - `/scim/v2/…`: people and groups, as an identity provider tells them; `scim`
 //! - `GET /admin/roles`, `GET /admin/self`: what each role allows; who asks; `roles`
 //! - `GET /admin/secrets`: what the settings refer to, and how it is read; `secrets`
+//! - `GET /admin/openapi.json`: all of this as a document; `openapi`
 
 mod audit;
 mod csv;
 mod explain;
 mod objects;
+pub mod openapi;
 mod purge;
 mod requests;
 mod roles;
@@ -93,6 +95,7 @@ pub fn table() -> Vec<Route> {
     use Resource::{Accounts, Audit, Cache, Keys, Providers, Requests, Roles, Routes, Tokens, Usage};
     let own = |action| Guard::Permission(Tokens, action, Reach::Accounts);
     let mut all = vec![
+        guarded(Method::GET, "/admin/openapi.json", Guard::Somebody, openapi::openapi),
         whole(Method::GET, "/admin/cache", (Cache, Read), cache),
         whole(Method::POST, "/admin/cache/purge", (Cache, Delete), purge::purge),
         whole(Method::GET, "/admin/cache/scopes", (Cache, Read), scopes::scopes),

@@ -8,7 +8,7 @@ use super::people;
 use super::probe::Probes;
 use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
-use crate::edge::{self, Doors, Edge, UPLOADS};
+use crate::edge::{self, Doors, Edge, Idempotency, UPLOADS};
 use crate::governance::{Access, Keys};
 use crate::pipeline::{Guardrails, Insight, Pipeline, Queue, Recorder, RouterClock, Setup, of_lane, responses};
 use crate::providers::Registry;
@@ -165,6 +165,7 @@ impl App {
             database: governed.database.clone(),
             secrets,
             trusted_proxies: ArcSwap::from_pointee(settings.trusted_proxies.clone()),
+            idempotency: Idempotency::default(),
             prometheus,
             edge: Edge {
                 body_bytes: settings.limits.body_bytes,

@@ -233,13 +233,7 @@ impl Objects {
         }
     }
 
-    fn know_key(
-        &self,
-        row: &ObjectRow,
-        read: Result<VirtualKey, ConfigError>,
-        hashes: &[&HashRow],
-        now_ms: u64,
-    ) {
+    fn know_key(&self, row: &ObjectRow, read: Result<VirtualKey, ConfigError>, hashes: &[&HashRow], now_ms: u64) {
         let before = self.hashes.lock().remove(&row.name).unwrap_or_default();
         let known = self.given(row, read, hashes, now_ms);
         // Those that stay are given before others are taken: nobody who holds one is turned away meanwhile.

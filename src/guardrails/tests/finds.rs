@@ -162,7 +162,9 @@ fn secrets_are_found_wherever_they_stand() {
         let (secret, kind) = (joined(&secret), kind.as_str());
         let looker = looker(&format!("  - {{name: g, secrets: [{kind}], action: flag}}\n"));
         // Behind a line's end that was escaped once more, and in names.
-        for text in [format!("a:\\n{secret}"), format!("a:\\\"{secret}"), format!("KEY_{secret}"), format!("({secret})")] {
+        for text in
+            [format!("a:\\n{secret}"), format!("a:\\\"{secret}"), format!("KEY_{secret}"), format!("({secret})")]
+        {
             assert_eq!(found(&looker, &text), [secret.as_str()], "{kind} in {text}");
         }
     }

@@ -57,9 +57,10 @@ fn what_stands_below_a_word_of_the_wire_is_a_text() {
             &["D"],
         ),
         (r#"{"documents":[{"id":"I","data":{"id":"J","text":"D"}}]}"#, &["id", "I", "data", "id", "J", "text", "D"]),
-        (r#"{"messages":[{"role":"tool","name":"f","content":"R"},{"role":"user","name":"4111","content":"Q"}]}"#, &[
-            "R", "4111", "Q",
-        ]),
+        (
+            r#"{"messages":[{"role":"tool","name":"f","content":"R"},{"role":"user","name":"4111","content":"Q"}]}"#,
+            &["R", "4111", "Q"],
+        ),
         (r#"{"prompt_cache_key":"K","id":"i","status":"s","type":["a","b"]}"#, &["K"]),
     ];
     for (document, expected) in table {

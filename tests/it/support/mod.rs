@@ -11,6 +11,7 @@
 // Each story uses its part of this.
 #![allow(dead_code)]
 
+pub mod document;
 pub mod gateway;
 pub mod issuer;
 pub mod process;
