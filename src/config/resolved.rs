@@ -319,6 +319,8 @@ pub struct Model {
     pub targets: Vec<Target>,
     /// What it costs, where that is known.
     pub price: Option<Price>,
+    /// The longest answer that it gives, in tokens, where that is known: so much is reserved for a request that names no most.
+    pub max_output_tokens: Option<u64>,
     /// Another target that some of its requests are sent to as well, to compare.
     pub shadow: Option<Shadow>,
 }

@@ -244,6 +244,7 @@ fn model(yaml: &mut Yaml, model: &Model) {
     if let Some(one) = &model.price {
         yaml.map("price", |yaml| price(yaml, one));
     }
+    yaml.maybe("max_output_tokens", model.max_output_tokens.map(|most| most.to_string()));
     if let Some(one) = &model.shadow {
         yaml.map("shadow", |yaml| shadow(yaml, one));
     }
