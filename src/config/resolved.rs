@@ -490,6 +490,8 @@ pub struct Cache {
     pub stale_while_revalidate: Duration,
     /// How many entries are fetched anew at a time for that.
     pub revalidations: usize,
+    /// What a stored answer costs its caller's budgets, in percent of what it would have cost.
+    pub hit_cost_percent: u64,
     /// How soon an answer is out of date, by what its question says.
     pub staleness: Staleness,
     /// Which entries go for room.
