@@ -18,7 +18,7 @@ mod idempotency;
 mod layer;
 pub mod officer;
 pub mod reject;
-mod whence;
+pub mod whence;
 
 pub use idempotency::Idempotency;
 pub use layer::{RequestId, around};

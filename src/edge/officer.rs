@@ -1,6 +1,7 @@
 //! Who administers, and whether they may: the one place where that is decided.
 
 use super::idempotency::{self, Replayed};
+use super::whence::address;
 use super::{Doors, RequestId, caller, reject};
 pub use crate::governance::{Credential, Officer, Reach};
 use crate::types::audit::{AuditEvent, AuditOutcome, KEY_USED};
@@ -103,6 +104,7 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
         actor: "nobody".to_owned(),
         action: action_of(guard),
         target: format!("{} {}", request.method(), request.uri().path()),
+        address: address(request.extensions()).map(|address| address.to_string()).unwrap_or_default(),
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         ..AuditEvent::default()
     };
