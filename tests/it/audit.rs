@@ -2,9 +2,8 @@
 
 use crate::support::gateway::{ADMIN_KEY, client};
 use crate::support::process::run;
-use crate::support::{Gateway, Given, Reply, Upstream, ask, until};
+use crate::support::{Gateway, Given, Reply, Upstream, ask, store, until};
 use serde_json::{Value, json};
-use std::path::Path;
 
 fn given(upstream: &Upstream) -> Given {
     let yaml = format!(
@@ -104,21 +103,13 @@ async fn a_row_that_is_changed_or_taken_away_is_found() {
     let cut: String = export.lines().take(3).map(|line| format!("{line}\n")).collect();
     assert_eq!(of_export(&cut).0, 2, "the end is missing");
     gateway.stop().await;
-    let database = path("askonce.db");
+    let database = store::of(dir.path());
     let of_database = || verify(&["--database", &database, "--public-key", &key]);
     assert_eq!(of_database().0, 0, "{}", of_database().1);
     assert_eq!(verify(&["--database", &path("nothing.db"), "--public-key", &key]).0, 1);
-    edit(Path::new(&database), "UPDATE audit SET actor = 'nobody' WHERE seq = 3").await;
+    store::edit(dir.path(), "UPDATE audit SET actor = 'nobody' WHERE seq = 3").await;
     let (code, said) = of_database();
     assert!(code == 2 && said.contains("row 3 was changed"), "{code} {said}");
-}
-
-/// Edits the database as somebody would who has its file.
-async fn edit(database: &Path, sql: &str) {
-    use sqlx::{Connection, Executor};
-    let mut connection = sqlx::SqliteConnection::connect(database.to_str().unwrap()).await.unwrap();
-    connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
-    connection.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -138,9 +129,9 @@ async fn a_log_that_was_cut_off_while_nobody_looked_gets_no_signature() {
     let row = &rows(&gateway, "?target=three").await[0];
     assert_eq!(row["address"], "127.0.0.1", "who asked, and from where: {row}");
     gateway.stop().await;
-    until("the database is let go", || async { !dir.path().join("askonce.db-wal").exists() }).await;
-    edit(
-        &dir.path().join("askonce.db"),
+    until("the database is let go", || store::is_let_go(dir.path())).await;
+    store::edit(
+        dir.path(),
         "DELETE FROM audit WHERE seq > 2; DELETE FROM audit_checkpoints; \
          UPDATE audit_tail SET seq = 2, digest = (SELECT digest FROM audit WHERE seq = 2)",
     )

@@ -2,6 +2,7 @@
 
 use crate::support::gateway::{ADMIN_KEY, client};
 use crate::support::process::{EXACT_ONLY, Process};
+use crate::support::store;
 use crate::support::{Gateway, Given, Reply, Upstream, ask, with};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -183,7 +184,7 @@ async fn no_kill_lets_anybody_spend_twice() {
          admin: {{key: {ADMIN_KEY}}}\n{EXACT_ONLY}",
         upstream.url
     );
-    std::fs::write(&config, yaml).unwrap();
+    std::fs::write(&config, yaml + &store::yaml(Some(dir.path()))).unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let refused = Arc::new(AtomicUsize::new(0));
     for round in 0..=kills() {

@@ -18,6 +18,7 @@ pub mod process;
 pub mod raw;
 pub mod reply;
 pub mod script;
+pub mod store;
 pub mod upstream;
 
 pub use gateway::{Gateway, Given};
