@@ -14,7 +14,6 @@ use crate::pipeline::{Guardrails, Insight, Pipeline, Queue, Recorder, RouterCloc
 use crate::providers::Registry;
 use crate::routing::{Look, Router};
 use crate::secrets::Secrets;
-use crate::store::database::Database;
 use crate::store::sealed::Seal;
 use crate::telemetry::metrics;
 use crate::types::clock::Clock;

@@ -88,7 +88,8 @@ fn address(host: &str) -> Option<IpAddr> {
     let IpAddr::V6(six) = address else { return Some(address) };
     let four = match six.segments() {
         // Mapped, compatible, and by the prefix of RFC 6052.
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] if (high, low) > (0, 1) => Some((high, low)),
+        [0, 0, 0, 0, 0, 0xffff, high, low] => Some((high, low)),
+        [0, 0, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => Some((high, low)),
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some((high, low)),
         // By 6to4 (RFC 3056).
         [0x2002, high, low, ..] => Some((high, low)),
