@@ -141,7 +141,7 @@ pub fn table() -> Vec<Route> {
             objects::rotate,
         ),
         whole(Method::GET, "/admin/secrets", (Providers, Read), secrets::secrets),
-        whole(Method::GET, "/admin/usage", (Usage, Read), usage::usage),
+        guarded(Method::GET, "/admin/usage", Guard::Permission(Usage, Read, Reach::Accounts), usage::usage),
         whole(Method::GET, "/admin/requests", (Requests, Read), requests::requests),
         whole(Method::GET, "/admin/requests/{id}", (Requests, Read), requests::request),
         whole(Method::GET, "/admin/audit", (Audit, Read), audit::list),

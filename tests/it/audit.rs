@@ -146,5 +146,9 @@ async fn a_log_that_was_cut_off_while_nobody_looked_gets_no_signature() {
     std::fs::remove_file(dir.path().join("audit.head")).unwrap();
     let gateway = given(&upstream).dir(dir.path()).start_again().await;
     assert_eq!(admin(&gateway, "POST", "/admin/keys", key("five")).await.status, 201);
-    until("it is signed again", || async { signed(&gateway).await == (1, String::new()) }).await;
+    until("it is signed again", || async {
+        let (count, broken) = signed(&gateway).await;
+        count > 0 && broken.is_empty()
+    })
+    .await;
 }
