@@ -17,6 +17,8 @@ mod objects;
 mod people;
 mod requests;
 mod sessions;
+#[cfg(test)]
+mod stub;
 mod usage;
 
 pub use audit::AuditQuery;
@@ -94,11 +96,14 @@ impl Database {
             AnyConnectOptions::from_str(url).map_err(|_| DatabaseError("its URL cannot be read".to_owned()))?;
         let options = options.disable_statement_logging();
         // A pool tries again what fails at once, and then tells that it took too long.
-        let mut first = sqlx::AnyConnection::connect_with(&options).await?;
-        for pragma in PRAGMAS.into_iter().filter(|_| sqlite) {
-            first.execute(pragma).await?;
-        }
-        first.close().await?;
+        let first = async {
+            let mut first = sqlx::AnyConnection::connect_with(&options).await?;
+            for pragma in PRAGMAS.into_iter().filter(|_| sqlite) {
+                first.execute(pragma).await?;
+            }
+            first.close().await
+        };
+        tokio::time::timeout(PATIENCE, first).await.map_err(|_| no_answer())??;
         let pool = async |connections: u32| {
             let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
             let pool = pool.max_lifetime(None).idle_timeout(None);
@@ -113,7 +118,7 @@ impl Database {
             pool.connect_with(options.clone()).await
         };
         let writer = pool(if sqlite { 1 } else { CONNECTIONS }).await?;
-        MIGRATIONS.run(&writer).await.map_err(|error| DatabaseError(format!("its tables: {error}")))?;
+        MIGRATIONS.run(&writer).await.map_err(of_tables)?;
         // What is in memory is there for one connection only.
         let reader = if sqlite && url != IN_MEMORY { pool(CONNECTIONS).await? } else { writer.clone() };
         Ok(Database { writer, reader, shared: !sqlite })
@@ -128,6 +133,20 @@ impl Database {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
+    }
+}
+
+fn no_answer() -> DatabaseError {
+    DatabaseError(format!("it did not answer within {} s", PATIENCE.as_secs()))
+}
+
+fn of_tables(error: sqlx::migrate::MigrateError) -> DatabaseError {
+    use sqlx::migrate::MigrateError::{VersionMismatch, VersionMissing};
+    match error {
+        VersionMissing(number) | VersionMismatch(number) => DatabaseError(format!(
+            "a later version of askonce has changed its tables (change {number}); start that version, or one after it"
+        )),
+        error => DatabaseError(format!("its tables: {error}")),
     }
 }
 
@@ -190,13 +209,41 @@ mod tests {
         adds_up(&format!("sqlite://{}?mode=rwc", dir.path().join("plain.db").display())).await;
     }
 
-    /// With `ASKONCE_POSTGRES=postgres://…`, an empty database.
+    /// With `ASKONCE_POSTGRES=postgres://…`, a server.
     #[tokio::test]
     async fn the_same_on_postgresql() {
-        match std::env::var("ASKONCE_POSTGRES") {
-            Ok(url) => adds_up(&url).await,
-            Err(_) => eprintln!("skipped: ASKONCE_POSTGRES names no database"),
+        if let Some(url) = stub::fresh().await {
+            adds_up(&url).await;
         }
+    }
+
+    /// One that a later version has changed.
+    async fn refuses_what_is_later(url: &str) {
+        let database = Database::open(url).await.unwrap();
+        let text = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                    SELECT 999999, description, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+        sqlx::query(text).execute(&database.writer).await.unwrap();
+        database.close().await;
+        let error = Database::open(url).await.unwrap_err().to_string();
+        assert!(error.contains("a later version of askonce") && error.contains("999999"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn tables_of_a_later_version_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        refuses_what_is_later(&format!("sqlite://{}?mode=rwc", dir.path().join("x.db").display())).await;
+        if let Some(url) = stub::fresh().await {
+            refuses_what_is_later(&url).await;
+        }
+    }
+
+    /// A server that takes connections and says nothing.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://u:secret@{}/d", listener.local_addr().unwrap());
+        let error = Database::open(&url).await.unwrap_err().to_string();
+        assert!(error.contains("did not answer") && !error.contains("secret"), "{error}");
     }
 
     #[tokio::test]
