@@ -1,7 +1,8 @@
-//! The list of models, in the form of each vendor.
+//! The list of models, in the form of each vendor: those that the caller may ask for.
 
 use super::answer::{caller, json};
 use crate::edge::{Doors, reject};
+use crate::types::caller::Caller;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
 use axum::extract::Request;
@@ -24,10 +25,11 @@ pub(super) fn form(headers: &HeaderMap) -> Surface {
 
 /// All models.
 pub(super) async fn list(doors: &Arc<Doors>, form: Surface, request: Request) -> Response {
-    if let Err(error) = caller(doors, request).await {
-        return reject::reply_in(form, &error);
-    }
-    let all = listed(doors);
+    let caller = match caller(doors, request).await {
+        Ok(caller) => caller,
+        Err(error) => return reject::reply_in(form, &error),
+    };
+    let all = listed(doors, &caller);
     let objects: Vec<Value> = all.iter().map(|(id, owner)| object(form, id, owner)).collect();
     json(&match form {
         Surface::Messages => {
@@ -41,10 +43,11 @@ pub(super) async fn list(doors: &Arc<Doors>, form: Surface, request: Request) ->
 
 /// One model.
 pub(super) async fn one(doors: &Arc<Doors>, form: Surface, model: &str, request: Request) -> Response {
-    if let Err(error) = caller(doors, request).await {
-        return reject::reply_in(form, &error);
-    }
-    match listed(doors).into_iter().find(|(id, _)| id == model) {
+    let caller = match caller(doors, request).await {
+        Ok(caller) => caller,
+        Err(error) => return reject::reply_in(form, &error),
+    };
+    match listed(doors, &caller).into_iter().find(|(id, _)| id == model) {
         Some((id, owner)) => json(&object(form, &id, &owner)),
         None => {
             let message = format!("The model `{model}` does not exist. GET /v1/models lists the models.");
@@ -54,18 +57,21 @@ pub(super) async fn one(doors: &Arc<Doors>, form: Surface, model: &str, request:
     }
 }
 
-/// Configured names first, then what the providers say they have; each name once.
-fn listed(doors: &Doors) -> Vec<(String, String)> {
-    let setup = doors.pipeline.setup();
+/// Configured names first, then what the providers say they have; each name once, and none that this caller may not ask for.
+fn listed(doors: &Doors, caller: &Caller) -> Vec<(String, String)> {
+    let (setup, governor) = (doors.pipeline.setup(), doors.pipeline.governor());
+    let providers = governor.providers(caller);
     let configured: BTreeSet<&str> = setup.router.names().collect();
     let mut models: Vec<(String, String)> =
         configured.iter().map(|name| ((*name).to_owned(), "askonce".to_owned())).collect();
     let mut seen: BTreeSet<String> = configured.iter().map(|name| (*name).to_owned()).collect();
     for (model, provider) in setup.registry.models() {
-        if seen.insert(model.clone()) {
+        let may = providers.as_ref().is_none_or(|may| may(&provider));
+        if may && seen.insert(model.clone()) {
             models.push((model, provider));
         }
     }
+    models.retain(|(model, _)| governor.may_ask_for(caller, model));
     models
 }
 

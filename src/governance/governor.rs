@@ -335,6 +335,16 @@ impl Governor {
         }
     }
 
+    /// May a caller ask for the model of that name, as far as its key and the accounts above it say?
+    pub fn may_ask_for(&self, caller: &Caller, model: &str) -> bool {
+        let own = caller.models.iter().all(|models| fits(models, model));
+        let climbed = self.level(caller).is_none_or(|level| {
+            let may = |_: &Level, terms: &Terms| if fits(&terms.rights.models, model) { Ok(()) } else { Err(()) };
+            level.climb(may).is_ok()
+        });
+        own && climbed
+    }
+
     /// May a caller be answered by the provider `name`? None where it may be by all.
     pub fn providers(&self, caller: &Caller) -> Option<impl Fn(&str) -> bool + use<>> {
         let level = self.level(caller)?;

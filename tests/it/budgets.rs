@@ -91,3 +91,21 @@ async fn stored_answers_cost_a_share_where_the_operator_says_so() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn models_are_listed_for_who_may_ask_for_them() {
+    let upstream = Upstream::counting().await;
+    let accounts = "accounts: [{name: house, kind: organisation, models: ['m*']}]\n\
+                    auth: {keys: [{name: a, key: sk-a-0123456789ab, account: house, models: ['m', 'x']}, {name: b, key: sk-b-0123456789ab}]}";
+    let given = given(&upstream, accounts, "").with("models: [m]}", "models: [m, m2, x]}");
+    let gateway = given.start().await;
+    let listed = async |key: &str| {
+        let request = gateway.client.get(gateway.url("/v1/models")).bearer_auth(format!("sk-{key}-0123456789ab"));
+        let told = crate::support::Reply::of(request).await.json();
+        told["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("a").await, ["m"]);
+    assert_eq!(listed("b").await, ["m", "m2", "x"]);
+    let one = gateway.client.get(gateway.url("/v1/models/x")).bearer_auth("sk-a-0123456789ab");
+    assert_eq!(crate::support::Reply::of(one).await.error(), (404, "model_not_found".to_owned()));
+}

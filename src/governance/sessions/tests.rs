@@ -82,12 +82,12 @@ async fn nobody_who_writes_to_the_database_makes_a_session() {
     ];
     for row in altered {
         let other = sessions(1, Some(&database), None);
-        database.delete_sessions(&[row.digest.clone()]).await.unwrap();
+        database.delete_sessions(std::slice::from_ref(&row.digest)).await.unwrap();
         database.add_session(&row).await.unwrap();
         other.read().await.unwrap();
         assert!(other.find(&id, 6, IDLE, MOST).is_none(), "{row:?}");
     }
-    database.delete_sessions(&[row.digest.clone()]).await.unwrap();
+    database.delete_sessions(std::slice::from_ref(&row.digest)).await.unwrap();
     database.add_session(&row).await.unwrap();
     let (same, other) = (sessions(1, Some(&database), None), sessions(2, Some(&database), None));
     same.read().await.unwrap();

@@ -106,7 +106,7 @@ async fn a_token_goes_with_the_one_that_made_it() {
     let (_, apart) = tokens.make(new("apart", 0), 1).await.unwrap();
     let gone = tokens.take_away(&first.id).await.unwrap();
     assert_eq!((gone.len(), &gone[0].id), (DEEPEST, &first.id));
-    assert_eq!(tokens.all().iter().map(|one| one.id.clone()).collect::<Vec<_>>(), [apart.id.clone()]);
+    assert_eq!(tokens.all().iter().map(|one| one.id.clone()).collect::<Vec<_>>(), std::slice::from_ref(&apart.id));
     for maker in [Maker::Key, Maker::Person, Maker::Configured("a:b".into()), Maker::Token("tok_1".into())] {
         assert_eq!(Maker::read(&maker.written()), Some(maker));
     }

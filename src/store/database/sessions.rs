@@ -208,7 +208,7 @@ mod tests {
 
         let again = Database::open(url).await.unwrap();
         let found = SessionRow { used_ms: 8, ..renewed };
-        assert_eq!(again.sessions().await.unwrap(), [found.clone()]);
+        assert_eq!(again.sessions().await.unwrap(), std::slice::from_ref(&found));
         assert_eq!((again.session("s1").await.unwrap(), again.session("s2").await.unwrap()), (Some(found), None));
         assert_eq!(again.told().await.unwrap(), [anew]);
         again.delete_sessions(&["s1".into(), "none".into()]).await.unwrap();
