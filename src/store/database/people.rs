@@ -333,12 +333,11 @@ mod tests {
         lives(&format!("sqlite://{}?mode=rwc", dir.path().join("people.db").display())).await;
     }
 
-    /// With `ASKONCE_POSTGRES=postgres://…`.
+    /// With `ASKONCE_POSTGRES=postgres://…`, in a database of its own.
     #[tokio::test]
     async fn the_same_on_postgresql() {
-        match std::env::var("ASKONCE_POSTGRES") {
-            Ok(url) => lives(&url).await,
-            Err(_) => eprintln!("skipped: ASKONCE_POSTGRES names no database"),
+        if let Some(url) = super::super::stub::fresh().await {
+            lives(&url).await;
         }
     }
 }
