@@ -76,7 +76,8 @@ fn quantiles(mut all: Vec<u64>) -> String {
 
 /// A database with many keys and accounts, opened.
 async fn start() {
-    let database = Database::in_memory().await.expect("a database");
+    let dir = tempfile::tempdir().expect("a folder");
+    let database = Database::in_file(&dir.path().join("a.db")).await.expect("a database");
     let hasher = Hasher::new([1; 32]);
     let row = |kind: &str, name: String, body: String| ObjectRow {
         kind: kind.to_owned(),

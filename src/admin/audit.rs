@@ -89,8 +89,8 @@ fn line(row: &AuditRow) -> String {
 /// `GET /admin/audit/checkpoints`: what was signed, and what verifies it.
 pub(super) async fn checkpoints(State(doors): State<Arc<Doors>>) -> Response {
     let checkpoints = doors.database.audit_checkpoints().await.map_err(|error| unavailable(&error));
-    let key = doors.audit.public_key();
-    reply(checkpoints.map(|all| json!({"object": "list", "data": all, "public_key": key})))
+    let (key, broken) = (doors.audit.public_key(), doors.audit.broken());
+    reply(checkpoints.map(|all| json!({"object": "list", "data": all, "public_key": key, "broken": broken})))
 }
 
 fn unavailable(error: &DatabaseError) -> Error {

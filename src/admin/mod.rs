@@ -16,11 +16,13 @@
 //! - `/scim/v2/…`: people and groups, as an identity provider tells them; `scim`
 //! - `GET /admin/roles`, `GET /admin/self`: what each role allows; who asks; `roles`
 //! - `GET /admin/secrets`: what the settings refer to, and how it is read; `secrets`
+//! - `GET /admin/openapi.json`: all of this as a document; `openapi`
 
 mod audit;
 mod csv;
 mod explain;
 mod objects;
+pub mod openapi;
 mod purge;
 mod requests;
 mod roles;
@@ -93,6 +95,7 @@ pub fn table() -> Vec<Route> {
     use Resource::{Accounts, Audit, Cache, Keys, Providers, Requests, Roles, Routes, Tokens, Usage};
     let own = |action| Guard::Permission(Tokens, action, Reach::Accounts);
     let mut all = vec![
+        guarded(Method::GET, "/admin/openapi.json", Guard::Somebody, openapi::openapi),
         whole(Method::GET, "/admin/cache", (Cache, Read), cache),
         whole(Method::POST, "/admin/cache/purge", (Cache, Delete), purge::purge),
         whole(Method::GET, "/admin/cache/scopes", (Cache, Read), scopes::scopes),
@@ -138,7 +141,7 @@ pub fn table() -> Vec<Route> {
             objects::rotate,
         ),
         whole(Method::GET, "/admin/secrets", (Providers, Read), secrets::secrets),
-        whole(Method::GET, "/admin/usage", (Usage, Read), usage::usage),
+        guarded(Method::GET, "/admin/usage", Guard::Permission(Usage, Read, Reach::Accounts), usage::usage),
         whole(Method::GET, "/admin/requests", (Requests, Read), requests::requests),
         whole(Method::GET, "/admin/requests/{id}", (Requests, Read), requests::request),
         whole(Method::GET, "/admin/audit", (Audit, Read), audit::list),

@@ -10,7 +10,7 @@ use crate::edge::{Doors, body, reject};
 use crate::governance::Standing;
 use crate::governance::objects::{Condition, Kind, LONGEST_OVERLAP, MOST_ON_A_PAGE, Object};
 use crate::types::error::{Error, ErrorKind};
-use crate::types::permission::Scope;
+use crate::types::permission::{Action, Resource, Scope};
 use crate::types::secret::Secret;
 use axum::Extension;
 use axum::extract::{Path, Query, Request, State};
@@ -97,7 +97,7 @@ async fn list((doors, officer): By<'_>, kind: Kind, wish: &Wish) -> Result<Respo
         let objects;
         (objects, more) = doors.objects.page(kind, &after, MOST_ON_A_PAGE.min(limit + 1)).await?;
         after = objects.last().map(|last| last.name().to_owned()).unwrap_or_default();
-        own.extend(objects.into_iter().filter(|object| reaches(doors, officer, kind, object)));
+        own.extend(objects.into_iter().filter(|object| reaches(doors, (officer, Action::Read), kind, object)));
     }
     let is_more = own.len() as u64 > limit;
     own.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -108,7 +108,7 @@ async fn list((doors, officer): By<'_>, kind: Kind, wish: &Wish) -> Result<Respo
 
 async fn make((doors, officer): By<'_>, kind: Kind, wish: &Wish, request: Request) -> Result<Response, Error> {
     let body = read(doors, request).await?;
-    stays_within(doors, officer, kind, &body, true)?;
+    stays_within(doors, (officer, Action::Create), kind, &body)?;
     let now_ms = doors.pipeline.cache().now_ms();
     let made = match kind {
         Kind::Account => doors.objects.create_account(&body, wish.dry_run, now_ms).await.map(|object| (object, None)),
@@ -131,7 +131,7 @@ async fn one(by: By<'_>, kind: Kind, name: &str, wish: Wish, request: Request) -
 
 async fn look((doors, officer): By<'_>, kind: Kind, name: &str) -> Result<Response, Error> {
     let object = doors.objects.get(kind, name).await?;
-    match reaches(doors, officer, kind, &object) {
+    match reaches(doors, (officer, Action::Read), kind, &object) {
         true => Ok(answered(doors, kind, &object, None, StatusCode::OK)),
         false => Err(no_object(kind, name)),
     }
@@ -141,8 +141,8 @@ async fn change(by: By<'_>, kind: Kind, name: &str, wish: &Wish, request: Reques
     let (doors, officer) = by;
     let condition = condition(request.headers(), wish)?;
     let body = read(doors, request).await?;
-    may_change(by, kind, name).await?;
-    stays_within(doors, officer, kind, &body, false)?;
+    may_change(by, Action::Update, kind, name).await?;
+    stays_within(doors, (officer, Action::Update), kind, &body)?;
     let object = doors.objects.patch(kind, name, &body, condition, doors.pipeline.cache().now_ms()).await?;
     let patch = serde_json::from_slice::<Value>(&body).unwrap_or_default();
     let response = answered(doors, kind, &object, None, StatusCode::OK);
@@ -151,7 +151,7 @@ async fn change(by: By<'_>, kind: Kind, name: &str, wish: &Wish, request: Reques
 
 async fn remove(by: By<'_>, kind: Kind, name: &str, wish: &Wish, request: Request) -> Result<Response, Error> {
     let condition = condition(request.headers(), wish)?;
-    may_change(by, kind, name).await?;
+    may_change(by, Action::Delete, kind, name).await?;
     by.0.objects.delete(kind, name, condition, by.0.pipeline.cache().now_ms()).await?;
     Ok(told(StatusCode::NO_CONTENT.into_response(), name, wish, &json!({})))
 }
@@ -179,7 +179,7 @@ async fn rotated(by: By<'_>, name: &str, wish: &Wish, request: Request) -> Resul
     let doors = by.0;
     let condition = condition(request.headers(), wish)?;
     let body = read(doors, request).await?;
-    may_change(by, Kind::Key, name).await?;
+    may_change(by, Action::Update, Kind::Key, name).await?;
     let rotation: Rotation = match body.is_empty() {
         true => Rotation::default(),
         false => serde_json::from_slice(&body).map_err(|error| {
@@ -200,32 +200,42 @@ async fn rotated(by: By<'_>, name: &str, wish: &Wish, request: Request) -> Resul
     Ok(told(response, name, wish, &json!({"overlap_s": rotation.overlap_s})))
 }
 
-/// Does what an officer may reach this object?
-fn reaches(doors: &Doors, officer: &Officer, kind: Kind, object: &Object) -> bool {
-    let nearest = if kind == Kind::Account { Some(object.name()) } else { object.account() };
-    officer.reaches(&doors.pipeline.governor().accounts_from(nearest))
+/// What accounts and keys are to permissions.
+fn resource(kind: Kind) -> Resource {
+    if kind == Kind::Account { Resource::Accounts } else { Resource::Keys }
 }
 
-/// May an officer change the object of that name? Who has only some accounts may change what is in them, and not what they are
+/// May an officer do that with this object?
+fn reaches(doors: &Doors, (officer, action): (&Officer, Action), kind: Kind, object: &Object) -> bool {
+    let nearest = if kind == Kind::Account { Some(object.name()) } else { object.account() };
+    officer.reaches(resource(kind), action, &doors.pipeline.governor().accounts_from(nearest))
+}
+
+/// May an officer change the object of that name so? Who has only some accounts may change what is in them, and not what they are
 /// given themselves.
-async fn may_change((doors, officer): By<'_>, kind: Kind, name: &str) -> Result<(), Error> {
-    if officer.scope == Scope::Everything {
+async fn may_change((doors, officer): By<'_>, action: Action, kind: Kind, name: &str) -> Result<(), Error> {
+    if officer.scope_of(resource(kind), action) == Scope::Everything {
         return Ok(());
     }
     let object = doors.objects.get(kind, name).await?;
-    if !reaches(doors, officer, kind, &object) {
-        return Err(no_object(kind, name));
+    let is_seen = reaches(doors, (officer, Action::Read), kind, &object);
+    if !reaches(doors, (officer, action), kind, &object) {
+        return Err(if is_seen {
+            beyond(officer, &format!("what becomes of `{name}`"))
+        } else {
+            no_object(kind, name)
+        });
     }
-    match officer.reaches(&doors.pipeline.governor().accounts_from(object.account())) {
+    match officer.reaches(resource(kind), action, &doors.pipeline.governor().accounts_from(object.account())) {
         true => Ok(()),
         false => Err(beyond(officer, &format!("what the account `{name}` itself may"))),
     }
 }
 
-/// Does what is to be made or changed stay within what an officer may reach? Whose answers a key shares, only those say who may
+/// Does what is to be made or changed stay within what an officer may so? Whose answers a key shares, only those say who may
 /// everything.
-fn stays_within(doors: &Doors, officer: &Officer, kind: Kind, body: &[u8], is_new: bool) -> Result<(), Error> {
-    if officer.scope == Scope::Everything {
+fn stays_within(doors: &Doors, (officer, action): (&Officer, Action), kind: Kind, body: &[u8]) -> Result<(), Error> {
+    if officer.scope_of(resource(kind), action) == Scope::Everything {
         return Ok(());
     }
     let settings: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
@@ -233,9 +243,11 @@ fn stays_within(doors: &Doors, officer: &Officer, kind: Kind, body: &[u8], is_ne
         return Err(beyond(officer, "with whom a key shares answers (`tenant`)"));
     }
     let above = if kind == Kind::Account { "in" } else { "account" };
+    let may =
+        |name: &str| officer.reaches(resource(kind), action, &doors.pipeline.governor().accounts_from(Some(name)));
     match settings.get(above) {
-        None if !is_new => Ok(()),
-        Some(Value::String(name)) if officer.reaches(&doors.pipeline.governor().accounts_from(Some(name))) => Ok(()),
+        None if action != Action::Create => Ok(()),
+        Some(Value::String(name)) if may(name) => Ok(()),
         _ => Err(beyond(officer, &format!("what is not in one of their accounts (`{above}`)"))),
     }
 }

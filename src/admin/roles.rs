@@ -19,11 +19,17 @@ pub(super) async fn list(State(doors): State<Arc<Doors>>) -> Response {
 }
 
 pub(super) async fn oneself(Extension(officer): Extension<Officer>) -> Response {
+    let grants = officer
+        .grants
+        .iter()
+        .map(|grant| json!({"roles": grant.roles, "allow": grant.permissions.names(), "scope": scope(&grant.scope)}));
     reply(Ok(json!({
         "name": officer.name,
-        "roles": officer.roles,
-        "allow": officer.permissions.names(),
-        "scope": scope(&officer.scope),
+        "roles": officer.roles(),
+        // What is allowed somewhere, and as far as anything reaches; what reaches how far is told by the grants alone.
+        "allow": officer.permissions().names(),
+        "scope": scope(&officer.scope()),
+        "grants": grants.collect::<Value>(),
     })))
 }
 

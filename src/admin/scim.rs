@@ -1,16 +1,18 @@
 //! `/scim/v2/…`: an identity provider tells who there is, and in which groups, by SCIM 2.0 (RFC 7643, RFC 7644). It takes a token with the
-//! permissions of `people`. Who is made inactive, or goes, is signed out at once, and loses the tokens that they made.
+//! permissions of `people`. Who is made inactive, or goes, is signed out at once, and loses the tokens that they made. What a change gives
+//! to somebody, or takes from them, whoever makes it has to have: see `Access::may_tell`.
 
 mod schemas;
 
 use super::{Route, guarded};
-use crate::edge::officer::{Guard, Reach};
+use crate::edge::officer::{Guard, Officer, Reach};
 use crate::edge::{Doors, body};
 use crate::governance::people::filter::Filter;
 use crate::governance::people::patch::{self, Patch};
 use crate::governance::people::{Kind, Person, not_found, resource, written};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::permission::{Action, Resource};
+use axum::Extension;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, WWW_AUTHENTICATE};
@@ -30,30 +32,30 @@ pub(super) fn routes() -> Vec<Route> {
     let on = |action| Guard::Permission(Resource::People, action, Reach::Whole);
     vec![
         guarded(Method::GET, "/scim/v2/Users", on(Read), |doors, query| list(Kind::User, doors, query)),
-        guarded(Method::POST, "/scim/v2/Users", on(Create), |doors, request| add(Kind::User, doors, request)),
+        guarded(Method::POST, "/scim/v2/Users", on(Create), |doors, by, request| add(Kind::User, doors, by, request)),
         guarded(Method::GET, "/scim/v2/Users/{id}", on(Read), |doors, id, headers| one(Kind::User, doors, id, headers)),
-        guarded(Method::PUT, "/scim/v2/Users/{id}", on(Update), |doors, id, request| {
-            put(Kind::User, doors, id, request)
+        guarded(Method::PUT, "/scim/v2/Users/{id}", on(Update), |doors, by, id, request| {
+            put(Kind::User, doors, by, id, request)
         }),
-        guarded(Method::PATCH, "/scim/v2/Users/{id}", on(Update), |doors, id, request| {
-            change(Kind::User, doors, id, request)
+        guarded(Method::PATCH, "/scim/v2/Users/{id}", on(Update), |doors, by, id, request| {
+            change(Kind::User, doors, by, id, request)
         }),
-        guarded(Method::DELETE, "/scim/v2/Users/{id}", on(Delete), |doors, id, headers| {
-            remove(Kind::User, doors, id, headers)
+        guarded(Method::DELETE, "/scim/v2/Users/{id}", on(Delete), |doors, by, id, headers| {
+            remove(Kind::User, doors, by, id, headers)
         }),
         guarded(Method::GET, "/scim/v2/Groups", on(Read), |doors, query| list(Kind::Group, doors, query)),
-        guarded(Method::POST, "/scim/v2/Groups", on(Create), |doors, request| add(Kind::Group, doors, request)),
+        guarded(Method::POST, "/scim/v2/Groups", on(Create), |doors, by, request| add(Kind::Group, doors, by, request)),
         guarded(Method::GET, "/scim/v2/Groups/{id}", on(Read), |doors, id, headers| {
             one(Kind::Group, doors, id, headers)
         }),
-        guarded(Method::PUT, "/scim/v2/Groups/{id}", on(Update), |doors, id, request| {
-            put(Kind::Group, doors, id, request)
+        guarded(Method::PUT, "/scim/v2/Groups/{id}", on(Update), |doors, by, id, request| {
+            put(Kind::Group, doors, by, id, request)
         }),
-        guarded(Method::PATCH, "/scim/v2/Groups/{id}", on(Update), |doors, id, request| {
-            change(Kind::Group, doors, id, request)
+        guarded(Method::PATCH, "/scim/v2/Groups/{id}", on(Update), |doors, by, id, request| {
+            change(Kind::Group, doors, by, id, request)
         }),
-        guarded(Method::DELETE, "/scim/v2/Groups/{id}", on(Delete), |doors, id, headers| {
-            remove(Kind::Group, doors, id, headers)
+        guarded(Method::DELETE, "/scim/v2/Groups/{id}", on(Delete), |doors, by, id, headers| {
+            remove(Kind::Group, doors, by, id, headers)
         }),
         guarded(Method::GET, "/scim/v2/ServiceProviderConfig", on(Read), schemas::service),
         guarded(Method::GET, "/scim/v2/ResourceTypes", on(Read), schemas::types),
@@ -64,6 +66,8 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 type AllDoors = State<Arc<Doors>>;
+/// Who asks.
+type By = Extension<Officer>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,12 +118,14 @@ async fn one(kind: Kind, State(doors): AllDoors, Path(id): Path<String>, headers
     }
 }
 
-async fn add(kind: Kind, State(doors): AllDoors, request: Request) -> Response {
+async fn add(kind: Kind, State(doors): AllDoors, by: By, request: Request) -> Response {
     let added = async {
         let said = resource::read(kind, read(&doors, request).await?)?;
-        let inactive = said.get("active") == Some(&Value::Bool(false));
-        let one = doors.access.people.add(kind, said, doors.pipeline.cache().now_ms()).await?;
-        if inactive {
+        let now_ms = doors.pipeline.cache().now_ms();
+        let new = Person { id: String::new(), kind, said, version: 0, created_ms: now_ms, changed_ms: now_ms };
+        doors.access.may_tell(&by, None, Some(&new))?;
+        let one = doors.access.people.add(kind, new.said, now_ms).await?;
+        if kind == Kind::User && !one.is_active() {
             doors.access.end_all_of(&one.identities()).await?;
         }
         Ok(one)
@@ -130,16 +136,16 @@ async fn add(kind: Kind, State(doors): AllDoors, request: Request) -> Response {
     }
 }
 
-async fn put(kind: Kind, doors: AllDoors, Path(id): Path<String>, request: Request) -> Response {
+async fn put(kind: Kind, doors: AllDoors, by: By, Path(id): Path<String>, request: Request) -> Response {
     let versions = versions(request.headers(), IF_MATCH.as_str());
     let said = match read(&doors, request).await.and_then(|value| resource::read(kind, value)) {
         Ok(said) => said,
         Err(error) => return refused(&error),
     };
-    changed(kind, &doors, &id, versions, |_| Ok(said)).await
+    changed((kind, &id), &doors, &by, versions, |_| Ok(said)).await
 }
 
-async fn change(kind: Kind, doors: AllDoors, Path(id): Path<String>, request: Request) -> Response {
+async fn change(kind: Kind, doors: AllDoors, by: By, Path(id): Path<String>, request: Request) -> Response {
     let versions = versions(request.headers(), IF_MATCH.as_str());
     let unclear = |error: serde_json::Error| {
         let message = format!("The changes cannot be read: {error}; expected {{\"Operations\": [{{\"op\": …}}]}}.");
@@ -150,19 +156,24 @@ async fn change(kind: Kind, doors: AllDoors, Path(id): Path<String>, request: Re
             Ok(patch) => patch,
             Err(error) => return refused(&error),
         };
-    changed(kind, &doors, &id, versions, |before| patch::apply(kind, &before.said, patch)).await
+    changed((kind, &id), &doors, &by, versions, |before| patch::apply(kind, &before.said, patch)).await
 }
 
 /// Changes one, and has those go who may not come in any more.
 async fn changed(
-    kind: Kind,
+    (kind, id): (Kind, &str),
     doors: &Doors,
-    id: &str,
+    by: &Officer,
     versions: Option<Vec<u64>>,
     change: impl FnOnce(&Person) -> Result<Map<String, Value>, Error>,
 ) -> Response {
     let now_ms = doors.pipeline.cache().now_ms();
     let before = doors.access.people.get(kind, id);
+    let change = |before: &Person| {
+        let after = Person { said: change(before)?, ..before.clone() };
+        doors.access.may_tell(by, Some(before), Some(&after))?;
+        Ok(after.said)
+    };
     let done = async {
         let after = doors.access.people.change((kind, id), versions.as_deref(), now_ms, change).await?;
         if kind == Kind::User && !after.is_active() {
@@ -178,16 +189,18 @@ async fn changed(
     }
 }
 
-async fn remove(kind: Kind, State(doors): AllDoors, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let (versions, now_ms) = (versions(&headers, IF_MATCH.as_str()), doors.pipeline.cache().now_ms());
-    let gone = async {
-        let gone = doors.access.people.remove(kind, &id, versions.as_deref(), now_ms).await?;
-        if kind == Kind::User { doors.access.end_all_of(&gone.identities()).await } else { Ok(()) }
-    };
-    match gone.await {
+async fn remove(kind: Kind, State(doors): AllDoors, by: By, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    match removed(kind, &doors, &by, &id, &headers).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => refused(&error),
     }
+}
+
+async fn removed(kind: Kind, doors: &Doors, by: &Officer, id: &str, headers: &HeaderMap) -> Result<(), Error> {
+    let (versions, now_ms) = (versions(headers, IF_MATCH.as_str()), doors.pipeline.cache().now_ms());
+    let may = |before: &Person| doors.access.may_tell(by, Some(before), None);
+    let gone = doors.access.people.remove((kind, id), versions.as_deref(), now_ms, may).await?;
+    if kind == Kind::User { doors.access.end_all_of(&gone.identities()).await } else { Ok(()) }
 }
 
 async fn read(doors: &Doors, request: Request) -> Result<Value, Error> {

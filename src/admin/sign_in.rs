@@ -1,9 +1,10 @@
 //! `/admin/auth/…`: people sign in at the identity provider of `admin.sso`, and out again.
 
 use super::reply;
+use super::roles::scope;
 use crate::edge::officer::{Credential, Officer, cookie, session_cookie};
 use crate::edge::{Doors, RequestId, reject};
-use crate::governance::{ComingBack, Sso, WrongSignIn};
+use crate::governance::{ComingBack, NotRenewed, Sso};
 use crate::types::audit::{AuditEvent, AuditOutcome};
 use crate::types::error::{Error, ErrorKind};
 use axum::Extension;
@@ -88,18 +89,18 @@ async fn signed_in(
         let message = "This person is not active any more.";
         return Err(Error::new(ErrorKind::Forbidden, message).with_code("forbidden"));
     }
-    let mut groups = who.groups.clone();
-    groups.extend(doors.access.people.groups_of(&who.identities));
-    let (roles, _) = doors.access.rules().of_groups(&groups);
-    if roles.is_empty() {
+    let grants = doors.access.grants_of(&who);
+    if grants.is_empty() {
         let message = format!(
             "You are signed in as {}, but none of your groups has a role here. Ask who runs this gateway to name one in `admin.sso.roles`.",
             who.name
         );
         return Err(Error::new(ErrorKind::Forbidden, message).with_code("no_role"));
     }
-    event.detail = json!({"roles": roles}).to_string();
-    Ok((doors.access.sessions.begin(who, now_ms).await?, return_to))
+    let grants: Vec<_> =
+        grants.iter().map(|grant| json!({"roles": grant.roles, "scope": scope(&grant.scope)})).collect();
+    event.detail = json!({"grants": grants}).to_string();
+    Ok((doors.access.begin(who, now_ms).await?, return_to))
 }
 
 /// Asks the provider again who it is, at once.
@@ -108,24 +109,26 @@ pub(super) async fn refresh(State(doors): State<Arc<Doors>>, Extension(officer):
 }
 
 async fn refreshed(doors: &Doors, officer: &Officer) -> Result<serde_json::Value, Error> {
-    let sso = sso(doors)?;
-    let session = session_of(officer).and_then(|digest| doors.access.sessions.of_digest(&digest));
-    let session = session.ok_or_else(no_session)?;
-    match sso.renew(&session, doors.pipeline.cache().now_ms()).await {
-        Ok((groups, kept)) => {
-            doors.access.sessions.renew(&session, groups, kept).await?;
-            Ok(json!({"refreshed": true}))
+    sso(doors)?;
+    let digest = session_of(officer).ok_or_else(no_session)?;
+    match doors.access.renew(&digest, doors.pipeline.cache().now_ms()).await {
+        Ok(()) => Ok(json!({"refreshed": true})),
+        Err(NotRenewed::Unasked) => {
+            let message = "The identity provider gave nothing to ask it with, or this gateway does not have it any more: sign in \
+                           again to be in other groups.";
+            Err(Error::new(ErrorKind::Conflict, message).with_code("not_renewable"))
         }
-        Err(WrongSignIn::Over) => {
-            doors.access.sessions.end(&session.digest).await?;
-            let message = "The identity provider does not renew this session, so it has ended: sign in again.";
+        Err(NotRenewed::Over) => {
+            let message = "The identity provider does not renew this session, or none of your groups has a role any more, so it \
+                           has ended: sign in again.";
             Err(Error::new(ErrorKind::Unauthenticated, message).with_code("session_over"))
         }
-        Err(WrongSignIn::Unreachable(why)) => {
+        Err(NotRenewed::Unreachable(why)) => {
             tracing::warn!(why, "the identity provider cannot be asked about a session");
             let message = "The identity provider cannot be asked just now. Try again later.";
             Err(Error::new(ErrorKind::Overloaded, message).with_code("provider_unavailable"))
         }
+        Err(NotRenewed::Unwritten(error)) => Err(error),
     }
 }
 
@@ -133,7 +136,7 @@ pub(super) async fn logout(State(doors): State<Arc<Doors>>, Extension(officer): 
     let ended = async {
         let sso = sso(&doors)?;
         let digest = session_of(&officer).ok_or_else(no_session)?;
-        let kept = doors.access.sessions.of_digest(&digest).and_then(|session| session.kept());
+        let kept = doors.access.sessions.of_digest(&digest).and_then(|session| session.kept.clone());
         doors.access.sessions.end(&digest).await?;
         Ok((sso.logout_url(kept.as_ref()).await, sso.is_secure()))
     };

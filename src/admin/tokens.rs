@@ -1,14 +1,15 @@
 //! `/admin/tokens`: tokens of the admin surface, for programs. A token is shown once, when it is made; nobody can make one that may more
-//! than they may themselves, or see one that reaches further.
+//! than they may themselves, that ends later than what they show, or see one that reaches further. What a token may when it is shown is
+//! told in `governance::access`.
 
 use super::reply;
 use super::roles::scope;
 use crate::edge::officer::Officer;
 use crate::edge::{Doors, body, reject};
-use crate::governance::{NewToken, Token};
+use crate::governance::{Maker, NewToken, Token};
 use crate::types::audit::AuditEvent;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::permission::Scope;
+use crate::types::permission::{Action, Permissions, Resource, Scope};
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 
 /// The longest name, in bytes.
 const NAME_BYTES: usize = 128;
+/// The most roles of a token.
+const MOST_ROLES: usize = 32;
 const EXPECTED: &str = r#"expected {"name": "ci", "roles": ["viewer"]} and, where wanted, "scope" (an account, or several) and "expires" ("2027-01-31T00:00:00Z")"#;
 
 #[derive(Deserialize)]
@@ -40,8 +43,9 @@ enum Accounts {
 }
 
 pub(super) async fn list(State(doors): State<Arc<Doors>>, Extension(officer): Extension<Officer>) -> Response {
-    let all = doors.access.tokens.all();
-    let seen = all.iter().filter(|token| doors.access.rules().is_within(&token.scope, &officer.scope));
+    let (all, rules) = (doors.access.tokens.all(), doors.access.rules());
+    let reached = officer.scope_of(Resource::Tokens, Action::Read);
+    let seen = all.iter().filter(|token| rules.is_within(&token.scope, &reached));
     reply(Ok(json!({"tokens": seen.map(|token| shown(token)).collect::<Value>()})))
 }
 
@@ -88,13 +92,36 @@ fn checked(doors: &Doors, officer: &Officer, wish: Wish, now_ms: u64) -> Result<
     if wish.roles.is_empty() {
         return Err(Error::invalid("roles", "A token without a role could do nothing; GET /admin/roles lists them."));
     }
-    let accounts = match wish.scope {
+    if wish.roles.len() > MOST_ROLES {
+        return Err(Error::invalid("roles", format!("`roles` has at most {MOST_ROLES} of them.")));
+    }
+    let scope = scope_for(doors, officer, &wish)?;
+    Ok(NewToken {
+        expires_ms: ends(officer, wish.expires.as_deref(), now_ms)?,
+        name: wish.name,
+        roles: wish.roles,
+        scope,
+        created_by: officer.name.clone(),
+        maker: Maker::of(officer),
+        identities: officer.identities.clone(),
+    })
+}
+
+/// How far the token is to reach, if all that its roles allow can be had so far from that officer. Where nobody says, it is as far as
+/// that goes.
+fn scope_for(doors: &Doors, officer: &Officer, wish: &Wish) -> Result<Scope, Error> {
+    let rules = doors.access.rules();
+    let permissions = rules.permissions(&wish.roles);
+    let accounts = match &wish.scope {
         None => None,
-        Some(Accounts::One(account)) => Some(vec![account]),
-        Some(Accounts::Several(accounts)) => Some(accounts),
+        Some(Accounts::One(account)) => Some(std::slice::from_ref(account)),
+        Some(Accounts::Several(accounts)) => Some(accounts.as_slice()),
     };
     let scope = match accounts {
-        None => officer.scope.clone(),
+        // Making a token is among what they have to be allowed there.
+        None => {
+            rules.farthest(&officer.grants, permissions.and(Permissions::of(&[Resource::Tokens], &[Action::Create])))
+        }
         Some(accounts) => {
             if accounts.is_empty() || accounts.len() > 100 {
                 return Err(Error::invalid("scope", "`scope` is one account, or 1 to 100 of them."));
@@ -106,32 +133,32 @@ fn checked(doors: &Doors, officer: &Officer, wish: Wish, now_ms: u64) -> Result<
             Scope::Accounts(accounts.into())
         }
     };
-    let lacking = rules.permissions(&wish.roles).without(officer.permissions).names();
-    if let Some(first) = lacking.first() {
+    if let Some(first) = permissions.without(officer.permissions()).names().first() {
         return Err(beyond(
             officer,
             &format!("these roles have permissions that the {} has not: `{first}`", officer.name),
         ));
     }
-    if !rules.is_within(&scope, &officer.scope) {
-        return Err(beyond(officer, &format!("the scope reaches further than {}", officer.scope.told())));
+    let lacking = rules.lacking(&officer.grants, permissions, &scope).names();
+    let makes = officer.scope_of(Resource::Tokens, Action::Create);
+    if scope == Scope::Accounts(Arc::default()) || !lacking.is_empty() || !rules.is_within(&scope, &makes) {
+        let first = lacking.first().map_or("tokens:create", String::as_str);
+        return Err(beyond(officer, &format!("the scope reaches further than their permission `{first}`")));
     }
-    let expires_ms = match wish.expires {
-        None => 0,
-        Some(text) => {
-            let at = text.parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
-            let wrong = || Error::invalid("expires", "`expires` is a time to come, as in `2027-01-31T00:00:00Z`.");
-            at.filter(|at| *at > now_ms).ok_or_else(wrong)?
-        }
-    };
-    Ok(NewToken {
-        name: wish.name,
-        roles: wish.roles,
-        scope,
-        expires_ms,
-        created_by: officer.name.clone(),
-        identities: officer.identities.clone(),
-    })
+    Ok(scope)
+}
+
+/// When the token is to end: no later than what the officer shows. Zero is never.
+fn ends(officer: &Officer, wish: Option<&str>, now_ms: u64) -> Result<u64, Error> {
+    let Some(text) = wish else { return Ok(officer.expires_ms) };
+    let at = text.parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    let wrong = || Error::invalid("expires", "`expires` is a time to come, as in `2027-01-31T00:00:00Z`.");
+    let at = at.filter(|at| *at > now_ms).ok_or_else(wrong)?;
+    if officer.expires_ms > 0 && at > officer.expires_ms {
+        let end = crate::governance::people::resource::time(officer.expires_ms);
+        return Err(beyond(officer, &format!("the {} ends at {end} itself", officer.name)));
+    }
+    Ok(at)
 }
 
 fn beyond(officer: &Officer, why: &str) -> Error {
@@ -144,22 +171,23 @@ pub(super) async fn take_away(
     Extension(officer): Extension<Officer>,
     Path(id): Path<String>,
 ) -> Response {
-    let found = doors.access.tokens.all().into_iter().find(|token| token.id == id);
+    let reached = officer.scope_of(Resource::Tokens, Action::Delete);
     // One that reaches further is none that there is.
-    let found = found.filter(|token| doors.access.rules().is_within(&token.scope, &officer.scope));
+    let found = doors.access.tokens.by_id(&id).filter(|token| doors.access.rules().is_within(&token.scope, &reached));
     let gone = match found {
         Some(token) => doors.access.tokens.take_away(&token.id).await,
-        None => Ok(None),
+        None => Ok(Vec::new()),
     };
     match gone {
-        Ok(Some(token)) => {
-            told(&doors, &officer, "tokens.deleted", &token, String::new());
-            reply(Ok(json!({"id": token.id, "deleted": true})))
-        }
-        Ok(None) => {
+        Ok(gone) if gone.is_empty() => {
             let id: String = id.chars().take(64).collect();
             let error = Error::new(ErrorKind::NotFound, format!("There is no token `{id}`."));
             reject::reply(&error.with_code("token_not_found"))
+        }
+        Ok(gone) => {
+            gone.iter().for_each(|token| told(&doors, &officer, "tokens.deleted", token, String::new()));
+            let with: Vec<&str> = gone.iter().skip(1).map(|token| token.id.as_str()).collect();
+            reply(Ok(json!({"id": id, "deleted": true, "made_by_it": with})))
         }
         Err(error) => reject::reply(&error),
     }

@@ -2,13 +2,15 @@
 
 use super::csv;
 use super::span::{self, refused};
+use crate::edge::officer::Officer;
 use crate::edge::{Doors, reject};
 use crate::governance::records::{Page, Per, Report, Row, Wish};
 use crate::store::database::{UsageColumn, UsageSums};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::MicroUsd;
+use crate::types::permission::{Action, Resource, Scope};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -47,11 +49,19 @@ pub(super) struct Asked {
     tag: Option<String>,
 }
 
-pub(super) async fn usage(State(doors): State<Arc<Doors>>, asked: Result<Query<Asked>, QueryRejection>) -> Response {
-    told(&doors, asked).await.unwrap_or_else(|error| reject::reply(&error))
+pub(super) async fn usage(
+    State(doors): State<Arc<Doors>>,
+    Extension(officer): Extension<Officer>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    told(&doors, &officer, asked).await.unwrap_or_else(|error| reject::reply(&error))
 }
 
-async fn told(doors: &Doors, asked: Result<Query<Asked>, QueryRejection>) -> Result<Response, Error> {
+async fn told(
+    doors: &Doors,
+    officer: &Officer,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Response, Error> {
     let asked = asked.map_err(|rejection| refused(&rejection))?.0;
     let is_csv = match asked.format.as_deref() {
         None | Some("json") => false,
@@ -60,7 +70,12 @@ async fn told(doors: &Doors, asked: Result<Query<Asked>, QueryRejection>) -> Res
             return Err(Error::invalid("format", format!("`format` is `json` or `csv`; got `{other}`.")));
         }
     };
-    let wish = wish(asked, doors.pipeline.cache().now_ms())?;
+    let mut wish = wish(asked, doors.pipeline.cache().now_ms())?;
+    // Whoever reads what some accounts used is told their sums, and no others.
+    wish.report.within = match officer.scope_of(Resource::Usage, Action::Read) {
+        Scope::Everything => None,
+        Scope::Accounts(accounts) => Some(accounts),
+    };
     let failed = |error| Error::new(ErrorKind::Internal, format!("What was used cannot be read: {error}."));
     let page = doors.pipeline.records().report(&wish).await.map_err(failed)?;
     let next = page.rows.last().filter(|_| page.more).map(cursor);
@@ -106,7 +121,7 @@ fn wish(asked: Asked, now_ms: u64) -> Result<Wish, Error> {
         (UsageColumn::Tag, asked.tag),
     ];
     let only = only.into_iter().filter_map(|(column, value)| Some((column, value?))).collect();
-    Ok(Wish { report: Report { from_ms, to_ms, by, only, per, zone }, after, most })
+    Ok(Wish { report: Report { from_ms, to_ms, by, only, within: None, per, zone }, after, most })
 }
 
 fn columns(text: &str) -> Result<Vec<UsageColumn>, Error> {

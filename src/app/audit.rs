@@ -1,16 +1,20 @@
 //! Audit: what administrators do, and what is refused, is written to a chain of rows in the database, and to the log of the process.
 //!
 //! Whoever records an event goes on at once; a task writes. A change at the admin surface is answered when its row is on disk. What does
-//! not fit into the queue is counted, and the count becomes a row.
+//! not fit into the queue is counted, and the count becomes a row. What is signed is what this node has seen to be whole; `trust`.
+
+mod trust;
 
 use super::build::{StartError, write_private};
 use crate::config::{AuditSettings, Resolved};
 use crate::store::audit_chain::Signer;
 use crate::store::database::Database;
+use crate::telemetry::metrics;
 use crate::types::audit::{Audit, AuditEvent, AuditOutcome, KEY_USED, REFUSED};
 use crate::types::clock::Clock;
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use rand::Rng;
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
+use trust::{Head, NoTrust, Trust};
 
 /// Events that wait to be written.
 const WAITING: usize = 4_096;
@@ -35,6 +40,8 @@ const FOLDED: usize = 10_000;
 /// How often what is too old is looked for.
 const RETENTION: Duration = Duration::from_secs(3_600);
 const DAY_MS: u64 = 86_400_000;
+/// Rows of its own that a node remembers until they are signed.
+const OWN: usize = 4_096;
 /// The longest text of an event, in bytes.
 const MOST_BYTES: usize = 16 * 1024;
 
@@ -49,6 +56,7 @@ pub(super) struct AuditLog {
     settings: Arc<ArcSwap<AuditSettings>>,
     clock: Clock,
     signer: Arc<Signer>,
+    broken: Arc<Mutex<Option<String>>>,
 }
 
 impl AuditLog {
@@ -72,6 +80,7 @@ impl AuditLog {
             settings: Arc::new(ArcSwap::from_pointee(settings.audit.clone())),
             clock: clock.clone(),
             signer: Arc::new(signer),
+            broken: Arc::default(),
         });
         let writer = Writer {
             database,
@@ -82,6 +91,9 @@ impl AuditLog {
             signer: log.signer.clone(),
             folded: HashMap::new(),
             unsigned: None,
+            own: Vec::new(),
+            trust: Trust::new(persist.then_some(settings.data_dir.as_path())),
+            broken: log.broken.clone(),
             signed_at: Instant::now(),
             swept_at: Instant::now() - RETENTION,
         };
@@ -145,6 +157,10 @@ impl Audit for AuditLog {
     fn public_key(&self) -> String {
         self.signer.public_key()
     }
+
+    fn broken(&self) -> Option<String> {
+        self.broken.lock().clone()
+    }
 }
 
 /// No database takes a zero byte in a text, and nobody reads one that goes on for ever.
@@ -178,6 +194,11 @@ struct Writer {
     folded: HashMap<[String; 4], Folded>,
     /// The last row that no checkpoint vouches for, how many there are, and its digest.
     unsigned: Option<(u64, u64, String)>,
+    /// Rows that this node wrote since: the last of each transaction.
+    own: Vec<Head>,
+    trust: Trust,
+    /// Why nothing is signed any more.
+    broken: Arc<Mutex<Option<String>>>,
     signed_at: Instant,
     swept_at: Instant,
 }
@@ -206,9 +227,11 @@ impl Writer {
     /// The event, if it is to be a row now.
     fn fold(&mut self, event: (u64, AuditEvent)) -> Option<(u64, AuditEvent)> {
         let AuditEvent { actor, action, target, detail, address, .. } = &event.1;
-        let kind = match action.as_str() {
-            REFUSED => [actor.clone(), target.clone(), detail.clone(), address.clone()],
-            KEY_USED => [actor.clone(), action.clone(), String::new(), address.clone()],
+        let kind = match (action.as_str(), event.1.outcome) {
+            (REFUSED, _) => [actor.clone(), target.clone(), detail.clone(), address.clone()],
+            (KEY_USED, _) => [actor.clone(), action.clone(), target.clone(), address.clone()],
+            // Where it was tried does not matter, or whoever tries much would fill the log.
+            (_, AuditOutcome::Refused) => [actor.clone(), action.clone(), detail.clone(), address.clone()],
             _ => return Some(event),
         };
         if let Some(folded) = self.folded.get_mut(&kind) {
@@ -264,6 +287,9 @@ impl Writer {
             match self.database.add_to_audit(rows).await {
                 Ok((seq, digest)) => {
                     let before = self.unsigned.as_ref().map_or(0, |(_, count, _)| *count);
+                    if self.own.len() < OWN {
+                        self.own.push((seq, digest.clone()));
+                    }
                     self.unsigned = Some((seq, before + rows.len() as u64, digest));
                     return;
                 }
@@ -286,10 +312,37 @@ impl Writer {
             return;
         }
         let checkpoint = self.signer.checkpoint(*seq, digest, self.clock.now_ms(), false);
-        match self.database.keep_checkpoint(&checkpoint).await {
-            Ok(()) => (self.unsigned, self.signed_at) = (None, Instant::now()),
-            Err(error) => tracing::error!(%error, "no checkpoint of the audit log can be kept"),
+        let (key, last) = (self.signer.public_key(), (*seq, digest.clone()));
+        let kept = match self.trust.advance(&self.database, &key, &self.own, &last).await {
+            Ok(()) => self.database.keep_checkpoint(&checkpoint).await.map_err(NoTrust::from),
+            Err(why) => Err(why),
+        };
+        match kept {
+            Ok(()) => {
+                (self.unsigned, self.signed_at) = (None, Instant::now());
+                self.own.clear();
+            }
+            Err(why) => self.unseen(&why).await,
         }
+    }
+
+    /// The log is not what this node has seen and written: from here on nothing is signed or taken out, and everybody is told.
+    async fn unseen(&mut self, why: &NoTrust) {
+        tracing::error!(%why, "the audit log is not signed: see docs/audit.md, \"Where it does not hold\"");
+        // Not again at each row.
+        self.signed_at = Instant::now();
+        if let Some((_, count, _)) = &mut self.unsigned {
+            *count = 0;
+        }
+        let NoTrust::Broken(broken) = why else { return };
+        metrics::audit_broken();
+        if self.broken.lock().replace(broken.to_string()).is_some() {
+            return;
+        }
+        let (actor, action) = ("askonce".to_owned(), "audit.broken".to_owned());
+        let detail = serde_json::json!({"why": broken.to_string()}).to_string();
+        let event = AuditEvent { actor, action, outcome: AuditOutcome::Failed, detail, ..AuditEvent::default() };
+        self.write(&[(self.clock.now_ms(), event)], true).await;
     }
 
     /// Puts a base in place of rows that are too old.
@@ -301,13 +354,17 @@ impl Writer {
         self.swept_at = Instant::now();
         let now_ms = self.clock.now_ms();
         let result = async {
-            if let Some((seq, digest)) = self.database.audit_before(now_ms.saturating_sub(days * DAY_MS)).await? {
+            let Some((seq, digest)) = self.database.audit_before(now_ms.saturating_sub(days * DAY_MS)).await? else {
+                return Ok(());
+            };
+            // What is taken out can never be verified again.
+            if self.trust.holds(&self.database, &self.signer.public_key(), seq).await? {
                 self.database.keep_checkpoint(&self.signer.checkpoint(seq, &digest, now_ms, true)).await?;
             }
-            Ok::<(), crate::store::database::DatabaseError>(())
+            Ok::<(), NoTrust>(())
         };
-        if let Err(error) = result.await {
-            tracing::error!(%error, "rows of the audit log that are too old cannot be taken out");
+        if let Err(why) = result.await {
+            self.unseen(&why).await;
         }
     }
 }

@@ -8,13 +8,12 @@ use super::people;
 use super::probe::Probes;
 use crate::cache::{Cache, CacheError, Opened, Parts as CacheParts};
 use crate::config::Resolved;
-use crate::edge::{self, Doors, Edge, UPLOADS};
+use crate::edge::{self, Doors, Edge, Idempotency, UPLOADS};
 use crate::governance::{Access, Keys};
 use crate::pipeline::{Guardrails, Insight, Pipeline, Queue, Recorder, RouterClock, Setup, of_lane, responses};
 use crate::providers::Registry;
 use crate::routing::{Look, Router};
 use crate::secrets::Secrets;
-use crate::store::database::Database;
 use crate::store::sealed::Seal;
 use crate::telemetry::metrics;
 use crate::types::clock::Clock;
@@ -148,7 +147,7 @@ impl App {
         let recorder = recorder(settings, parts.persist)?;
         let governed = Governed::build(settings, parts.persist, &cache).await?;
         let audit = AuditLog::begin(settings, parts.persist, governed.database.clone(), clock)?;
-        let access = access(settings, parts.persist.then(|| governed.database.clone()), &cache).await?;
+        let access = access(settings, &governed, parts.persist, &cache).await?;
         let (governor, virtual_keys) =
             ((governed.governor.clone(), governed.records.clone()), governed.virtual_keys.clone());
         let doors = Arc::new(Doors {
@@ -165,6 +164,7 @@ impl App {
             database: governed.database.clone(),
             secrets,
             trusted_proxies: ArcSwap::from_pointee(settings.trusted_proxies.clone()),
+            idempotency: Idempotency::default(),
             prometheus,
             edge: Edge {
                 body_bytes: settings.limits.body_bytes,
@@ -326,9 +326,11 @@ fn setup(
 /// Who administers, and whose tokens callers may show.
 async fn access(
     settings: &Resolved,
-    database: Option<Database>,
+    governed: &Governed,
+    persist: bool,
     cache: &Arc<Cache>,
 ) -> Result<Arc<Access>, StartError> {
+    let database = persist.then(|| governed.database.clone());
     let key = match &database {
         Some(_) => {
             let failed = |source| StartError::DataDir { dir: settings.data_dir.clone(), source };
@@ -336,7 +338,9 @@ async fn access(
         }
         None => rand::rng().random(),
     };
-    let access = Arc::new(Access::open(settings, database, key).await.map_err(StartError::Access)?);
+    let kept = (database, governed.seal.clone());
+    let access = Access::open(settings, governed.governor.clone(), kept, key).await;
+    let access = Arc::new(access.map_err(StartError::Access)?);
     let clock = Arc::downgrade(cache);
     let now = move || clock.upgrade().map_or(0, |cache| cache.now_ms());
     tokio::spawn(people::keep(Arc::downgrade(&access), now));

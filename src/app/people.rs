@@ -1,7 +1,7 @@
 //! Who administers, over time: what another process on the database has changed is read, sessions whose time is over end, and the
 //! identity provider is asked again about people who are signed in.
 
-use crate::governance::{Access, WrongSignIn};
+use crate::governance::{Access, NotRenewed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -30,23 +30,22 @@ pub(super) async fn keep(access: Weak<Access>, now: impl Fn() -> u64) {
     }
 }
 
-/// Asks the identity provider about everybody whose tokens have ended there: who is unknown to it is signed out.
+/// Asks the identity provider about everybody whose tokens have ended there: who is unknown to it is signed out, and so is who is in no
+/// group any more that has a role.
 async fn renew(access: &Arc<Access>, now_ms: u64) {
-    let Some(sso) = access.sso() else { return };
     for session in access.sessions.to_renew(now_ms) {
-        let done = match sso.renew(&session, now_ms).await {
-            Ok((groups, kept)) => access.sessions.renew(&session, groups, kept).await,
-            Err(WrongSignIn::Over) => {
-                tracing::info!(user = session.name, "signed out: the identity provider does not renew the session");
-                access.sessions.end(&session.digest).await
+        match access.renew(&session.digest, now_ms).await {
+            Ok(()) | Err(NotRenewed::Unasked) => {}
+            Err(NotRenewed::Over) => {
+                tracing::info!(
+                    user = session.name,
+                    "signed out: the identity provider does not renew the session, or gives no role"
+                );
             }
-            Err(WrongSignIn::Unreachable(why)) => {
+            Err(NotRenewed::Unreachable(why)) => {
                 tracing::warn!(why, "the identity provider cannot be asked about a session");
-                Ok(())
             }
-        };
-        if let Err(error) = done {
-            tracing::warn!(%error, "a session cannot be renewed");
+            Err(NotRenewed::Unwritten(error)) => tracing::warn!(%error, "a session cannot be renewed"),
         }
     }
 }

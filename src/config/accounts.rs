@@ -82,7 +82,7 @@ pub(super) fn named<'a>(name: &str, item: &Item<'_>, accounts: &'a [Account]) ->
 /// Reads one account as the admin surface takes it: JSON with the same keys as in the file. Whether its parent is there, nobody has
 /// looked.
 pub fn read_account(json: &str) -> Result<Account, ConfigError> {
-    let node = file::read(json)?;
+    let node = file::read_json(json)?;
     account(&Item::root(&node).ok_or_else(|| ConfigError::new("", None, "expected an account, found nothing"))?)
 }
 
@@ -105,7 +105,7 @@ pub struct VirtualKey {
 
 /// Reads one key as the admin surface takes it: JSON with the same keys as in the file, but for `key`, and with `enabled`.
 pub fn read_virtual_key(json: &str) -> Result<VirtualKey, ConfigError> {
-    let node = file::read(json)?;
+    let node = file::read_json(json)?;
     let item = Item::root(&node).ok_or_else(|| ConfigError::new("", None, "expected a key, found nothing"))?;
     let own = ["name", "tenant", "account", "expires", "enabled"];
     let known: Vec<&str> = own.into_iter().chain(rights::KEYS).collect();

@@ -92,7 +92,7 @@ pub(super) fn admin(root: &Fields<'_>, auth: &Auth, accounts: &[Account]) -> Res
         }
         _ => None,
     };
-    Ok(Admin { key, listen, sso: sso::sso(&fields, &roles, accounts)?, roles, tokens })
+    Ok(Admin { key, listen, sso: sso::sso(&fields, (&roles, &tokens), accounts)?, roles, tokens })
 }
 
 fn refuse_taken(item: &Item<'_>, key: &Secret, taken: &[(String, Secret)]) -> Result<(), ConfigError> {

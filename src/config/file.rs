@@ -88,6 +88,36 @@ pub(super) fn read(text: &str) -> Result<Node, ConfigError> {
     Ok(node)
 }
 
+/// Reads `text` as JSON, as the admin surface takes it and the database keeps it: a small part of the time of YAML.
+pub(super) fn read_json(text: &str) -> Result<Node, ConfigError> {
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+        let at = Position { line: error.line() as u64, column: error.column() as u64 };
+        let text = error.to_string();
+        let text = text.split(" at line ").next().unwrap_or_default();
+        ConfigError::new("", Some(at), format!("this is not valid JSON: {text}"))
+    })?;
+    Ok(of_json(json))
+}
+
+fn of_json(json: serde_json::Value) -> Node {
+    use serde_json::Value as Json;
+    let value = match json {
+        Json::Null => Value::Null,
+        Json::Bool(so) => Value::Bool(so),
+        Json::Number(number) => {
+            let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+            whole.map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Integer)
+        }
+        Json::String(text) => Value::Text(Text { text, written: None, read_as: RefCell::default(), value: None }),
+        Json::Array(items) => Value::List(items.into_iter().map(of_json).collect()),
+        Json::Object(fields) => {
+            let entry = |(text, value)| (Key { text, at: None }, of_json(value));
+            Value::Map(fields.into_iter().map(entry).collect())
+        }
+    };
+    Node { at: None, value }
+}
+
 /// The parser compares keys by what YAML takes them for, so that `1` and `"1"` differ there; here they are text.
 fn refuse_twins(node: &Node) -> Result<(), ConfigError> {
     match &node.value {

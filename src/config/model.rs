@@ -12,7 +12,8 @@ use super::target;
 /// More than any model costs, in US dollars per million tokens.
 const MAX_USD: f64 = 1_000_000.0;
 
-pub(super) const KEYS: &[&str] = &["name", "aliases", "strategy", "targets", "hedge", "price", "shadow"];
+pub(super) const KEYS: &[&str] =
+    &["name", "aliases", "strategy", "targets", "hedge", "price", "max_output_tokens", "shadow"];
 
 /// The keys of a price: of prompt and completion tokens, of parts of these, and of a request.
 const PRICE_KEYS: [&str; 6] = [
@@ -117,7 +118,10 @@ fn model(item: &Item<'_>, providers: &[Provider], judge: bool) -> Result<Model, 
     let default = if weighted { Strategy::Weighted } else { Strategy::Ordered };
     let strategy = fields.word("strategy", default)?;
     let shadow = shadow::shadow(&fields, &name, providers, judge)?;
-    Ok(Model { name, aliases, strategy, targets, hedge: target::hedge(&fields)?, price: price(&fields)?, shadow })
+    let max_output_tokens =
+        fields.get("max_output_tokens").map(|item| item.integer(1..=super::rights::MAX_OUTPUT_TOKENS)).transpose()?;
+    let (hedge, price) = (target::hedge(&fields)?, price(&fields)?);
+    Ok(Model { name, aliases, strategy, targets, hedge, price, max_output_tokens, shadow })
 }
 
 /// A model's name, in which one `*` may stand for any text.

@@ -319,6 +319,8 @@ pub struct Model {
     pub targets: Vec<Target>,
     /// What it costs, where that is known.
     pub price: Option<Price>,
+    /// The longest answer that it gives, in tokens, where that is known: so much is reserved for a request that names no most.
+    pub max_output_tokens: Option<u64>,
     /// Another target that some of its requests are sent to as well, to compare.
     pub shadow: Option<Shadow>,
 }
@@ -488,6 +490,8 @@ pub struct Cache {
     pub stale_while_revalidate: Duration,
     /// How many entries are fetched anew at a time for that.
     pub revalidations: usize,
+    /// What a stored answer costs its caller's budgets, in percent of what it would have cost.
+    pub hit_cost_percent: u64,
     /// How soon an answer is out of date, by what its question says.
     pub staleness: Staleness,
     /// Which entries go for room.

@@ -29,7 +29,7 @@ pub(super) const KEYS: [&str; 11] = [
 /// More than any list of them needs.
 const MOST: usize = 256;
 /// More tokens than any answer has.
-const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
+pub(super) const MAX_OUTPUT_TOKENS: u64 = 100_000_000;
 
 /// What may be asked for, and how much. What is empty or not there forbids nothing.
 #[derive(Debug, Clone, PartialEq)]

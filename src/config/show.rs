@@ -244,6 +244,7 @@ fn model(yaml: &mut Yaml, model: &Model) {
     if let Some(one) = &model.price {
         yaml.map("price", |yaml| price(yaml, one));
     }
+    yaml.maybe("max_output_tokens", model.max_output_tokens.map(|most| most.to_string()));
     if let Some(one) = &model.shadow {
         yaml.map("shadow", |yaml| shadow(yaml, one));
     }
@@ -415,6 +416,7 @@ fn cache(yaml: &mut Yaml, cache: &Cache) {
     yaml.line("stale_if_error_s", &cache.stale_if_error.as_secs().to_string());
     yaml.line("stale_while_revalidate_s", &cache.stale_while_revalidate.as_secs().to_string());
     yaml.line("revalidations", &cache.revalidations.to_string());
+    yaml.line("hit_cost_percent", &cache.hit_cost_percent.to_string());
     yaml.map("staleness", |yaml| staleness(yaml, &cache.staleness));
     yaml.line("eviction", cache.eviction.as_str());
     yaml.line("wait_usd_per_hour", &cache.wait_usd_per_hour.to_string());

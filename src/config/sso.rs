@@ -1,11 +1,12 @@
 //! `admin.sso`: where people who administer sign in, and what their groups there make of them.
 
 use super::accounts;
-use super::admin::{Role, role_named};
+use super::admin::{AdminToken, Role, role_named};
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
 use super::issuer::url;
 use super::name;
+use super::nearest::nearest;
 use super::resolved::Account;
 use crate::types::secret::Secret;
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ const KEYS: &[&str] = &[
     "user_claim",
     "roles",
     "accounts",
+    "scim",
     "idle_timeout_s",
     "session_timeout_s",
 ];
@@ -48,8 +50,11 @@ pub struct Sso {
     pub user_claim: Option<String>,
     /// The role that a group has.
     pub roles: BTreeMap<String, String>,
-    /// The account that a group is for. Who is in none of these groups reaches everything that the roles allow.
+    /// The account that a group's role reaches, with all below it. The role of a group that is not here reaches everything.
     pub accounts: BTreeMap<String, String>,
+    /// The token of `admin.tokens` by which the identity provider itself tells who there is: it may say who is in which group, whatever
+    /// that gives them. `None`: nobody says of a group who has not all that it gives.
+    pub scim: Option<String>,
     /// A session that is not used for so long ends.
     pub idle_timeout: Duration,
     /// A session ends after so long.
@@ -57,7 +62,11 @@ pub struct Sso {
 }
 
 /// Reads `admin.sso`.
-pub(super) fn sso(admin: &Fields<'_>, roles: &[Role], accounts: &[Account]) -> Result<Option<Sso>, ConfigError> {
+pub(super) fn sso(
+    admin: &Fields<'_>,
+    (roles, tokens): (&[Role], &[AdminToken]),
+    accounts: &[Account],
+) -> Result<Option<Sso>, ConfigError> {
     let Some(item) = admin.get("sso") else { return Ok(None) };
     let fields = item.fields(KEYS)?;
     let redirect = fields.require("redirect_url")?;
@@ -72,6 +81,15 @@ pub(super) fn sso(admin: &Fields<'_>, roles: &[Role], accounts: &[Account]) -> R
     };
     let by_role = |item: &Item<'_>| role_named(item, roles);
     let by_account = |item: &Item<'_>| Ok(accounts::named(&name::read(item)?, item, accounts)?.name.clone());
+    let group_roles = groups(&fields, "roles", by_role)?;
+    let group_accounts = groups(&fields, "accounts", by_account)?;
+    if let (Some(item), Some(group)) =
+        (fields.get("accounts"), group_accounts.keys().find(|group| !group_roles.contains_key(*group)))
+    {
+        let error =
+            item.error(format!("the group `{group}` has an account and no role, so it would give nobody anything"));
+        return Err(error.with_suggestion("name its role in `roles`: the account is how far that reaches"));
+    }
     Ok(Some(Sso {
         issuer: url(&fields.require("issuer")?)?,
         client_id: fields.require("client_id")?.text()?,
@@ -80,11 +98,25 @@ pub(super) fn sso(admin: &Fields<'_>, roles: &[Role], accounts: &[Account]) -> R
         scopes,
         groups_claim: fields.text("groups_claim")?.unwrap_or_else(|| "groups".to_owned()),
         user_claim: fields.text("user_claim")?,
-        roles: groups(&fields, "roles", by_role)?,
-        accounts: groups(&fields, "accounts", by_account)?,
+        roles: group_roles,
+        accounts: group_accounts,
+        scim: fields.get("scim").map(|item| token_named(&item, tokens)).transpose()?,
         idle_timeout: fields.seconds("idle_timeout_s", 3600, 60..=YEAR_S)?,
         session_timeout: fields.seconds("session_timeout_s", 43_200, 60..=YEAR_S)?,
     }))
+}
+
+/// The token that `item` names.
+fn token_named(item: &Item<'_>, tokens: &[AdminToken]) -> Result<String, ConfigError> {
+    let text = item.text()?;
+    if tokens.iter().any(|token| token.name == text) {
+        return Ok(text);
+    }
+    let error = item.error("there is no such token in `admin.tokens`");
+    Err(match nearest(&text, tokens.iter().map(|token| token.name.as_str())) {
+        Some(near) => error.with_suggestion(format!("did you mean `{near}`?")),
+        None => error.with_suggestion("write one there, with a role that allows `people:*`"),
+    })
 }
 
 fn scope(item: &Item<'_>) -> Result<String, ConfigError> {

@@ -1,6 +1,7 @@
 //! The entrance of the data path: who asks, whether they may come in, and what they ask of the cache. Whatever can be said before a body
 //! is read is said here.
 
+use super::whence::address;
 use super::{Doors, RequestId, caller};
 use crate::governance::Entering;
 use crate::types::audit::AuditEvent;
@@ -8,13 +9,12 @@ use crate::types::caller::Caller;
 use crate::types::directives::Directives;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::surface::Surface;
-use axum::extract::ConnectInfo;
 use http::request::Parts;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// Who asks at the door of `surface`, or at one of none, and what of the cache.
 pub async fn enter(doors: &Doors, parts: &Parts, surface: Option<Surface>) -> Result<(Caller, Directives), Error> {
-    let from = address(parts);
+    let from = address(&parts.extensions);
     let mut actor = "nobody".to_owned();
     entered(doors, parts, surface, from, &mut actor).await.inspect_err(|error| {
         if matches!(error.kind, ErrorKind::Unauthenticated | ErrorKind::Forbidden) {
@@ -39,10 +39,4 @@ async fn entered(
     let about = Entering { surface, address: from, now_ms, path: parts.uri.path() };
     doors.pipeline.governor().enter(&caller, &about, &mut directives)?;
     Ok((caller, directives))
-}
-
-/// The address that the request came from.
-pub fn address(parts: &Parts) -> Option<IpAddr> {
-    let ConnectInfo(address) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    Some(address.ip().to_canonical())
 }

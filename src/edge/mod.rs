@@ -6,6 +6,7 @@
 //! - `entrance`: who asks, and whether they may come in
 //! - `dialect`: in which vendor's words a path is answered
 //! - `officer`: who administers, and whether they may
+//! - `idempotency`: what is sent twice is done once
 //! - `whence`: from which address a request comes
 //! - `reject`: `Error` → HTTP, the only place where that happens
 
@@ -13,11 +14,13 @@ pub mod body;
 pub mod caller;
 pub mod dialect;
 pub mod entrance;
+mod idempotency;
 mod layer;
 pub mod officer;
 pub mod reject;
-mod whence;
+pub mod whence;
 
+pub use idempotency::Idempotency;
 pub use layer::{RequestId, around};
 
 use crate::governance::objects::Objects;
@@ -57,6 +60,8 @@ pub struct Doors {
     pub secrets: Arc<Secrets>,
     /// Whose word is taken for whom they forward; changes on a reload.
     pub trusted_proxies: ArcSwap<Vec<IpNet>>,
+    /// Changes that their callers gave names, and what came of them.
+    pub idempotency: Idempotency,
     /// For `/metrics`.
     pub prometheus: PrometheusHandle,
     /// Limits of the edge.

@@ -1,5 +1,7 @@
 //! Who administers, and whether they may: the one place where that is decided.
 
+use super::idempotency::{self, Replayed};
+use super::whence::address;
 use super::{Doors, RequestId, caller, reject};
 pub use crate::governance::{Credential, Officer, Reach};
 use crate::types::audit::{AuditEvent, AuditOutcome, KEY_USED};
@@ -102,6 +104,7 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
         actor: "nobody".to_owned(),
         action: action_of(guard),
         target: format!("{} {}", request.method(), request.uri().path()),
+        address: address(request.extensions()).map(|address| address.to_string()).unwrap_or_default(),
         request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
         ..AuditEvent::default()
     };
@@ -129,21 +132,23 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
         // The key is for when nothing else works: whoever uses it is to be seen.
         doors.audit.record(AuditEvent { action: KEY_USED.to_owned(), ..event.clone() });
     }
+    let who = format!("{:?} {}", officer.credential, officer.name);
     request.extensions_mut().insert(officer);
     if !changes || matches!(guard, Guard::Permission(_, Action::Read, _)) {
         return next.run(request).await;
     }
     // A caller who leaves takes nothing back: what was begun is done, and told.
-    let done = tokio::spawn(told(doors, event, next, request));
+    let done = tokio::spawn(told(doors, event, next, (who, request)));
     done.await
         .unwrap_or_else(|_| refuse(&Error::new(ErrorKind::Internal, "The change broke off; look at what is there.")))
 }
 
 /// Has a change made, and tells the audit log. Nobody is told of a change that no log tells of.
-async fn told(doors: Arc<Doors>, mut event: AuditEvent, next: Next, request: Request) -> Response {
-    let response = next.run(request).await;
+async fn told(doors: Arc<Doors>, mut event: AuditEvent, next: Next, (who, request): (String, Request)) -> Response {
+    let response = idempotency::once(&doors, &who, request, |request| next.run(request)).await;
+    let response = response.unwrap_or_else(|error| refuse(&error));
     let told = response.extensions().get::<Told>().cloned().unwrap_or_default();
-    if told.dry_run {
+    if told.dry_run || response.extensions().get::<Replayed>().is_some() {
         return response;
     }
     if !told.target.is_empty() {

@@ -5,7 +5,7 @@
 //! from its end, and believed for as long as a trusted proxy has written.
 
 use axum::extract::{ConnectInfo, Request};
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,6 +26,12 @@ pub(super) fn tell(trusted: &[IpNet], request: &mut Request) {
             request.extensions_mut().remove::<ConnectInfo<SocketAddr>>();
         }
     }
+}
+
+/// The address that a request came from, where it is known.
+pub fn address(extensions: &Extensions) -> Option<IpAddr> {
+    let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(address.ip().to_canonical())
 }
 
 /// The last address that is no trusted proxy; the first of all, where every one is. `None`: what stands there is no address.

@@ -2,15 +2,29 @@
 //!
 //! Tokens, sessions and people are looked up in memory. Where there is a database they are kept there, and read again when another
 //! process on it has changed them.
+//!
+//! - `holders`: what whoever shows a token or a session may, as of now
+//! - `renewal`: the identity provider is asked again about somebody
+//! - `membership`: who may say who is in which group
 
+mod holders;
+mod membership;
+mod renewal;
+
+pub use self::renewal::NotRenewed;
+
+use super::governor::Governor;
 use super::issuers::Issuers;
+use super::last_told::LastTold;
 use super::people::People;
-use super::roles::{Credential, Officer, Rules};
-use super::sessions::{Session, Sessions};
+use super::roles::Rules;
+use super::sessions::Sessions;
 use super::sso::Sso;
-use super::tokens::{Token, Tokens};
+use super::stamp::Stamp;
+use super::tokens::Tokens;
 use crate::config::Resolved;
 use crate::store::database::{Database, DatabaseError};
+use crate::store::sealed::Seal;
 use crate::types::error::{Error, ErrorKind};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::Arc;
@@ -31,6 +45,8 @@ pub struct Access {
     pub sessions: Sessions,
     /// People and groups as SCIM tells them.
     pub people: People,
+    last_told: LastTold,
+    governor: Arc<Governor>,
     database: Option<Database>,
     key: [u8; 32],
     /// How many changes of the database are known here.
@@ -45,16 +61,24 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// Reads the configuration, and what the database has. `key` is that of the digests of tokens.
-    pub async fn open(settings: &Resolved, database: Option<Database>, key: [u8; 32]) -> Result<Access, String> {
-        let rules = Arc::new(Rules::new(settings));
+    /// Reads the configuration, and what the database has. `key` is that of the digests of tokens and sessions, and of the stamps of
+    /// rows; `seal` is for what lets the identity provider be asked again.
+    pub async fn open(
+        settings: &Resolved,
+        governor: Arc<Governor>,
+        (database, seal): (Option<Database>, Option<Arc<Seal>>),
+        key: [u8; 32],
+    ) -> Result<Access, String> {
+        let (rules, stamp) = (Arc::new(Rules::new(settings, governor.clone())), Stamp::new(&key));
         let access = Access {
             issuers: ArcSwap::from_pointee(Issuers::new(&settings.auth.issuers, rules.clone(), None)?),
             sso: ArcSwapOption::new(Sso::of(settings, &key, None)?),
             rules: ArcSwap::new(rules),
-            tokens: Tokens::new(key, database.clone()),
-            sessions: Sessions::new(database.clone()),
-            people: People::new(database.clone()),
+            tokens: Tokens::new(key, stamp.clone(), database.clone()),
+            sessions: Sessions::new(&key, stamp.clone(), database.clone(), seal),
+            people: People::new(stamp.clone(), database.clone()),
+            last_told: LastTold::new(stamp, database.clone()),
+            governor,
             database,
             key,
             changes: AtomicU64::new(u64::MAX),
@@ -66,7 +90,7 @@ impl Access {
 
     /// Puts new settings in force. The error says why they cannot be; then the old ones stay.
     pub fn reconfigure(&self, settings: &Resolved) -> Result<(), String> {
-        let rules = Arc::new(Rules::new(settings));
+        let rules = Arc::new(Rules::new(settings, self.governor.clone()));
         let issuers = Issuers::new(&settings.auth.issuers, rules.clone(), Some(&self.issuers.load()))?;
         let sso = Sso::of(settings, &self.key, self.sso())?;
         self.issuers.store(Arc::new(issuers));
@@ -90,51 +114,6 @@ impl Access {
         self.sso.load_full()
     }
 
-    /// Who holds this bearer token. `None`: nobody who administers.
-    pub fn by_bearer(&self, token: &str, now_ms: u64) -> Result<Option<Officer>, Error> {
-        if let Some(officer) = self.rules.load().by_token(token, now_ms)? {
-            return Ok(Some(officer));
-        }
-        Ok(self
-            .tokens
-            .find(token, now_ms)?
-            .filter(|token| !self.people.bars(&token.identities))
-            .map(|token| self.holder(&token)))
-    }
-
-    fn holder(&self, token: &Token) -> Officer {
-        Officer {
-            name: format!("token `{}`", token.name),
-            permissions: self.rules.load().permissions(&token.roles),
-            roles: token.roles.clone(),
-            scope: token.scope.clone(),
-            credential: Credential::Token(token.id.clone()),
-            identities: token.identities.clone(),
-        }
-    }
-
-    /// Who is signed in with this cookie. `None`: nobody, or nobody any more.
-    pub fn by_session(&self, id: &str, now_ms: u64) -> Option<Officer> {
-        let (idle, most) = self.times();
-        let session = self.sessions.find(id, now_ms, idle, most)?;
-        (!self.people.bars(&session.identities)).then(|| self.signed_in(&session))
-    }
-
-    fn signed_in(&self, session: &Session) -> Officer {
-        let rules = self.rules.load();
-        let mut groups = session.groups.clone();
-        groups.extend(self.people.groups_of(&session.identities));
-        let (roles, scope) = rules.of_groups(&groups);
-        Officer {
-            name: format!("user `{}`", session.name),
-            permissions: rules.permissions(&roles),
-            roles,
-            scope,
-            credential: Credential::Session(session.digest),
-            identities: session.identities.clone(),
-        }
-    }
-
     fn times(&self) -> (Duration, Duration) {
         self.sso().map_or(NO_SSO, |sso| (sso.settings.idle_timeout, sso.settings.session_timeout))
     }
@@ -144,7 +123,8 @@ impl Access {
         let is_theirs = |known: &[String]| known.iter().any(|one| identities.contains(one));
         let sessions = self.sessions.end_if(|session| is_theirs(&session.identities)).await;
         let tokens = self.tokens.take_away_if(|token| is_theirs(&token.identities)).await;
-        sessions.map(drop).and(tokens.map(drop))
+        let told = self.last_told.forget(identities).await;
+        sessions.map(drop).and(tokens.map(drop)).and(told)
     }
 
     /// Reads what another process on the database has changed, if one has.
@@ -157,6 +137,7 @@ impl Access {
         self.tokens.read().await?;
         self.sessions.read().await?;
         self.people.read().await?;
+        self.last_told.read().await?;
         self.changes.store(changes, Ordering::Release);
         Ok(())
     }
@@ -185,6 +166,11 @@ pub(super) fn unwritten(error: DatabaseError) -> Error {
 /// Names in a list, as the database has them.
 pub(super) fn known_as(list: &str) -> Option<Arc<[String]>> {
     serde_json::from_str::<Vec<String>>(list).ok().map(Arc::from)
+}
+
+/// Names in a list, as the database is to have them.
+pub(super) fn list(names: &[String]) -> String {
+    serde_json::json!(names).to_string()
 }
 
 /// A name by which somebody is known, in the form in which names are compared.

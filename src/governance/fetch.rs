@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use reqwest::Url;
 use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// For a connection, and for a whole answer.
@@ -48,24 +50,77 @@ pub(super) async fn body(response: reqwest::Response) -> Result<Bytes, String> {
     Ok(body.into())
 }
 
-/// May the provider `issuer`, whom the configuration names, send us on to `url`? Under TLS; without it only to this machine, and only
-/// where the provider is on this machine itself.
+/// May the provider `issuer`, whom the configuration names, send us on to `url`? To its own host; else under TLS to what is not of a
+/// network that only machines here see. Without TLS only to this machine, and only where the provider is on this machine itself.
+///
+/// A name is taken by its letters: what it stands for in the end has to show a certificate of that name, as no service here does that
+/// was not meant to.
 pub(super) fn may_lead_to(issuer: &str, url: &str) -> bool {
-    let Ok(parsed) = reqwest::Url::parse(url) else { return false };
-    let bare = parsed.username().is_empty() && parsed.password().is_none() && parsed.host_str().is_some();
-    bare && match parsed.scheme() {
-        // A provider elsewhere has no business on this machine.
-        "https" => is_here(issuer) || !is_here(url),
-        "http" => is_here(url) && is_here(issuer) && issuer.starts_with("http:"),
+    let (Ok(from), Ok(to)) = (Url::parse(issuer), Url::parse(url)) else { return false };
+    let Some(host) = to.host_str() else { return false };
+    if !to.username().is_empty() || to.password().is_some() {
+        return false;
+    }
+    let here = is_here(issuer);
+    match to.scheme() {
+        "https" => from.host_str() == Some(host) || !is_inside(host) || (here && !is_forbidden(host)),
+        "http" => from.scheme() == "http" && here && is_here(url),
         _ => false,
     }
 }
 
 /// Is it an address of this machine?
 pub(super) fn is_here(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let Ok(url) = Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    is_local_name(host) || address(host).is_some_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
+/// `localhost`, and what is below it (RFC 6761, section 6.3); with the dot at the end as well.
+fn is_local_name(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The address that `host` is, if it is one. One of IPv4 that is written as one of IPv6 is one of IPv4.
+fn address(host: &str) -> Option<IpAddr> {
+    let address: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
+    let IpAddr::V6(six) = address else { return Some(address) };
+    let four = match six.segments() {
+        // Mapped, compatible, and by the prefix of RFC 6052.
+        [0, 0, 0, 0, 0, 0xffff, high, low] => Some((high, low)),
+        [0, 0, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => Some((high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some((high, low)),
+        // By 6to4 (RFC 3056).
+        [0x2002, high, low, ..] => Some((high, low)),
+        _ => None,
+    };
+    let four = four.map(|(high, low)| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    Some(four.map_or(address, IpAddr::V4))
+}
+
+/// Is it of this machine, or of a network that only machines here see?
+fn is_inside(host: &str) -> bool {
+    let inside = |address: IpAddr| match address {
+        IpAddr::V4(four) => {
+            let [first, second, ..] = four.octets();
+            // 100.64.0.0/10 is shared among customers of a network (RFC 6598); what begins with 0 is of this one (RFC 1122).
+            let is_shared = first == 100 && (64..128).contains(&second);
+            four.is_loopback() || four.is_private() || first == 0 || is_shared
+        }
+        IpAddr::V6(six) => six.is_loopback() || six.is_unspecified() || six.is_unique_local(),
+    };
+    is_local_name(host) || is_forbidden(host) || address(host).is_some_and(inside)
+}
+
+/// Is it of one link only, where clouds tell machines their credentials, or of no single machine?
+fn is_forbidden(host: &str) -> bool {
+    // What AWS answers at by IPv6.
+    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    address(host).is_some_and(|address| match address {
+        IpAddr::V4(four) => four.is_link_local() || four.is_multicast() || four.is_broadcast(),
+        IpAddr::V6(six) => six.is_unicast_link_local() || six.is_multicast() || six == METADATA,
+    })
 }
 
 /// The cause of an error.
@@ -79,29 +134,106 @@ pub(super) fn last(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::may_lead_to;
+    use super::{is_here, may_lead_to};
+
+    #[test]
+    fn what_is_this_machine() {
+        for host in [
+            "localhost",
+            "localhost.",
+            "LOCALHOST",
+            "id.localhost",
+            "127.0.0.1",
+            "127.1.2.3",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0",
+            "0.0.0.0",
+            "[::]",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:0.0.0.0]",
+            "[::127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+        ] {
+            assert!(is_here(&format!("https://{host}:8443/x")), "{host}");
+        }
+        for host in [
+            "id.example",
+            "localhost.example",
+            "mylocalhost",
+            "10.0.0.1",
+            "169.254.169.254",
+            "[fe80::1]",
+            "[::ffff:8.8.8.8]",
+        ] {
+            assert!(!is_here(&format!("https://{host}/x")), "{host}");
+        }
+    }
 
     #[test]
     fn a_provider_leads_where_it_may() {
         let (far, near) = ("https://id.example", "http://127.0.0.1:9000");
-        for url in ["https://id.example/jwks", "https://keys.example:8443/k?a=b"] {
+        for url in [
+            "https://id.example/jwks",
+            "https://keys.example:8443/k?a=b",
+            "https://8.8.8.8/k",
+            "https://[2606:4700::1]/k",
+        ] {
             assert!(may_lead_to(far, url), "{url}");
+        }
+        let inside = [
+            "127.0.0.1",
+            "0.0.0.0",
+            "[::]",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "localhost",
+            "localhost.",
+            "a.localhost",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "0.1.2.3",
+            "169.254.169.254",
+            "[::ffff:169.254.169.254]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[::ffff:10.0.0.1]",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "[fc00::1]",
+            "224.0.0.1",
+            "255.255.255.255",
+            "[ff02::1]",
+            "0xa9fea9fe",
+        ];
+        for host in inside {
+            for scheme in ["https", "http"] {
+                let url = format!("{scheme}://{host}/latest");
+                assert!(!may_lead_to(far, &url), "{url}");
+            }
         }
         for url in [
             "http://id.example/jwks",
-            "http://127.0.0.1/jwks",
-            "https://127.0.0.1/jwks",
-            "https://[::1]/jwks",
-            "https://localhost/x",
-            "http://169.254.169.254/latest",
             "file:///etc/passwd",
             "https://u:p@id.example/",
+            "https://u@id.example/",
             "jwks",
+            "",
         ] {
             assert!(!may_lead_to(far, url), "{url}");
         }
         assert!(may_lead_to(near, "http://127.0.0.1:9000/jwks") && may_lead_to(near, "http://[::1]:1/jwks"));
         assert!(!may_lead_to(near, "http://10.0.0.1/jwks") && may_lead_to(near, "https://10.0.0.1/jwks"));
+        assert!(
+            !may_lead_to(near, "https://169.254.169.254/latest") && !may_lead_to(near, "http://169.254.169.254/latest")
+        );
         assert!(!may_lead_to("https://localhost", "http://localhost/jwks"));
+        // A provider of one's own network, as the configuration names it.
+        assert!(may_lead_to("https://10.0.0.7:8443", "https://10.0.0.7:8443/jwks"));
+        assert!(!may_lead_to("https://10.0.0.7", "https://10.0.0.8/jwks"));
     }
 }

@@ -198,6 +198,15 @@ impl Governor {
         names.into()
     }
 
+    /// Are these still an account and all above it, the nearest first? Of none of them there is nothing that could have changed.
+    pub fn still_are(&self, accounts: &[String]) -> bool {
+        let Some(nearest) = accounts.first() else { return true };
+        let Some(level) = self.accounts.get(nearest) else { return false };
+        let mut names = accounts.iter();
+        let climbed = level.climb(|level, _| if names.next() == Some(&level.name) { Ok(()) } else { Err(()) });
+        climbed.is_ok() && names.next().is_none()
+    }
+
     /// A key or an account that is in the account `name`.
     pub fn something_in(&self, name: &str) -> Option<String> {
         let is_in = |level: &Arc<Level>| {

@@ -75,7 +75,10 @@ impl Issuers {
     pub fn remembered(&self, token: &str, now_ms: u64) -> Option<Caller> {
         let known = self.known.read();
         let found = known.get(&digest(token))?;
-        let good = found.until_ms > now_ms && found.source.taken_back() == found.taken_back;
+        // Where its account was moved or taken away, it is looked at again.
+        let good = found.until_ms > now_ms
+            && found.source.taken_back() == found.taken_back
+            && self.rules.still_are(&found.caller.accounts);
         good.then(|| found.caller.clone())
     }
 

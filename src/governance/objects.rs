@@ -14,6 +14,7 @@ use crate::types::secret::Secret;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rand::Rng;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ const KEY: &str = "key";
 pub const MOST_ON_A_PAGE: u64 = 500;
 /// The longest JSON of one object, in bytes.
 const MOST_BYTES: usize = 256 * 1024;
+/// So many keys are read by several threads at once: at the start, that is.
+const MANY: usize = 1_000;
 /// The longest time that an old secret stays good beside the new one.
 pub const LONGEST_OVERLAP: Duration = Duration::from_secs(90 * 86_400);
 
@@ -166,7 +169,11 @@ impl Objects {
     }
 
     async fn catch_up(&self, seen: &mut u64, now_ms: u64) -> Result<(), DatabaseError> {
-        let rows = self.database.objects_after(*seen).await?;
+        // At the start everything is new, hashes too: both are read at once.
+        let (rows, mut hashes) = match *seen {
+            0 => tokio::try_join!(self.database.objects_after(0), self.database.hashes(None))?,
+            seen => (self.database.objects_after(seen).await?, Vec::new()),
+        };
         let Some(latest) = rows.last().map(|row| row.revision) else { return Ok(()) };
         let (accounts, keys): (Vec<&ObjectRow>, Vec<&ObjectRow>) = rows.iter().partition(|row| row.kind == ACCOUNT);
         let mut moved = false;
@@ -179,15 +186,21 @@ impl Objects {
             true => keys,
             false => all.iter().filter(|row| row.kind == KEY).collect(),
         };
-        let hashes = match keys.as_slice() {
-            [] => Vec::new(),
-            [one] => self.database.hashes(Some(&one.name)).await?,
-            _ => self.database.hashes(None).await?,
-        };
+        match keys.as_slice() {
+            _ if *seen == 0 => {}
+            [] => {}
+            [one] => hashes = self.database.hashes(Some(&one.name)).await?,
+            _ => hashes = self.database.hashes(None).await?,
+        }
         let mut by_name: HashMap<&str, Vec<&HashRow>> = HashMap::new();
         hashes.iter().for_each(|row| by_name.entry(&row.name).or_default().push(row));
-        for row in keys {
-            self.know_key(row, by_name.get(row.name.as_str()).map_or(&[], Vec::as_slice), now_ms);
+        let read = |row: &&ObjectRow| config::read_virtual_key(&row.body);
+        let read: Vec<_> = match keys.len() {
+            ..MANY => keys.iter().map(read).collect(),
+            _ => keys.par_iter().map(read).collect(),
+        };
+        for (row, read) in keys.into_iter().zip(read) {
+            self.know_key(row, read, by_name.get(row.name.as_str()).map_or(&[], Vec::as_slice), now_ms);
         }
         *seen = latest;
         Ok(())
@@ -220,9 +233,9 @@ impl Objects {
         }
     }
 
-    fn know_key(&self, row: &ObjectRow, hashes: &[&HashRow], now_ms: u64) {
+    fn know_key(&self, row: &ObjectRow, read: Result<VirtualKey, ConfigError>, hashes: &[&HashRow], now_ms: u64) {
         let before = self.hashes.lock().remove(&row.name).unwrap_or_default();
-        let known = self.given(row, hashes, now_ms);
+        let known = self.given(row, read, hashes, now_ms);
         // Those that stay are given before others are taken: nobody who holds one is turned away meanwhile.
         before.iter().filter(|hash| !known.contains(hash)).for_each(|hash| self.keys.take(hash));
         if !known.is_empty() {
@@ -231,7 +244,13 @@ impl Objects {
     }
 
     /// Puts a key in force. Gives the hashes by which it is known from then on.
-    fn given(&self, row: &ObjectRow, hashes: &[&HashRow], now_ms: u64) -> Vec<[u8; 32]> {
+    fn given(
+        &self,
+        row: &ObjectRow,
+        read: Result<VirtualKey, ConfigError>,
+        hashes: &[&HashRow],
+        now_ms: u64,
+    ) -> Vec<[u8; 32]> {
         if self.file.load().keys.contains_key(&row.name) {
             tracing::warn!(key = row.name, "the file has a key of this name, which hides that of the admin surface");
             return Vec::new();
@@ -240,7 +259,7 @@ impl Objects {
             self.governor.remove_key(&row.name);
             return Vec::new();
         }
-        let key = match config::read_virtual_key(&row.body) {
+        let key = match read {
             Ok(key) => key,
             Err(error) => {
                 tracing::error!(key = row.name, %error, "a key in the database cannot be read; it is good for nothing");

@@ -10,6 +10,7 @@ pub mod patch;
 pub mod resource;
 
 use super::access::{identity, unwritten};
+use super::stamp::{self, Stamp};
 use crate::store::database::{Database, DatabaseError, PersonRow, Put};
 use crate::types::error::{Error, ErrorKind};
 use arc_swap::ArcSwap;
@@ -118,27 +119,37 @@ impl Directory {
 pub struct People {
     now: ArcSwap<Directory>,
     database: Option<Database>,
+    stamp: Stamp,
     /// One change at a time.
     changing: Mutex<()>,
 }
 
 impl People {
-    pub(super) fn new(database: Option<Database>) -> People {
-        People { now: ArcSwap::default(), database, changing: Mutex::default() }
+    pub(super) fn new(stamp: Stamp, database: Option<Database>) -> People {
+        People { now: ArcSwap::default(), database, stamp, changing: Mutex::default() }
     }
 
     /// Reads those of the database.
     pub(super) async fn read(&self) -> Result<(), DatabaseError> {
         let Some(database) = &self.database else { return Ok(()) };
         let _changing = self.changing.lock().await;
-        let all = database.people().await?.into_iter().filter_map(of_row);
-        self.now.store(Arc::new(Directory::of(all.map(|one| (one.id.clone(), Arc::new(one))).collect())));
+        let rows = database.people().await?;
+        let count = rows.len();
+        let all = rows.into_iter().filter_map(|row| of_row(row, &self.stamp));
+        let all: HashMap<String, Arc<Person>> = all.map(|one| (one.id.clone(), Arc::new(one))).collect();
+        stamp::passed_over("people", count - all.len());
+        self.now.store(Arc::new(Directory::of(all)));
         Ok(())
     }
 
     /// Is one of these names that of somebody who may not come in any more?
     pub fn bars(&self, identities: &[String]) -> bool {
         self.now.load().known_as(identities).any(|one| !one.is_active())
+    }
+
+    /// Does SCIM tell of somebody with one of these names?
+    pub fn knows(&self, identities: &[String]) -> bool {
+        self.now.load().known_as(identities).next().is_some()
     }
 
     /// Names of the groups of whoever has one of these names.
@@ -197,17 +208,18 @@ impl People {
         self.put(after, Some(before.version), &changing).await
     }
 
-    /// Takes a person or a group away; a person out of all groups, too.
+    /// Takes a person or a group away, if `may` says so; a person out of all groups, too.
     pub async fn remove(
         &self,
-        kind: Kind,
-        id: &str,
+        (kind, id): (Kind, &str),
         versions: Option<&[u64]>,
         now_ms: u64,
+        may: impl FnOnce(&Person) -> Result<(), Error>,
     ) -> Result<Arc<Person>, Error> {
         let changing = self.changing.lock().await;
         let before = self.get(kind, id).ok_or_else(|| not_found(kind, id))?;
         is_expected(&before, versions)?;
+        may(&before)?;
         let groups = self.now.load().groups_of.get(id).cloned().unwrap_or_default();
         for group in groups {
             let mut said = group.said.clone();
@@ -230,7 +242,7 @@ impl People {
     async fn put(&self, one: Person, before: Option<u64>, _: &MutexGuard<'_, ()>) -> Result<Arc<Person>, Error> {
         self.is_sound(&one)?;
         if let Some(database) = &self.database {
-            match database.put_person(&row_of(&one), before).await.map_err(unwritten)? {
+            match database.put_person(&row_of(&one, &self.stamp), before).await.map_err(unwritten)? {
                 Put::Done => {}
                 Put::Taken => return Err(taken(&one)),
                 Put::Changed => return Err(changed()),
@@ -286,8 +298,8 @@ pub fn not_found(kind: Kind, id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("There is no {} with the id `{id}`.", kind.as_str())).with_code("not_found")
 }
 
-fn row_of(one: &Person) -> PersonRow {
-    PersonRow {
+fn row_of(one: &Person, stamp: &Stamp) -> PersonRow {
+    let mut row = PersonRow {
         id: one.id.clone(),
         kind: one.kind.as_str().to_owned(),
         unique_name: if one.kind == Kind::User { identity(one.name()) } else { one.id.clone() },
@@ -295,11 +307,25 @@ fn row_of(one: &Person) -> PersonRow {
         version: one.version,
         created_ms: one.created_ms,
         changed_ms: one.changed_ms,
-    }
+        stamp: String::new(),
+    };
+    row.stamp = stamp.of("people", &parts(&row, &times(&row)));
+    row
 }
 
-/// A row that cannot be read is nobody.
-fn of_row(row: PersonRow) -> Option<Person> {
+fn times(row: &PersonRow) -> [String; 3] {
+    [row.version, row.created_ms, row.changed_ms].map(|number| number.to_string())
+}
+
+fn parts<'r>(row: &'r PersonRow, times: &'r [String; 3]) -> [&'r str; 7] {
+    [&row.id, &row.kind, &row.unique_name, &row.resource, &times[0], &times[1], &times[2]]
+}
+
+/// A row that cannot be read, or that somebody else wrote, is nobody.
+fn of_row(row: PersonRow, stamp: &Stamp) -> Option<Person> {
+    if !stamp.fits(&row.stamp, "people", &parts(&row, &times(&row))) {
+        return None;
+    }
     let kind = [Kind::User, Kind::Group].into_iter().find(|kind| kind.as_str() == row.kind)?;
     let said = serde_json::from_str(&row.resource).ok()?;
     Some(Person {

@@ -1,9 +1,12 @@
-//! Roles: what each allows; and `Officer`: somebody who administers, with what they may and how far that reaches.
+//! Roles: what each allows; and `Rules`: what the configuration says of those who administer.
 
+use super::governor::Governor;
+use super::grants::{self, Grant};
 use super::keys::digest;
+use super::officer::{Credential, Officer};
 use crate::config::{self, Resolved};
 use crate::types::error::{Error, ErrorKind};
-use crate::types::permission::{self, Action, BUILT_IN_ROLES, Permissions, Resource, Scope};
+use crate::types::permission::{Action, BUILT_IN_ROLES, Permissions, Resource, Scope};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -30,122 +33,51 @@ fn built_in(role: &str) -> Permissions {
     }
 }
 
-/// How far a decision asks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reach {
-    /// What is asked for belongs to no account: the permission has to reach everything.
-    Whole,
-    /// What is asked for belongs to accounts: whoever has the permission for one of them gets what is of theirs.
-    Accounts,
-}
-
-/// By what somebody is known.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Credential {
-    /// The admin key of the configuration or the data directory.
-    Key,
-    /// A token of the configuration.
-    Configured,
-    /// A token that was made by API: its id.
-    Token(String),
-    /// Somebody who signed in: the session's digest.
-    Session([u8; 32]),
-}
-
-/// Somebody who administers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Officer {
-    /// For the audit log: `admin key`, ``token `ci` ``, ``user `ada` ``.
-    pub name: String,
-    /// Names of their roles.
-    pub roles: Vec<String>,
-    /// What these allow.
-    pub permissions: Permissions,
-    /// How far that reaches.
-    pub scope: Scope,
-    /// How they are known.
-    pub credential: Credential,
-    /// Names by which an identity provider and SCIM know them; empty for programs.
-    pub identities: Arc<[String]>,
-}
-
-impl Officer {
-    /// Who holds the admin key.
-    pub fn with_admin_key() -> Officer {
-        Officer {
-            name: "admin key".to_owned(),
-            roles: vec!["owner".to_owned()],
-            permissions: Permissions::all(),
-            scope: Scope::Everything,
-            credential: Credential::Key,
-            identities: Arc::default(),
-        }
-    }
-
-    /// May they? The error names the permission that is lacking.
-    pub fn may(&self, resource: Resource, action: Action, reach: Reach) -> Result<(), Error> {
-        let (permission, who) = (permission::name(resource, action), &self.name);
-        let lacking = if !self.permissions.allow(resource, action) {
-            format!("The {who} has not the permission `{permission}`, which this takes.")
-        } else if reach == Reach::Whole && self.scope != Scope::Everything {
-            let scope = self.scope.told();
-            format!("This takes the permission `{permission}` for everything; the {who} has it for {scope} only.")
-        } else {
-            return Ok(());
-        };
-        Err(Error::new(ErrorKind::Forbidden, lacking).with_code("forbidden"))
-    }
-
-    /// Does what they may reach something of the account that `above` begins with? See [`Scope::reaches`].
-    pub fn reaches(&self, above: &[String]) -> bool {
-        self.scope.reaches(above)
-    }
-}
-
 /// What the configuration says of those who administer.
 #[derive(Debug)]
 pub struct Rules {
     /// Every role with what it allows, the built-in ones first.
     roles: Vec<(String, Permissions)>,
-    /// Tokens of the configuration by their digests, and when they end.
-    tokens: HashMap<[u8; 32], (Officer, Option<u64>)>,
-    /// Each account with all above it, itself first.
-    above: HashMap<String, Arc<[String]>>,
+    /// Tokens of the configuration by their digests.
+    tokens: HashMap<[u8; 32], Officer>,
+    /// Knows the accounts, those of the file and those of the admin surface.
+    governor: Arc<Governor>,
     group_roles: BTreeMap<String, String>,
     group_accounts: BTreeMap<String, String>,
+    /// The token by which the identity provider tells who there is.
+    scim: Option<String>,
 }
 
 impl Rules {
-    /// Reads the configuration.
-    pub fn new(settings: &Resolved) -> Rules {
+    /// Reads the configuration. Accounts are those that `governor` knows.
+    pub fn new(settings: &Resolved, governor: Arc<Governor>) -> Rules {
         let admin = &settings.admin;
         let own = admin.roles.iter().map(|role| (role.name.clone(), role.permissions));
         let roles = BUILT_IN_ROLES.iter().map(|name| ((*name).to_owned(), built_in(name))).chain(own).collect();
-        let (group_roles, group_accounts) = match &admin.sso {
-            Some(sso) => (sso.roles.clone(), sso.accounts.clone()),
+        let (group_roles, group_accounts, scim) = match &admin.sso {
+            Some(sso) => (sso.roles.clone(), sso.accounts.clone(), sso.scim.clone()),
             None => Default::default(),
         };
-        let above = settings.accounts.iter().map(|one| (one.name.clone(), chain(one, &settings.accounts))).collect();
-        let mut rules = Rules { roles, tokens: HashMap::new(), above, group_roles, group_accounts };
+        let mut rules = Rules { roles, tokens: HashMap::new(), governor, group_roles, group_accounts, scim };
         rules.tokens = admin.tokens.iter().map(|token| rules.configured(token)).collect();
         rules
     }
 
-    fn configured(&self, token: &config::AdminToken) -> ([u8; 32], (Officer, Option<u64>)) {
+    fn configured(&self, token: &config::AdminToken) -> ([u8; 32], Officer) {
         let scope = match &token.scope {
             Some(account) => Scope::Accounts(Arc::from([account.clone()])),
             None => Scope::Everything,
         };
+        // One that ended in 1970 has ended, too: zero stands for never.
+        let expires_ms = token.expires.map_or(0, |at| u64::try_from(at.as_millisecond()).unwrap_or(0).max(1));
         let officer = Officer {
             name: format!("token `{}`", token.name),
-            permissions: self.permissions(&token.roles),
-            roles: token.roles.clone(),
-            scope,
-            credential: Credential::Configured,
+            grants: Arc::from([self.grant(&token.roles, scope)]),
+            credential: Credential::Configured(token.name.clone()),
             identities: Arc::default(),
+            expires_ms,
         };
-        let expires_ms = token.expires.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
-        (digest(token.key.expose()), (officer, expires_ms))
+        (digest(token.key.expose()), officer)
     }
 
     /// Who holds a token of the configuration. The error says that it has expired.
@@ -153,9 +85,19 @@ impl Rules {
         // What is looked up is a digest: the time that takes tells nothing of any token.
         match self.tokens.get(&digest(token)) {
             None => Ok(None),
-            Some((_, Some(end))) if *end <= now_ms => Err(expired()),
-            Some((officer, _)) => Ok(Some(officer.clone())),
+            Some(officer) if has_ended(officer.expires_ms, now_ms) => Err(expired()),
+            Some(officer) => Ok(Some(officer.clone())),
         }
+    }
+
+    /// Who holds the token of the configuration that has this name, whether it has expired or not.
+    pub fn token_named(&self, name: &str) -> Option<&Officer> {
+        self.tokens.values().find(|one| matches!(&one.credential, Credential::Configured(own) if own == name))
+    }
+
+    /// Is it the identity provider itself that tells who there is?
+    pub fn is_directory(&self, officer: &Officer) -> bool {
+        matches!((&officer.credential, &self.scim), (Credential::Configured(own), Some(scim)) if own == scim)
     }
 
     /// Every role with what it allows.
@@ -174,20 +116,49 @@ impl Rules {
         named.fold(Permissions::NONE, |all, (_, one)| all.and(*one))
     }
 
-    /// The account and all above it, itself first. `None`: there is no such account.
-    pub fn above(&self, account: &str) -> Option<Arc<[String]>> {
-        self.above.get(account).cloned()
+    /// What these roles allow, as far as `scope` reaches.
+    pub fn grant(&self, roles: &[String], scope: Scope) -> Grant {
+        Grant { roles: roles.to_vec(), permissions: self.permissions(roles), scope }
     }
 
-    /// The roles and the scope of somebody in these groups: no role, where no group has one.
-    pub fn of_groups(&self, groups: &BTreeSet<String>) -> (Vec<String>, Scope) {
-        let of = |table: &BTreeMap<String, String>| {
-            let found: BTreeSet<String> = groups.iter().filter_map(|group| table.get(group).cloned()).collect();
-            found.into_iter().collect::<Vec<String>>()
-        };
-        let accounts = of(&self.group_accounts);
-        let scope = if accounts.is_empty() { Scope::Everything } else { Scope::Accounts(Arc::from(accounts)) };
-        (of(&self.group_roles), scope)
+    /// The account and all above it, itself first. `None`: there is no such account.
+    pub fn above(&self, account: &str) -> Option<Arc<[String]>> {
+        self.governor.kind_of_account(account)?;
+        Some(self.governor.accounts_from(Some(account)))
+    }
+
+    /// Are these still an account and all above it?
+    pub fn still_are(&self, accounts: &[String]) -> bool {
+        self.governor.still_are(accounts)
+    }
+
+    /// What somebody in these groups may: for each group that has a role, that role, as far as that group's account reaches.
+    pub fn of_groups(&self, groups: &BTreeSet<String>) -> Vec<Grant> {
+        // Groups of one role may stand together: it is the same role, whichever of them gives it.
+        let mut by_role: BTreeMap<&String, Vec<Grant>> = BTreeMap::new();
+        for (group, role) in groups.iter().filter_map(|group| Some((group, self.group_roles.get(group)?))) {
+            let account = self.group_accounts.get(group);
+            let scope = account.map_or(Scope::Everything, |name| Scope::Accounts(Arc::from([name.clone()])));
+            by_role.entry(role).or_default().push(self.grant(std::slice::from_ref(role), scope));
+        }
+        let joined =
+            |(role, parts): (&String, Vec<Grant>)| self.grant(std::slice::from_ref(role), grants::united(parts.iter()));
+        by_role.into_iter().map(joined).collect()
+    }
+
+    /// Those of `permissions` that `grants` do not give as far as `scope` reaches.
+    pub fn lacking(&self, grants: &[Grant], permissions: Permissions, scope: &Scope) -> Permissions {
+        grants::lacking(grants, permissions, scope, &|account| self.above(account))
+    }
+
+    /// As far as `grants` give all of `permissions` at once.
+    pub fn farthest(&self, grants: &[Grant], permissions: Permissions) -> Scope {
+        grants::farthest(grants, permissions, &|account| self.above(account))
+    }
+
+    /// `grants`, as far as `limit` gives them as well.
+    pub fn narrowed(&self, grants: &[Grant], limit: &[Grant]) -> Vec<Grant> {
+        grants::narrowed(grants, limit, &|account| self.above(account))
     }
 
     /// Does `inner` reach no further than `outer`?
@@ -202,24 +173,26 @@ impl Rules {
     }
 }
 
+/// Is it over? What never ends has zero.
+pub(super) fn has_ended(expires_ms: u64, now_ms: u64) -> bool {
+    expires_ms > 0 && expires_ms <= now_ms
+}
+
 /// A token has ended.
 pub(super) fn expired() -> Error {
     Error::new(ErrorKind::Unauthenticated, "This token of the admin surface has expired.").with_code("expired_token")
 }
 
-/// The account, and all above it.
-fn chain(account: &config::Account, accounts: &[config::Account]) -> Arc<[String]> {
-    let find = |name: &str| accounts.iter().find(|one| one.name == name);
-    let all = std::iter::successors(Some(account), |one| one.parent.as_deref().and_then(find));
-    all.map(|one| one.name.clone()).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::officer::Reach;
     use super::*;
 
     fn rules(yaml: &str) -> Rules {
-        Rules::new(&config::parse(yaml, "a.yaml", &config::Overrides::default(), &|_| Some("/tmp".to_owned())).unwrap())
+        let settings = config::parse(yaml, "a.yaml", &config::Overrides::default(), &|_| Some("/tmp".to_owned()));
+        let settings = settings.unwrap();
+        let governor = Governor::new(&settings, false, HashMap::new(), 0);
+        Rules::new(&settings, Arc::new(governor))
     }
 
     #[test]
@@ -253,24 +226,69 @@ mod tests {
         assert!(include_str!("../../docs/access.md").contains(&table), "docs/access.md lacks\n{table}");
     }
 
+    const ACCOUNTS: &str = "accounts: [{name: house, kind: organisation}, {name: team, kind: team, in: house}, {name: other, kind: organisation}]\n";
+    const SSO: &str = "  sso:\n    issuer: https://i.example\n    client_id: c\n    redirect_url: https://g.example/admin/auth/callback\n";
+
+    fn of(rules: &Rules, names: &[&str]) -> Vec<Grant> {
+        rules.of_groups(&names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
     #[test]
-    fn groups_have_roles_and_accounts() {
-        let rules = rules(
-            "accounts: [{name: house, kind: organisation}, {name: team, kind: team, in: house}, {name: other, kind: organisation}]\n\
-             admin:\n  roles: [{name: purger, allow: ['cache:delete']}]\n  \
-             sso:\n    issuer: https://i.example\n    client_id: c\n    redirect_url: https://g.example/admin/auth/callback\n    \
-             roles: {ops: purger, lords: owner}\n    accounts: {ops: team}\n",
+    fn each_group_has_a_role_and_that_reaches_as_far_as_its_account() {
+        let groups = "    roles: {leads: admin, all: viewer, others: admin, ops: purger}\n    accounts: {leads: team, others: other}\n";
+        let roles = "admin:\n  roles: [{name: purger, allow: ['cache:delete']}]\n";
+        let rules = rules(&format!("{ACCOUNTS}{roles}{SSO}{groups}"));
+        let scope = |names: &[&str]| Scope::Accounts(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(of(&rules, &["nobody"]), []);
+        assert_eq!(of(&rules, &["ops", "nobody"])[0].permissions, Permissions::named("cache:delete").unwrap());
+        // The admin of one team who sees all is no admin of all.
+        let both = of(&rules, &["leads", "all"]);
+        assert_eq!(grants::scope_of(&both, Resource::Keys, Action::Delete), scope(&["team"]));
+        assert_eq!(grants::scope_of(&both, Resource::Routes, Action::Read), Scope::Everything);
+        let officer = Officer { grants: both.into(), ..Officer::with_admin_key() };
+        assert!(officer.may(Resource::Config, Action::Update, Reach::Whole).is_err());
+        assert!(officer.may(Resource::Config, Action::Read, Reach::Whole).is_ok());
+        assert!(officer.may(Resource::Keys, Action::Update, Reach::Accounts).is_ok());
+        let (team, other) = (rules.above("team").unwrap(), rules.above("other").unwrap());
+        assert!(officer.reaches(Resource::Keys, Action::Delete, &team));
+        assert!(!officer.reaches(Resource::Keys, Action::Delete, &other));
+        // One role of two groups is one grant.
+        let two = of(&rules, &["leads", "others"]);
+        assert_eq!((two.len(), &two[0].scope), (1, &scope(&["other", "team"])));
+        // Whoever loses a group has nothing that they had not before.
+        for lost in ["leads", "all", "others"] {
+            let all = of(&rules, &["leads", "all", "others"]);
+            let left: Vec<&str> = ["leads", "all", "others"].into_iter().filter(|one| *one != lost).collect();
+            for grant in of(&rules, &left) {
+                assert_eq!(rules.lacking(&all, grant.permissions, &grant.scope), Permissions::NONE, "{lost}");
+            }
+        }
+    }
+
+    #[test]
+    fn scopes_are_within_one_another() {
+        let rules = rules(ACCOUNTS);
+        let scope = |name: &str| Scope::Accounts(Arc::from([name.to_owned()]));
+        assert!(
+            rules.is_within(&scope("team"), &scope("house")) && rules.is_within(&scope("house"), &Scope::Everything)
         );
-        let of = |names: &[&str]| rules.of_groups(&names.iter().map(|name| (*name).to_owned()).collect());
-        assert_eq!(of(&["nobody"]), (vec![], Scope::Everything));
-        let (roles, scope) = of(&["ops", "nobody"]);
-        assert_eq!(rules.permissions(&roles), Permissions::named("cache:delete").unwrap());
-        assert!(scope.reaches(&rules.above("team").unwrap()) && !scope.reaches(&rules.above("house").unwrap()));
-        let house = Scope::Accounts(Arc::from(["house".to_owned()]));
-        assert!(rules.is_within(&scope, &house) && rules.is_within(&house, &Scope::Everything));
-        assert!(!rules.is_within(&house, &scope) && !rules.is_within(&Scope::Everything, &house));
-        let gone = Scope::Accounts(Arc::from(["gone".to_owned()]));
-        assert!(!rules.is_within(&gone, &house));
+        assert!(!rules.is_within(&scope("house"), &scope("team")));
+        assert!(
+            !rules.is_within(&Scope::Everything, &scope("house")) && !rules.is_within(&scope("gone"), &scope("house"))
+        );
+    }
+
+    #[test]
+    fn accounts_of_the_admin_surface_are_known_too() {
+        let rules = rules(ACCOUNTS);
+        assert!(rules.above("lab").is_none());
+        let lab = config::read_account(r#"{"name": "lab", "kind": "team", "in": "house"}"#).unwrap();
+        rules.governor.set_account(&lab, crate::governance::Source::Api, 0);
+        assert_eq!(rules.above("lab").unwrap().as_ref(), ["lab", "house"]);
+        assert!(rules.still_are(&rules.above("lab").unwrap()) && !rules.still_are(&["lab".to_owned()]));
+        assert!(!rules.still_are(&["lab", "other"].map(str::to_owned)) && rules.still_are(&[]));
+        rules.governor.remove_account("lab");
+        assert!(rules.above("lab").is_none() && !rules.still_are(&["lab", "house"].map(str::to_owned)));
     }
 
     #[test]
@@ -281,6 +299,7 @@ mod tests {
         );
         let ci = rules.by_token("ci-0123456789abcdef", 0).unwrap().unwrap();
         assert_eq!(ci.name, "token `ci`");
+        assert_eq!((rules.token_named("ci"), rules.token_named("nobody")), (Some(&ci), None));
         assert_eq!(ci.may(Resource::Routes, Action::Read, Reach::Whole).map_err(|_| ()), Ok(()));
         let refused = ci.may(Resource::Cache, Action::Delete, Reach::Whole).unwrap_err();
         assert_eq!((refused.status(), refused.code), (403, Some("forbidden")));

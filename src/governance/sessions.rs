@@ -1,11 +1,20 @@
-//! Sessions of people who signed in: a random id in a cookie, of which a digest is kept. A session ends when it is not used for a
+//! Sessions of people who signed in: a random id in a cookie, of which a keyed digest is kept. A session ends when it is not used for a
 //! while, and in any case after a longer one.
+//!
+//! What the identity provider gave, to ask it again, is kept in the database where it can be sealed there, and else in memory only.
+//!
+//! - `row`: a session as it is written
 
-use super::access::{known_as, unwritten};
-use crate::store::database::{Database, DatabaseError, SessionRow};
+mod row;
+
+use self::row::Rows;
+use super::access::unwritten;
+use super::stamp::{self, Stamp};
+use crate::store::database::{Database, DatabaseError};
+use crate::store::sealed::Seal;
 use crate::types::error::Error;
+use crate::types::secret::Secret;
 use arc_swap::ArcSwap;
-use parking_lot::Mutex as Guarded;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use std::collections::{BTreeSet, HashMap};
@@ -18,6 +27,8 @@ use tokio::sync::Mutex;
 const DRAWN: usize = 43;
 /// Of these, the ones that were used last are kept.
 const MOST: usize = 50_000;
+/// Who asks the identity provider about a session keeps others from it for so long.
+const CLAIM_MS: u64 = 60_000;
 
 /// Somebody who is signed in.
 #[derive(Debug)]
@@ -32,18 +43,22 @@ pub struct Session {
     pub groups: BTreeSet<String>,
     /// When they signed in, in milliseconds since 1970.
     pub created_ms: u64,
+    /// When the provider last told of them; each time is later than the one before.
+    pub told_ms: u64,
     used_ms: AtomicU64,
-    /// What the identity provider gave; only the process that they signed in at has it.
-    kept: Arc<Guarded<Option<Kept>>>,
+    /// What the identity provider gave, where it is known here.
+    pub kept: Option<Kept>,
+    /// Held by who asks the provider about it.
+    pub(super) renewing: Arc<Mutex<()>>,
 }
 
 /// What the identity provider gave to a session.
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// Gets new tokens.
-    pub refresh_token: Option<crate::types::secret::Secret>,
+    pub refresh_token: Option<Secret>,
     /// Says who is to be signed out.
-    pub id_token: crate::types::secret::Secret,
+    pub id_token: Secret,
     /// When the provider is to be asked again, in milliseconds since 1970.
     pub again_ms: u64,
 }
@@ -54,9 +69,19 @@ impl Session {
         self.used_ms.load(Ordering::Relaxed)
     }
 
-    /// What the identity provider gave.
-    pub fn kept(&self) -> Option<Kept> {
-        self.kept.lock().clone()
+    /// The same session, with what was told anew.
+    fn renewed(&self, groups: BTreeSet<String>, kept: Option<Kept>, told_ms: u64) -> Session {
+        Session {
+            digest: self.digest,
+            name: self.name.clone(),
+            identities: self.identities.clone(),
+            groups,
+            created_ms: self.created_ms,
+            told_ms,
+            used_ms: AtomicU64::new(self.used_ms()),
+            kept,
+            renewing: self.renewing.clone(),
+        }
     }
 }
 
@@ -65,7 +90,7 @@ impl Session {
 pub struct SignedIn {
     /// Who it is.
     pub name: String,
-    /// By which names they are known.
+    /// By which names they are known; first by what the provider itself calls them.
     pub identities: Vec<String>,
     /// Their groups.
     pub groups: BTreeSet<String>,
@@ -75,18 +100,36 @@ pub struct SignedIn {
 
 type ByDigest = HashMap<[u8; 32], Arc<Session>>;
 
+/// Whether the provider may be asked about a session.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// By whoever got this; it is the session as it is now.
+    Mine(Arc<Session>),
+    /// It was told of since.
+    Told,
+    /// Another process asks it just now.
+    Elsewhere,
+    /// There is no such session any more.
+    Gone,
+}
+
 /// All sessions. They are looked up in memory, and kept in the database where there is one.
 #[derive(Debug)]
 pub struct Sessions {
     all: ArcSwap<ByDigest>,
     database: Option<Database>,
+    /// Makes digests of ids.
+    key: [u8; 32],
+    rows: Rows,
     /// One change at a time.
     changing: Mutex<()>,
 }
 
 impl Sessions {
-    pub(super) fn new(database: Option<Database>) -> Sessions {
-        Sessions { all: ArcSwap::default(), database, changing: Mutex::default() }
+    /// None yet. Digests are made with what is derived from `key`; what lets the provider be asked is written if there is a `seal`.
+    pub(super) fn new(key: &[u8; 32], stamp: Stamp, database: Option<Database>, seal: Option<Arc<Seal>>) -> Sessions {
+        let key = blake3::derive_key("askonce 2026 admin session v2", key);
+        Sessions { all: ArcSwap::default(), database, key, rows: Rows { stamp, seal }, changing: Mutex::default() }
     }
 
     /// Reads those of the database.
@@ -95,7 +138,9 @@ impl Sessions {
         let _changing = self.changing.lock().await;
         let rows = database.sessions().await?;
         let before = self.all.load_full();
-        self.all.store(Arc::new(rows.iter().filter_map(|row| of_row(row, &before)).collect()));
+        let all: ByDigest = rows.iter().filter_map(|row| self.rows.read(row, &before)).collect();
+        stamp::passed_over("admin_sessions", rows.len() - all.len());
+        self.all.store(Arc::new(all));
         Ok(())
     }
 
@@ -103,59 +148,103 @@ impl Sessions {
     pub async fn begin(&self, who: SignedIn, now_ms: u64) -> Result<String, Error> {
         let id: String = rand::rng().sample_iter(Alphanumeric).take(DRAWN).map(char::from).collect();
         let session = Session {
-            digest: digest(&id),
+            digest: self.digest(&id),
             name: who.name,
             identities: who.identities.into(),
             groups: who.groups,
             created_ms: now_ms,
+            told_ms: now_ms,
             used_ms: AtomicU64::new(now_ms),
-            kept: Arc::new(Guarded::new(Some(who.kept))),
+            kept: Some(who.kept),
+            renewing: Arc::default(),
         };
-        self.put(session).await?;
-        Ok(id)
-    }
-
-    /// The provider was asked again: these are their groups now.
-    pub async fn renew(&self, session: &Session, groups: BTreeSet<String>, kept: Kept) -> Result<(), Error> {
-        if !self.all.load().contains_key(&session.digest) {
-            // It has ended while the provider was asked.
-            return Ok(());
-        }
-        *session.kept.lock() = Some(kept);
-        if groups == session.groups {
-            return Ok(());
-        }
-        let renewed = Session {
-            digest: session.digest,
-            name: session.name.clone(),
-            identities: session.identities.clone(),
-            groups,
-            created_ms: session.created_ms,
-            used_ms: AtomicU64::new(session.used_ms()),
-            kept: session.kept.clone(),
-        };
-        self.put(renewed).await
-    }
-
-    async fn put(&self, session: Session) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         if let Some(database) = &self.database {
-            database.put_session(&row_of(&session)).await.map_err(unwritten)?;
+            database.add_session(&self.rows.write(&session)).await.map_err(unwritten)?;
         }
         let mut all = ByDigest::clone(&self.all.load());
         if all.len() >= MOST
             && let Some(oldest) = all.values().min_by_key(|one| one.used_ms()).map(|one| one.digest)
         {
             all.remove(&oldest);
+            if let Some(database) = &self.database {
+                database.delete_sessions(&[row::hex(&oldest)]).await.map_err(unwritten)?;
+            }
         }
         all.insert(session.digest, Arc::new(session));
         self.all.store(Arc::new(all));
+        Ok(id)
+    }
+
+    /// Asks whether the provider may be asked about `session` by this process, as none else does. Held by `session.renewing`.
+    pub(super) async fn claim(&self, session: &Session, now_ms: u64) -> Result<Claim, Error> {
+        let digest = &session.digest;
+        if let Some(database) = &self.database {
+            let name = row::hex(digest);
+            let is_mine = database.claim_session(&name, now_ms, now_ms + CLAIM_MS).await.map_err(unwritten)?;
+            let _changing = self.changing.lock().await;
+            let row = database.session(&name).await.map_err(unwritten)?;
+            let now = row.and_then(|row| self.rows.read(&row, &self.all.load()));
+            let mut all = ByDigest::clone(&self.all.load());
+            match now {
+                // Whoever ended it may have been another process.
+                None => drop(all.remove(digest)),
+                Some((_, now)) if now.told_ms > session.told_ms => drop(all.insert(*digest, now)),
+                Some(_) if !is_mine => return Ok(Claim::Elsewhere),
+                Some(_) => {}
+            }
+            self.all.store(Arc::new(all));
+            if is_mine && self.of_digest(digest).is_some_and(|now| now.told_ms > session.told_ms) {
+                database.claim_session(&name, u64::MAX >> 1, 0).await.map_err(unwritten)?;
+            }
+        }
+        Ok(match self.of_digest(digest) {
+            None => Claim::Gone,
+            Some(now) if now.told_ms > session.told_ms => Claim::Told,
+            Some(now) => Claim::Mine(now),
+        })
+    }
+
+    /// Lets others ask the provider: it did not answer.
+    pub(super) async fn give_back(&self, session: &Session) {
+        if let Some(database) = &self.database
+            && let Err(error) = database.claim_session(&row::hex(&session.digest), u64::MAX >> 1, 0).await
+        {
+            tracing::warn!(%error, "a session cannot be renewed for a minute");
+        }
+    }
+
+    /// The provider was asked again: these are their groups now.
+    pub(super) async fn renew(
+        &self,
+        session: &Session,
+        groups: BTreeSet<String>,
+        kept: Kept,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let mut all = ByDigest::clone(&self.all.load());
+        if !all.contains_key(&session.digest) {
+            // It has ended while the provider was asked.
+            return Ok(());
+        }
+        let renewed = Arc::new(session.renewed(groups, Some(kept), now_ms.max(session.told_ms + 1)));
+        let row = self.rows.write(&renewed);
+        // What was told holds here even where it cannot be written: groups that are lost are lost, and the token before is used up.
+        all.insert(session.digest, renewed);
+        self.all.store(Arc::new(all));
+        let Some(database) = &self.database else { return Ok(()) };
+        if !database.renew_session(&row).await.map_err(unwritten)? {
+            let mut all = ByDigest::clone(&self.all.load());
+            all.remove(&session.digest);
+            self.all.store(Arc::new(all));
+        }
         Ok(())
     }
 
     /// The session that a cookie names. It counts as used.
     pub(super) fn find(&self, id: &str, now_ms: u64, idle: Duration, most: Duration) -> Option<Arc<Session>> {
-        let session = self.all.load().get(&digest(id))?.clone();
+        let session = self.all.load().get(&self.digest(id))?.clone();
         if has_ended(&session, now_ms, idle, most) {
             return None;
         }
@@ -181,7 +270,7 @@ impl Sessions {
         // First from where it is looked up: what cannot be written has ended here all the same.
         self.all.store(Arc::new(all));
         if let Some(database) = &self.database {
-            let names: Vec<String> = gone.iter().map(hex).collect();
+            let names: Vec<String> = gone.iter().map(row::hex).collect();
             database.delete_sessions(&names).await.map_err(unwritten)?;
         }
         Ok(gone.len())
@@ -199,7 +288,7 @@ impl Sessions {
 
     /// Those of whom the provider is to be asked again.
     pub fn to_renew(&self, now_ms: u64) -> Vec<Arc<Session>> {
-        let due = |one: &&Arc<Session>| one.kept.lock().as_ref().is_some_and(|kept| kept.again_ms <= now_ms);
+        let due = |one: &&Arc<Session>| one.kept.as_ref().is_some_and(|kept| kept.again_ms <= now_ms);
         self.all.load().values().filter(due).cloned().collect()
     }
 
@@ -207,7 +296,11 @@ impl Sessions {
     pub(super) fn used_since(&self, since_ms: u64) -> Vec<(String, u64)> {
         let all = self.all.load();
         let used = all.values().filter(|one| one.used_ms() >= since_ms);
-        used.map(|one| (hex(&one.digest), one.used_ms())).collect()
+        used.map(|one| (row::hex(&one.digest), one.used_ms())).collect()
+    }
+
+    fn digest(&self, id: &str) -> [u8; 32] {
+        *blake3::keyed_hash(&self.key, id.as_bytes()).as_bytes()
     }
 }
 
@@ -216,93 +309,5 @@ fn has_ended(session: &Session, now_ms: u64, idle: Duration, most: Duration) -> 
     over(session.used_ms(), idle) || over(session.created_ms, most)
 }
 
-fn digest(id: &str) -> [u8; 32] {
-    blake3::derive_key("askonce 2026 admin session v1", id.as_bytes())
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    blake3::Hash::from_bytes(*digest).to_hex().to_string()
-}
-
-fn row_of(session: &Session) -> SessionRow {
-    SessionRow {
-        digest: hex(&session.digest),
-        name: session.name.clone(),
-        identities: serde_json::json!(session.identities.as_ref()).to_string(),
-        groups: serde_json::json!(session.groups).to_string(),
-        created_ms: session.created_ms,
-        used_ms: session.used_ms(),
-    }
-}
-
-/// A row that cannot be read is no session.
-fn of_row(row: &SessionRow, before: &ByDigest) -> Option<([u8; 32], Arc<Session>)> {
-    let digest = *blake3::Hash::from_hex(&row.digest).ok()?.as_bytes();
-    let known = before.get(&digest);
-    let session = Session {
-        digest,
-        name: row.name.clone(),
-        identities: known_as(&row.identities)?,
-        groups: serde_json::from_str(&row.groups).ok()?,
-        created_ms: row.created_ms,
-        used_ms: AtomicU64::new(row.used_ms.max(known.map_or(0, |one| one.used_ms()))),
-        kept: known.map_or_else(Arc::default, |one| one.kept.clone()),
-    };
-    Some((digest, Arc::new(session)))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::secret::Secret;
-
-    const IDLE: Duration = Duration::from_millis(100);
-    const MOST: Duration = Duration::from_millis(1000);
-
-    fn ada() -> SignedIn {
-        SignedIn {
-            name: "ada".to_owned(),
-            identities: vec!["ada".to_owned()],
-            groups: BTreeSet::from(["ops".to_owned()]),
-            kept: Kept { refresh_token: None, id_token: Secret::new("x"), again_ms: 50 },
-        }
-    }
-
-    #[tokio::test]
-    async fn they_end_when_idle_and_in_any_case() {
-        let sessions = Sessions::new(None);
-        let id = sessions.begin(ada(), 0).await.unwrap();
-        assert!(sessions.find("other", 1, IDLE, MOST).is_none());
-        for at in (0..1000).step_by(90) {
-            assert!(sessions.find(&id, at, IDLE, MOST).is_some(), "{at}");
-        }
-        assert!(sessions.find(&id, 1000, IDLE, MOST).is_none(), "in any case");
-        let idle = sessions.begin(ada(), 2000).await.unwrap();
-        assert!(sessions.find(&idle, 2100, IDLE, MOST).is_none(), "idle");
-        assert_eq!(sessions.sweep(2100, IDLE, MOST).await.unwrap(), 2);
-    }
-
-    #[tokio::test]
-    async fn they_are_there_after_a_restart_and_the_cookie_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let database = Database::in_file(&dir.path().join("s.db")).await.unwrap();
-        let sessions = Sessions::new(Some(database.clone()));
-        let id = sessions.begin(ada(), 5).await.unwrap();
-        assert!(!format!("{:?}", database.sessions().await.unwrap()).contains(&id));
-        let again = Sessions::new(Some(database.clone()));
-        again.read().await.unwrap();
-        let found = again.find(&id, 6, IDLE, MOST).unwrap();
-        assert_eq!((found.name.as_str(), found.groups.len(), found.kept().is_none()), ("ada", 1, true));
-        assert_eq!((sessions.to_renew(49).len(), sessions.to_renew(50).len(), again.to_renew(50).len()), (0, 1, 0));
-        let session = sessions.to_renew(50).remove(0);
-        sessions.renew(&session, BTreeSet::new(), Kept { again_ms: 900, ..ada().kept }).await.unwrap();
-        again.read().await.unwrap();
-        assert!(again.find(&id, 7, IDLE, MOST).unwrap().groups.is_empty());
-        again.end(&found.digest).await.unwrap();
-        assert!(again.find(&id, 7, IDLE, MOST).is_none() && database.sessions().await.unwrap().is_empty());
-        sessions.read().await.unwrap();
-        assert!(sessions.find(&id, 7, IDLE, MOST).is_none(), "the other process sees it");
-        sessions.renew(&session, BTreeSet::new(), ada().kept).await.unwrap();
-        assert!(database.sessions().await.unwrap().is_empty(), "what has ended is not renewed");
-    }
-}
+mod tests;

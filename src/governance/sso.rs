@@ -8,7 +8,7 @@ mod asker;
 mod claims;
 
 use self::asker::Asker;
-use self::claims::{Extra, Provider, TokenSet};
+use self::claims::{Extra, Provider, Said, TokenSet};
 use super::access::identity;
 use super::fetch;
 use super::sessions::{Kept, Session, SignedIn};
@@ -91,11 +91,13 @@ pub struct ComingBack {
     pub iss: Option<String>,
 }
 
-/// What came of asking the provider again.
+/// Why asking the provider again came to nothing.
 #[derive(Debug)]
 pub enum WrongSignIn {
     /// It does not know them any more.
     Over,
+    /// There is nothing to ask it with.
+    Unasked,
     /// It could not be asked.
     Unreachable(String),
 }
@@ -206,7 +208,7 @@ impl Sso {
         }
         let told = self.user_info(&provider, tokens.access_token(), claims.subject()).await?;
         let subject = claims.subject().as_str().to_owned();
-        let own = claims.additional_claims();
+        let own = Said::by(&claims);
         let groups = told.as_ref().and_then(|told| told.groups(&self.settings.groups_claim));
         let groups = groups.or_else(|| own.groups(&self.settings.groups_claim)).unwrap_or_default();
         let mut identities = vec![format!("id:{subject}")];
@@ -216,7 +218,7 @@ impl Sso {
             .settings
             .user_claim
             .as_deref()
-            .and_then(|claim| own.text(claim).or_else(|| told.as_ref().and_then(|told| told.text(claim))))
+            .and_then(|claim| own.vouched(claim).or_else(|| told.as_ref().and_then(|told| told.vouched(claim))))
         {
             identities.extend([format!("name:{}", identity(&name)), format!("id:{name}")]);
         }
@@ -232,20 +234,18 @@ impl Sso {
         provider: &Provider,
         token: &AccessToken,
         subject: &SubjectIdentifier,
-    ) -> Result<Option<Extra>, Error> {
+    ) -> Result<Option<Said>, Error> {
         let Ok(request) = provider.client.user_info(token.clone(), Some(subject.clone())) else { return Ok(None) };
         let told: Result<UserInfoClaims<Extra, CoreGenderClaim>, _> = request.request_async(&self.asker).await;
-        told.map(|told| Some(told.additional_claims().clone()))
+        told.map(|told| Some(Said::by(&told)))
             .map_err(|error| wrong(&format!("the identity provider does not tell who it is: {}", fetch::last(&error))))
     }
 
     /// Asks the provider again who somebody is: their groups now.
-    pub async fn renew(&self, session: &Session, now_ms: u64) -> Result<(BTreeSet<String>, Kept), WrongSignIn> {
+    pub(super) async fn renew(&self, session: &Session, now_ms: u64) -> Result<(BTreeSet<String>, Kept), WrongSignIn> {
         let unreachable = |error: Error| WrongSignIn::Unreachable(error.message);
-        let Some(before) = session.kept() else { return Err(WrongSignIn::Over) };
-        let Some(token) = &before.refresh_token else {
-            return Ok((session.groups.clone(), Kept { again_ms: u64::MAX, ..before }));
-        };
+        let before = session.kept.as_ref().ok_or(WrongSignIn::Unasked)?;
+        let token = before.refresh_token.as_ref().ok_or(WrongSignIn::Unasked)?;
         let provider = self.provider(false).await.map_err(unreachable)?;
         let refresh = RefreshToken::new(token.expose().to_owned());
         let request = provider.client.exchange_refresh_token(&refresh).map_err(|_| unreachable(no_token_url()))?;
@@ -256,14 +256,38 @@ impl Sso {
         let subject = session.identities.iter().find_map(|one| one.strip_prefix("id:")).unwrap_or_default();
         let subject = SubjectIdentifier::new(subject.to_owned());
         let told = self.user_info(&provider, tokens.access_token(), &subject).await.map_err(unreachable)?;
-        // A new id token is believed only if it is of the same person.
-        let anything = |_: Option<&Nonce>| Ok::<(), String>(());
-        let fresh = tokens.id_token().and_then(|one| one.claims(&provider.verifier(&ALGORITHMS), anything).ok());
-        let fresh = fresh.filter(|claims| *claims.subject() == subject);
+        let fresh = self.said_anew(provider, &tokens, &subject).await?;
         let claim = &self.settings.groups_claim;
-        let groups = told.and_then(|told| told.groups(claim)).or_else(|| fresh?.additional_claims().groups(claim));
-        let kept = self.kept(&tokens, Some(&before), now_ms).ok_or(WrongSignIn::Over)?;
-        Ok((groups.map_or_else(|| session.groups.clone(), few), kept))
+        let groups = match (&told, &fresh) {
+            // It renews them, and says nothing at all of who they are.
+            (None, None) => session.groups.clone(),
+            // Whoever is in no group any more may have no claim of groups at all.
+            _ => few([told, fresh].into_iter().flatten().find_map(|said| said.groups(claim)).unwrap_or_default()),
+        };
+        let kept = self.kept(&tokens, Some(before), now_ms).ok_or(WrongSignIn::Over)?;
+        Ok((groups, kept))
+    }
+
+    /// What a new id token says, where there is one. One that is not good, or of somebody else, ends the session
+    /// (OpenID Connect Core, section 12.2).
+    async fn said_anew(
+        &self,
+        mut provider: Provider,
+        tokens: &TokenSet,
+        subject: &SubjectIdentifier,
+    ) -> Result<Option<Said>, WrongSignIn> {
+        let Some(id_token) = tokens.id_token() else { return Ok(None) };
+        let anything = |_: Option<&Nonce>| Ok::<(), String>(());
+        let mut checked = id_token.claims(&provider.verifier(&ALGORITHMS), anything).cloned();
+        if checked.is_err() {
+            // It may sign with a new key.
+            provider = self.provider(true).await.map_err(|error| WrongSignIn::Unreachable(error.message))?;
+            checked = id_token.claims(&provider.verifier(&ALGORITHMS), anything).cloned();
+        }
+        match checked {
+            Ok(claims) if claims.subject() == subject => Ok(Some(Said::by(&claims))),
+            _ => Err(WrongSignIn::Over),
+        }
     }
 
     fn kept(&self, tokens: &TokenSet, before: Option<&Kept>, now_ms: u64) -> Option<Kept> {

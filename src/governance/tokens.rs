@@ -2,9 +2,13 @@
 //!
 //! A token is `aoa-`, 40 letters and digits drawn at random (238 bits), and six that check them, so that a slip is told from a token
 //! that is no more, and scanners of secrets can tell one from other text.
+//!
+//! A token is by leave of whoever made it, and remembers who that was: see `access`. One that another token made goes with that one.
 
-use super::access::{known_as, unwritten};
-use super::roles::expired;
+use super::access::{known_as, list, unwritten};
+use super::officer::{Credential, Officer};
+use super::roles::{expired, has_ended};
+use super::stamp::{self, Stamp};
 use crate::store::database::{Database, DatabaseError, TokenRow};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::permission::Scope;
@@ -21,9 +25,54 @@ const BEGINNING: &str = "aoa-";
 /// Letters and digits that are drawn, and those that check them.
 const DRAWN: usize = 40;
 const CHECK: usize = 6;
-/// So many there may be.
+/// So many there may be; and so many that were made by one another, beginning with one that none made.
 const MOST: usize = 10_000;
+pub(super) const DEEPEST: usize = 8;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// By whose leave a token is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Maker {
+    /// Whoever has the admin key.
+    Key,
+    /// A token of the configuration, by its name.
+    Configured(String),
+    /// Another token made by API, by its id.
+    Token(String),
+    /// Somebody who signed in: the token's identities say who.
+    Person,
+}
+
+impl Maker {
+    /// What makes a token when `officer` does.
+    pub fn of(officer: &Officer) -> Maker {
+        match &officer.credential {
+            Credential::Key => Maker::Key,
+            Credential::Configured(name) => Maker::Configured(name.clone()),
+            Credential::Token(id) => Maker::Token(id.clone()),
+            Credential::Session(_) => Maker::Person,
+        }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Maker::Key => "key".to_owned(),
+            Maker::Configured(name) => format!("configured:{name}"),
+            Maker::Token(id) => format!("token:{id}"),
+            Maker::Person => "person".to_owned(),
+        }
+    }
+
+    fn read(text: &str) -> Option<Maker> {
+        match text.split_once(':') {
+            Some(("configured", name)) => Some(Maker::Configured(name.to_owned())),
+            Some(("token", id)) => Some(Maker::Token(id.to_owned())),
+            None if text == "key" => Some(Maker::Key),
+            None if text == "person" => Some(Maker::Person),
+            _ => None,
+        }
+    }
+}
 
 /// A token that somebody made.
 #[derive(Debug)]
@@ -40,6 +89,8 @@ pub struct Token {
     pub scope: Scope,
     /// Who made it.
     pub created_by: String,
+    /// By whose leave it is.
+    pub maker: Maker,
     /// By which names the one who made it is known.
     pub identities: Arc<[String]>,
     /// When it was made, in milliseconds since 1970.
@@ -69,6 +120,8 @@ pub struct NewToken {
     pub expires_ms: u64,
     /// Who makes it.
     pub created_by: String,
+    /// By whose leave it is.
+    pub maker: Maker,
     /// By which names that one is known.
     pub identities: Arc<[String]>,
 }
@@ -78,6 +131,7 @@ type ByDigest = HashMap<[u8; 32], Arc<Token>>;
 /// All tokens. They are looked up in memory, and kept in the database where there is one.
 pub struct Tokens {
     key: [u8; 32],
+    stamp: Stamp,
     all: ArcSwap<ByDigest>,
     database: Option<Database>,
     /// One change at a time.
@@ -86,8 +140,8 @@ pub struct Tokens {
 
 impl Tokens {
     /// None yet. Digests are made with `key`.
-    pub(super) fn new(key: [u8; 32], database: Option<Database>) -> Tokens {
-        Tokens { key, all: ArcSwap::default(), database, changing: Mutex::default() }
+    pub(super) fn new(key: [u8; 32], stamp: Stamp, database: Option<Database>) -> Tokens {
+        Tokens { key, stamp, all: ArcSwap::default(), database, changing: Mutex::default() }
     }
 
     /// Reads those of the database.
@@ -96,7 +150,8 @@ impl Tokens {
         let _changing = self.changing.lock().await;
         let rows = database.tokens().await?;
         let before = self.all.load_full();
-        let all: ByDigest = rows.iter().filter_map(|row| of_row(row, &before)).collect();
+        let all: ByDigest = rows.iter().filter_map(|row| of_row(row, &self.stamp, &before)).collect();
+        stamp::passed_over("admin_tokens", rows.len() - all.len());
         self.all.store(Arc::new(all));
         Ok(())
     }
@@ -110,6 +165,10 @@ impl Tokens {
                 format!("There are {MOST} tokens, the most that are kept. Delete some with DELETE /admin/tokens/ID.");
             return Err(Error::new(ErrorKind::InvalidRequest, message).with_code("too_many_tokens"));
         }
+        if self.depth(&new.maker) >= DEEPEST {
+            let message = format!("At most {DEEPEST} tokens may be made by one another in a row.");
+            return Err(Error::new(ErrorKind::InvalidRequest, message).with_code("too_many_tokens"));
+        }
         let text = drawn();
         let token = Arc::new(Token {
             id: format!("tok_{:016x}", rand::rng().random::<u64>()),
@@ -118,6 +177,7 @@ impl Tokens {
             roles: new.roles,
             scope: new.scope,
             created_by: new.created_by,
+            maker: new.maker,
             identities: new.identities,
             created_ms: now_ms,
             expires_ms: new.expires_ms,
@@ -125,7 +185,7 @@ impl Tokens {
         });
         let digest = self.digest(&text);
         if let Some(database) = &self.database {
-            database.add_token(&row_of(&token, &digest)).await.map_err(unwritten)?;
+            database.add_token(&row_of(&token, &digest, &self.stamp)).await.map_err(unwritten)?;
         }
         let mut all = ByDigest::clone(&before);
         all.insert(digest, token.clone());
@@ -133,18 +193,23 @@ impl Tokens {
         Ok((text, token))
     }
 
-    /// Takes one away; `None`: there was none.
-    pub async fn take_away(&self, id: &str) -> Result<Option<Arc<Token>>, Error> {
-        let mut gone = self.take_away_if(|token| token.id == id).await?;
-        Ok(gone.pop())
+    /// Takes one away, with those that it made. Gives them, the one itself first; none, if there was none.
+    pub async fn take_away(&self, id: &str) -> Result<Vec<Arc<Token>>, Error> {
+        self.take_away_if(|token| token.id == id).await
     }
 
-    /// Takes away each of those. Gives them.
+    /// Takes away each of those, and what they made. Gives them.
     pub(super) async fn take_away_if(&self, those: impl Fn(&Token) -> bool) -> Result<Vec<Arc<Token>>, Error> {
         let _changing = self.changing.lock().await;
         let mut all = ByDigest::clone(&self.all.load());
-        let gone: Vec<Arc<Token>> = all.values().filter(|token| those(token)).cloned().collect();
+        let mut gone: Vec<Arc<Token>> = all.values().filter(|token| those(token)).cloned().collect();
         all.retain(|_, token| !those(token));
+        let mut looked_at = 0;
+        while let Some(id) = gone.get(looked_at).map(|maker| Maker::Token(maker.id.clone())) {
+            gone.extend(all.values().filter(|token| token.maker == id).cloned());
+            all.retain(|_, token| token.maker != id);
+            looked_at += 1;
+        }
         // First from where it is looked up: what cannot be written is no token here all the same.
         self.all.store(Arc::new(all));
         if let Some(database) = &self.database {
@@ -167,11 +232,27 @@ impl Tokens {
         }
         let all = self.all.load();
         let Some(token) = all.get(&self.digest(text)) else { return Ok(None) };
-        if token.expires_ms > 0 && token.expires_ms <= now_ms {
+        if has_ended(token.expires_ms, now_ms) {
             return Err(expired());
         }
         token.used_ms.fetch_max(now_ms, Ordering::Relaxed);
         Ok(Some(token.clone()))
+    }
+
+    /// The one of that id.
+    pub fn by_id(&self, id: &str) -> Option<Arc<Token>> {
+        self.all.load().values().find(|token| token.id == id).cloned()
+    }
+
+    /// How many tokens made one another up to the one that makes another.
+    fn depth(&self, maker: &Maker) -> usize {
+        let mut next = Some(maker.clone());
+        let above = std::iter::from_fn(|| {
+            let Some(Maker::Token(id)) = next.take() else { return None };
+            next = self.by_id(&id).map(|token| token.maker.clone());
+            Some(())
+        });
+        above.take(DEEPEST).count()
     }
 
     /// All of them, the newest first.
@@ -217,28 +298,45 @@ fn is_whole(text: &str) -> bool {
     own && text.split_at(BEGINNING.len() + DRAWN).1 == check(text.split_at(BEGINNING.len() + DRAWN).0)
 }
 
-fn row_of(token: &Token, digest: &[u8; 32]) -> TokenRow {
+fn row_of(token: &Token, digest: &[u8; 32], stamp: &Stamp) -> TokenRow {
     let scope = match &token.scope {
         Scope::Everything => String::new(),
         Scope::Accounts(accounts) => serde_json::json!(accounts.as_ref()).to_string(),
     };
-    TokenRow {
+    let mut row = TokenRow {
         id: token.id.clone(),
         digest: blake3::Hash::from_bytes(*digest).to_hex().to_string(),
         name: token.name.clone(),
         prefix: token.prefix.clone(),
         roles: serde_json::json!(token.roles).to_string(),
         scope,
-        identities: serde_json::json!(token.identities.as_ref()).to_string(),
+        identities: list(&token.identities),
         created_by: token.created_by.clone(),
         created_ms: token.created_ms,
         expires_ms: token.expires_ms,
         used_ms: token.used_ms().unwrap_or(0),
-    }
+        maker: token.maker.written(),
+        stamp: String::new(),
+    };
+    row.stamp = stamp.of("admin_tokens", &parts(&row, &times(&row)));
+    row
 }
 
-/// A row that cannot be read is no token.
-fn of_row(row: &TokenRow, before: &ByDigest) -> Option<([u8; 32], Arc<Token>)> {
+fn times(row: &TokenRow) -> [String; 2] {
+    [row.created_ms.to_string(), row.expires_ms.to_string()]
+}
+
+/// What is stamped: all but when it was last used.
+fn parts<'r>(row: &'r TokenRow, times: &'r [String; 2]) -> [&'r str; 11] {
+    let TokenRow { id, digest, name, prefix, roles, scope, identities, created_by, maker, .. } = row;
+    [id, digest, name, prefix, roles, scope, identities, created_by, maker, &times[0], &times[1]]
+}
+
+/// A row that cannot be read, or that somebody else wrote, is no token.
+fn of_row(row: &TokenRow, stamp: &Stamp, before: &ByDigest) -> Option<([u8; 32], Arc<Token>)> {
+    if !stamp.fits(&row.stamp, "admin_tokens", &parts(row, &times(row))) {
+        return None;
+    }
     let digest = *blake3::Hash::from_hex(&row.digest).ok()?.as_bytes();
     let scope = match row.scope.as_str() {
         "" => Scope::Everything,
@@ -252,6 +350,7 @@ fn of_row(row: &TokenRow, before: &ByDigest) -> Option<([u8; 32], Arc<Token>)> {
         roles: serde_json::from_str(&row.roles).ok()?,
         scope,
         created_by: row.created_by.clone(),
+        maker: Maker::read(&row.maker)?,
         identities: known_as(&row.identities)?,
         created_ms: row.created_ms,
         expires_ms: row.expires_ms,
@@ -261,63 +360,4 @@ fn of_row(row: &TokenRow, before: &ByDigest) -> Option<([u8; 32], Arc<Token>)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn new(name: &str, expires_ms: u64) -> NewToken {
-        NewToken {
-            name: name.to_owned(),
-            roles: vec!["viewer".to_owned()],
-            scope: Scope::Accounts(Arc::from(["team".to_owned()])),
-            expires_ms,
-            created_by: "admin key".to_owned(),
-            identities: Arc::default(),
-        }
-    }
-
-    #[test]
-    fn a_slip_is_told() {
-        let text = drawn();
-        assert!(is_whole(&text), "{text}");
-        for at in BEGINNING.len()..text.len() {
-            let mut other: Vec<u8> = text.bytes().collect();
-            other[at] = if other[at] == b'x' { b'y' } else { b'x' };
-            assert!(!is_whole(std::str::from_utf8(&other).unwrap()), "{at}");
-        }
-        for wrong in ["", "aoa-", &text[1..], &text[..text.len() - 1], &format!("{text}0"), "aoa-\u{e9}"] {
-            assert!(!is_whole(wrong), "{wrong}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_kept_is_no_token() {
-        let dir = tempfile::tempdir().unwrap();
-        let database = Database::in_file(&dir.path().join("t.db")).await.unwrap();
-        let tokens = Tokens::new([7; 32], Some(database.clone()));
-        let (text, token) = tokens.make(new("ci", 0), 5).await.unwrap();
-        let (late, _) = tokens.make(new("late", 9), 6).await.unwrap();
-        let rows = format!("{:?}", database.tokens().await.unwrap());
-        assert!(!rows.contains(&text) && !rows.contains(&text[4..44]), "{rows}");
-        assert!(!rows.contains(&blake3::hash(text.as_bytes()).to_hex().to_string()), "the digest is keyed");
-
-        let again = Tokens::new([7; 32], Some(database.clone()));
-        again.read().await.unwrap();
-        let found = again.find(&text, 8).unwrap().unwrap();
-        assert_eq!(
-            (&found.id, &found.name, &found.scope, found.used_ms()),
-            (&token.id, &token.name, &token.scope, Some(8))
-        );
-        assert_eq!(again.used_since(8), [(token.id.clone(), 8)]);
-        assert!(again.find(&late, 8).unwrap().is_some());
-        assert_eq!(again.find(&late, 9).unwrap_err().code, Some("expired_token"));
-        assert_eq!(again.find("aoa-abc", 9).unwrap_err().code, Some("invalid_token"));
-        assert!(again.find("sk-something-else", 9).unwrap().is_none() && again.find(&drawn(), 9).unwrap().is_none());
-        let other = Tokens::new([8; 32], Some(database.clone()));
-        other.read().await.unwrap();
-        assert!(other.find(&text, 8).unwrap().is_none(), "without the key the digest is of no use");
-
-        assert_eq!(again.take_away(&token.id).await.unwrap().unwrap().name, "ci");
-        assert!(again.find(&text, 8).unwrap().is_none() && again.take_away(&token.id).await.unwrap().is_none());
-        assert_eq!(database.tokens().await.unwrap().len(), 1);
-    }
-}
+mod tests;

@@ -211,11 +211,14 @@ pub(super) fn is_address(found: &str) -> bool {
     }
 }
 
-/// Letters and digits without a word in them, as keys have them.
-pub(super) fn is_random(found: &str) -> bool {
-    let body = found.rsplit_once("sk-").map_or(found, |(_, body)| body);
+/// A key of a provider, behind what stands right before it. Letters and digits without a word in them, as keys have them.
+pub(super) fn provider_key(found: &str) -> Option<Range<usize>> {
+    let start = found.find("sk-").filter(|at| *at <= 2).unwrap_or(0);
+    let key = found.get(start..)?;
+    let body = key.rsplit_once("sk-").map_or(key, |(_, body)| body);
     let count = body.chars().filter(char::is_ascii_digit).count();
-    count >= 2 && body.chars().any(|c| c.is_ascii_alphabetic()) && entropy(body) >= 3.0
+    let is_random = count >= 2 && body.chars().any(|c| c.is_ascii_alphabetic()) && entropy(body) >= 3.0;
+    is_random.then_some(start..found.len())
 }
 
 /// An access key, or the secret behind an assignment.

@@ -147,21 +147,22 @@ pub(super) fn of_pii(kind: Pii) -> Detector {
     }
 }
 
-/// The detector of a kind of secret.
+/// The detector of a kind of secret. What begins like nothing else is found wherever it stands: behind an underscore, or the `n` of a
+/// line's end that was escaped.
 pub(super) fn of_secret(kind: SecretKind) -> Detector {
     let tight = |label, gate, pattern, check, run| Detector { label, gate, pattern, check, reach: 0, run };
     match kind {
         SecretKind::ProviderKey => tight(
             "PROVIDER_KEY",
             r"sk-|AIza|hf_|gsk_|xai-|pplx-|r8_",
-            r"\b(?:sk-[A-Za-z0-9_-]{20,220}|AIza[A-Za-z0-9_-]{35}|hf_[A-Za-z0-9]{30,60}|gsk_[A-Za-z0-9]{40,60}|xai-[A-Za-z0-9]{60,100}|pplx-[A-Za-z0-9]{40,60}|r8_[A-Za-z0-9]{30,45})",
-            where_it!(checks::is_random),
-            240,
+            r#"(?:(?:\b|_|\\[nrt"])sk-[A-Za-z0-9_-]{20,220}|AIza[A-Za-z0-9_-]{35}|hf_[A-Za-z0-9]{30,60}|gsk_[A-Za-z0-9]{40,60}|xai-[A-Za-z0-9]{60,100}|pplx-[A-Za-z0-9]{40,60}|r8_[A-Za-z0-9]{30,45})"#,
+            checks::provider_key,
+            244,
         ),
         SecretKind::AwsKey => Detector {
             label: "AWS_KEY",
             gate: r"A(?:KIA|SIA|BIA|CCA)[A-Z2-7]|(?i:aws[a-z_]{0,20}key)",
-            pattern: r#"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b|(?i:aws_?(?:secret)?_?(?:access)?_?key)["']?[ \t]{0,3}[:=][ \t]{0,3}["']?[A-Za-z0-9/+]{40,64}"#,
+            pattern: r#"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b|(?i:aws_?(?:secret)?_?(?:access)?_?key)["']?[ \t]{0,3}[:=][ \t]{0,3}["']?[A-Za-z0-9/+]{40,64}"#,
             check: checks::aws_key,
             reach: 48,
             run: 96,
@@ -169,29 +170,29 @@ pub(super) fn of_secret(kind: SecretKind) -> Detector {
         SecretKind::GithubToken => tight(
             "GITHUB_TOKEN",
             r"gh[pousr]_|github_pat_",
-            r"\b(?:gh[pousr]_[A-Za-z0-9]{36,250}|github_pat_[A-Za-z0-9_]{50,250})",
+            r"(?:gh[pousr]_[A-Za-z0-9]{36,250}|github_pat_[A-Za-z0-9_]{50,250})",
             whole,
             270,
         ),
-        SecretKind::GitlabToken => tight("GITLAB_TOKEN", r"glpat-", r"\bglpat-[A-Za-z0-9_.-]{20,80}", whole, 90),
+        SecretKind::GitlabToken => tight("GITLAB_TOKEN", r"glpat-", r"glpat-[A-Za-z0-9_.-]{20,80}", whole, 90),
         SecretKind::SlackToken => tight(
             "SLACK_TOKEN",
             r"xox[a-z]-|xapp-|hooks\.slack\.com",
-            r"\bxox[abeoprs]-[A-Za-z0-9-]{10,250}|\bxapp-[0-9]-[A-Za-z0-9-]{10,250}|hooks\.slack\.com/services/T[A-Z0-9]{6,14}/B[A-Z0-9]{6,14}/[A-Za-z0-9]{20,32}",
+            r"xox[abeoprs]-[A-Za-z0-9-]{10,250}|xapp-[0-9]-[A-Za-z0-9-]{10,250}|hooks\.slack\.com/services/T[A-Z0-9]{6,14}/B[A-Z0-9]{6,14}/[A-Za-z0-9]{20,32}",
             whole,
             270,
         ),
         SecretKind::StripeKey => tight(
             "STRIPE_KEY",
             r"[sr]k_(?:live|test)_|whsec_",
-            r"\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{16,200}|whsec_[A-Za-z0-9+/]{24,80})",
+            r"(?:[sr]k_(?:live|test)_[A-Za-z0-9]{16,200}|whsec_[A-Za-z0-9+/]{24,80})",
             whole,
             220,
         ),
         SecretKind::ServiceToken => tight(
             "SERVICE_TOKEN",
             r"SG\.|npm_|pypi-|SK[0-9a-f]{8}|dop_v1_|ya29\.|AccountKey=",
-            r"\b(?:SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,200}|SK[0-9a-f]{32}|dop_v1_[0-9a-f]{64}|ya29\.[A-Za-z0-9_-]{20,250}|AccountKey=[A-Za-z0-9+/]{80,100}={0,2})",
+            r"(?:\bSG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,200}|SK[0-9a-f]{32}|dop_v1_[0-9a-f]{64}|ya29\.[A-Za-z0-9_-]{20,250}|AccountKey=[A-Za-z0-9+/]{80,100}={0,2})",
             whole,
             270,
         ),
@@ -206,7 +207,7 @@ pub(super) fn of_secret(kind: SecretKind) -> Detector {
         SecretKind::Jwt => tight(
             "JWT",
             r"eyJ[A-Za-z0-9_-]{8}",
-            r"\beyJ[A-Za-z0-9_-]{8,500}\.eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?",
+            r"eyJ[A-Za-z0-9_-]{8,500}\.eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?",
             whole,
             512,
         ),

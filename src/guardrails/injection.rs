@@ -7,9 +7,6 @@
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use std::sync::LazyLock;
 
-/// More of a text is not looked at by form of letters.
-const MOST_BYTES: usize = 1 << 20;
-
 /// Expressions and their weights. Case and the number of spaces do not count.
 const SIGNS: &[(&str, f64)] = &[
     // Earlier instructions are to be left aside.
@@ -116,12 +113,9 @@ pub fn score(text: &str) -> f64 {
 
 /// One space for several, straight quotes, and without signs that nobody sees.
 fn folded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(MOST_BYTES));
+    let mut out = String::with_capacity(text.len());
     let mut space = false;
     for c in text.chars() {
-        if out.len() >= MOST_BYTES {
-            break;
-        }
         match c {
             c if is_hidden(c) => {}
             '’' | '‘' => {

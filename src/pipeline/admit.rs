@@ -2,7 +2,7 @@
 
 use super::facts::{images, text_bytes, tools};
 use super::serve::Pipeline;
-use super::tokens::TOKENS_OF_A_PICTURE;
+use super::tokens::{TOKENS_OF_A_PICTURE, of_files};
 use crate::governance::{Asked, Estimate, Place};
 use crate::routing::Route;
 use crate::types::caller::Caller;
@@ -12,16 +12,18 @@ use crate::types::money::MicroUsd;
 use crate::types::request::Request;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
+use crate::wire::anthropic::claude::{Claude, max_tokens_for};
 
 /// About as many bytes of a text make one token.
 const BYTES_OF_A_TOKEN: u64 = 4;
-/// An answer whose request names no most is taken to be no longer than this.
-const UNBOUNDED_TOKENS: u64 = 4_096;
+/// An answer whose request names no most, by a model of which no most is known, is taken to be no longer than this.
+const UNBOUNDED_TOKENS: u64 = 8_192;
 /// Tokens of a request, and of the longest answer that it allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Tokens {
     input: u64,
-    output: u64,
+    /// So many answers are asked for.
+    answers: u64,
     /// The most tokens of one answer that it names.
     named: Option<u64>,
 }
@@ -29,13 +31,14 @@ pub(super) struct Tokens {
 impl Tokens {
     /// Those of the request `json` of `surface`. Only what its wire knows counts: nobody is told by the rest of how long the answer is.
     pub(super) fn of(json: &Json<'_>, surface: Surface) -> Tokens {
-        let input = (text_bytes(json) as u64).div_ceil(BYTES_OF_A_TOKEN) + images(json) as u64 * TOKENS_OF_A_PICTURE;
+        let input = (text_bytes(json) as u64).div_ceil(BYTES_OF_A_TOKEN)
+            + images(json) as u64 * TOKENS_OF_A_PICTURE
+            + of_files(json);
         if !is_generation(surface) {
-            return Tokens { input, output: 0, named: None };
+            return Tokens { input, answers: 0, named: None };
         }
         let named = limits(surface).iter().filter_map(|path| whole(json, path)).max();
-        let output = named.unwrap_or(UNBOUNDED_TOKENS);
-        Tokens { input, output: output.saturating_mul(answers(json)), named }
+        Tokens { input, answers: answers(json), named }
     }
 
     /// With the tokens of the request as they were counted.
@@ -45,10 +48,22 @@ impl Tokens {
 
     /// What they cost at the dearest of the lanes of `route` that are not `out`.
     pub(super) fn at(self, route: &Route, out: &[usize]) -> Estimate {
-        let usage = Usage::new(self.input, self.output);
-        let legs = route.legs.iter().enumerate().filter(|(at, _)| !out.contains(at));
-        let costs = legs.filter_map(|(_, leg)| Some(leg.price.or(route.price)?.of(usage)));
-        Estimate { input_tokens: self.input, output_tokens: self.output, cost: costs.max().unwrap_or(MicroUsd(0)) }
+        let mut estimate = Estimate { input_tokens: self.input, output_tokens: 0, cost: MicroUsd(0) };
+        for (_, leg) in route.legs.iter().enumerate().filter(|(at, _)| !out.contains(at)) {
+            let model = route.targets.get(leg.target).map_or("", |target| target.model.as_str());
+            let output = self.output(route.max_output_tokens, model);
+            let cost = leg.price.or(route.price).map(|price| price.of(Usage::new(self.input, output)));
+            estimate.output_tokens = estimate.output_tokens.max(output);
+            estimate.cost = estimate.cost.max(cost.unwrap_or(MicroUsd(0)));
+        }
+        estimate
+    }
+
+    /// Tokens of the longest answers of `model`, which gives no longer ones than `most`. Where nothing is named, as many are asked of
+    /// Claude as are reserved here.
+    fn output(self, most: Option<u64>, model: &str) -> u64 {
+        let unnamed = || most.max(Claude::of(model).map(|claude| max_tokens_for(Some(claude))));
+        self.named.or_else(unnamed).unwrap_or(UNBOUNDED_TOKENS).saturating_mul(self.answers)
     }
 }
 
@@ -180,7 +195,12 @@ mod tests {
         ];
         for (surface, body, input, output) in table {
             let tokens = Tokens::of(&parse(body.as_bytes()).unwrap(), surface);
-            assert_eq!((tokens.input, tokens.output), (input, output), "{body}");
+            assert_eq!((tokens.input, tokens.output(None, "m")), (input, output), "{body}");
         }
+        let tokens = Tokens { input: 0, answers: 2, named: None };
+        assert_eq!(tokens.output(Some(9), "m"), 18);
+        assert_eq!(tokens.output(None, "claude-opus-4-6"), 64_000);
+        assert_eq!(tokens.output(Some(9), "anthropic.claude-3-haiku-20240307-v1:0"), 8_192, "what is asked for counts");
+        assert_eq!(Tokens { named: Some(5), ..tokens }.output(Some(9), "claude-opus-4-6"), 10);
     }
 }

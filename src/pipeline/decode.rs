@@ -16,6 +16,7 @@ use crate::cache::scope::{self, Circumstances, Keys};
 use crate::cache::staleness;
 use crate::config::{self, Strategy};
 use crate::routing::{Route, Target};
+use crate::types::caller::Caller;
 use crate::types::error::Error;
 use crate::types::json::Json;
 use crate::types::outcome::BypassReason;
@@ -47,6 +48,8 @@ pub(super) struct Decoded {
     pub(super) tokens: Tokens,
     /// What of it some keys may not have.
     pub(super) wants: Wants,
+    /// Who pays for stored answers, where these cost something.
+    pub(super) payer: Option<Caller>,
     /// Nothing of this exchange is to be kept.
     pub(super) no_store: bool,
     /// It may be sent to the shadow of its model, too.
@@ -226,6 +229,7 @@ impl Pipeline {
             stick_to,
             tokens,
             wants,
+            payer: (self.cache.settings().hit_cost_percent > 0).then(|| inbound.caller.clone()),
             no_store,
             mirrored,
             hash,

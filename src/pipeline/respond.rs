@@ -213,6 +213,11 @@ impl Found {
         stored.or_else(|| Some(price?.of(self.usage()?)))
     }
 
+    /// What of that is saved, where it costs so much in its place.
+    pub(super) fn spared(&self, price: Option<Price>, cost: MicroUsd) -> Option<MicroUsd> {
+        self.cost(price).map(|whole| MicroUsd(whole.0.saturating_sub(cost.0)))
+    }
+
     /// Who gave it.
     pub(super) fn provider(&self) -> Option<&str> {
         match &self.answer {
@@ -229,7 +234,7 @@ impl Found {
     }
 
     /// The reply, in the form that the request asks for, and its own id.
-    pub(super) fn reply(&self, decoded: &Decoded, now_ms: u64) -> Result<(Reply, String), Error> {
+    pub(super) fn reply(&self, decoded: &Decoded, cost: MicroUsd, now_ms: u64) -> Result<(Reply, String), Error> {
         let Played { content_type, body, id, lost } = played(self.answer(), decoded, now_ms / 1000)?;
         let mut headers = vec![
             ("x-askonce-cache".to_owned(), self.word().to_owned()),
@@ -240,12 +245,13 @@ impl Found {
         headers.extend(self.similarity.map(similarity_header));
         headers.extend(self.p.map(probability_header));
         headers.extend(self.provider().map(|name| ("x-askonce-provider".to_owned(), name.to_owned())));
-        headers.extend(self.cost(decoded.plan.price).map(|cost| ("x-askonce-saved-usd".to_owned(), cost.to_string())));
+        let spared = self.spared(decoded.plan.price, cost);
+        headers.extend(spared.map(|spared| ("x-askonce-saved-usd".to_owned(), spared.to_string())));
         if let FoundAnswer::Stored(entry) = &self.answer {
             headers.push(("x-askonce-entry".to_owned(), entry.id.to_string()));
             headers.push(("age".to_owned(), entry.age_s(now_ms).to_string()));
         }
-        headers.push(cost_header(MicroUsd(0)));
+        headers.push(cost_header(cost));
         headers.extend(dropped_header(&lost));
         Ok((Reply::whole(content_type.to_owned(), headers, body), id))
     }

@@ -20,16 +20,18 @@ use super::{Inbound, Reply};
 use crate::cache::flight::{End, Lead, Opening, Reader};
 use crate::cache::{About, Ask, Cache, Check, Hit, Lookup, Miss, Refresh};
 use crate::config;
-use crate::governance::Governor;
 use crate::governance::records::{Records, Slip};
+use crate::governance::{Estimate, Governor};
 use crate::providers::Registry;
 use crate::routing::Router;
 use crate::telemetry::metrics;
 use crate::types::audit::{Audit, AuditEvent};
 use crate::types::caller::Caller;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::money::MicroUsd;
 use crate::types::outcome::{BypassReason, StaleReason, Tier};
 use crate::types::surface::Surface;
+use crate::types::usage::Usage;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -273,10 +275,10 @@ impl Pipeline {
         let (mut join, mut again) = (true, false);
         loop {
             match self.cache.lookup(ask, join, std::mem::replace(&mut again, true)).await {
-                Lookup::Hit(hit) => return self.hit(hit, ask, decoded, settlement),
+                Lookup::Hit(hit) => return self.hit(hit, ask, decoded, settlement).await,
                 Lookup::Checked(hit, check) => {
                     self.check(*check, inbound, setup, decoded);
-                    return self.hit(hit, ask, decoded, settlement);
+                    return self.hit(hit, ask, decoded, settlement).await;
                 }
                 Lookup::Stale(stale) => {
                     if let Some(refresh) = stale.refresh {
@@ -285,13 +287,13 @@ impl Pipeline {
                     metrics::stale(stale.hit.tier, StaleReason::WhileRevalidate);
                     let about = About::hit(&stale.hit);
                     let found = Found::stale(stale.hit, StaleReason::WhileRevalidate);
-                    return self.found(found, about, ask, decoded, settlement);
+                    return self.found(found, about, ask, decoded, settlement).await;
                 }
                 Lookup::Follow(reader) => match self.follow(reader, ask, decoded, deadline, settlement).await {
                     Followed::Reply(reply) => return Ok(reply),
                     Followed::Failed(error) if error.is_target_fault() => {
                         // Whoever waited for this is spared waiting for the next failure, where that can be.
-                        if let Some(reply) = self.stand_in(ask, decoded, settlement) {
+                        if let Some(reply) = self.stand_in(ask, decoded, settlement).await {
                             return Ok(reply);
                         }
                         if takeovers == TAKEOVERS {
@@ -309,11 +311,11 @@ impl Pipeline {
     }
 
     /// A hit goes out.
-    fn hit(&self, hit: Hit, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Result<Reply, Error> {
+    async fn hit(&self, hit: Hit, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Result<Reply, Error> {
         count_steps(hit.timing.embed, hit.timing.search);
         metrics::hit(hit.tier, hit.similarity);
         let about = About::hit(&hit);
-        self.found(Found::entry(hit), about, ask, decoded, settlement)
+        self.found(Found::entry(hit), about, ask, decoded, settlement).await
     }
 
     /// Has a hit checked in the background, if there is a place for it; else its label is lost.
@@ -357,7 +359,7 @@ impl Pipeline {
                 Ok(reply)
             }
             Opening::Ended(End::Failed(error)) if error.is_target_fault() => {
-                self.stand_in(ask, decoded, settlement).ok_or(error)
+                self.stand_in(ask, decoded, settlement).await.ok_or(error)
             }
             Opening::Ended(end) => responder.ended(end),
         }
@@ -403,11 +405,12 @@ impl Pipeline {
                 }
             }
             Ok(Err(End::Found(hit))) if self.cache.suits(&hit, ask) => {
-                Followed::of(self.hit(hit, ask, decoded, settlement))
+                Followed::of(self.hit(hit, ask, decoded, settlement).await)
             }
             Ok(Err(End::Whole(answer))) if ask.is_met_by(&answer) => {
                 metrics::hit(Tier::Flight, None);
-                Followed::of(self.found(Found::flight(answer), About::fresh(ask), ask, decoded, settlement))
+                let found = Found::flight(answer);
+                Followed::of(self.found(found, About::fresh(ask), ask, decoded, settlement).await)
             }
             // What the one who asked first may not have, this one perhaps may.
             Ok(Err(End::Failed(error))) if is_of_its_caller(&error) => Followed::Alone,
@@ -433,16 +436,30 @@ impl Pipeline {
     }
 
     /// An expired answer goes out, where there is one and the settings allow it.
-    fn stand_in(&self, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Option<Reply> {
+    async fn stand_in(&self, ask: &Ask, decoded: &Decoded, settlement: &mut Settlement) -> Option<Reply> {
         let entry = self.cache.stand_in(ask)?;
         metrics::stale(Tier::Exact, StaleReason::IfError);
         let hit = Hit::by_words(entry, Tier::Exact);
         let about = About::hit(&hit);
-        self.found(Found::stale(hit, StaleReason::IfError), about, ask, decoded, settlement).ok()
+        self.found(Found::stale(hit, StaleReason::IfError), about, ask, decoded, settlement).await.ok()
+    }
+
+    /// What a stored answer costs who asks, and takes it from their budgets. An error where these have not enough left.
+    async fn charge(&self, found: &Found, decoded: &Decoded) -> Result<MicroUsd, Error> {
+        let Some(payer) = &decoded.payer else { return Ok(MicroUsd(0)) };
+        let whole = found.cost(decoded.plan.price).unwrap_or_default();
+        let cost = whole.percent(self.cache.settings().hit_cost_percent);
+        if cost > MicroUsd(0) {
+            let estimate = Estimate { cost, ..Estimate::default() };
+            let now = || self.cache.now_ms();
+            let mut purse = self.governor.reserve(payer, &decoded.request.model, estimate, now).await?;
+            purse.settle(Usage::default(), cost, now());
+        }
+        Ok(cost)
     }
 
     /// A stored answer goes out.
-    fn found(
+    async fn found(
         &self,
         found: Found,
         about: About,
@@ -450,11 +467,12 @@ impl Pipeline {
         decoded: &Decoded,
         settlement: &mut Settlement,
     ) -> Result<Reply, Error> {
+        let cost = self.charge(&found, decoded).await?;
         settlement.outcome(found.word());
-        settlement.saved(&found, decoded.plan.price);
+        settlement.saved(&found, decoded.plan.price, cost);
         let now_ms = self.cache.now_ms();
         self.record(decoded.draft.as_ref(), |draft| found.given(now_ms.saturating_sub(draft.at_ms)));
-        let (reply, id) = found.reply(decoded, now_ms)?;
+        let (reply, id) = found.reply(decoded, cost, now_ms)?;
         self.keep_response(&ask.tenant, &decoded.request, decoded.no_store, &id, found.answer());
         self.cache.answered(&ask.tenant, [settlement.request_id(), &id], about);
         Ok(reply)

@@ -7,8 +7,9 @@ use crate::governance::Place;
 use crate::governance::records::{Ended, GONE, Slip};
 use crate::telemetry::metrics::{self, About};
 use crate::types::error::{Error, ErrorKind};
-use crate::types::money::Price;
+use crate::types::money::{MicroUsd, Price};
 use crate::types::surface::Surface;
+use crate::types::usage::Usage;
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use std::pin::Pin;
@@ -95,13 +96,15 @@ impl Settlement {
         self.cache = word;
     }
 
-    /// A stored answer spared a call.
-    pub(super) fn saved(&mut self, found: &Found, price: Option<Price>) {
-        metrics::saved(found.usage(), found.cost(price));
+    /// A stored answer spared a call, and cost its caller something in its place.
+    pub(super) fn saved(&mut self, found: &Found, price: Option<Price>, cost: MicroUsd) {
+        let spared = found.spared(price, cost);
+        metrics::saved(found.usage(), spared);
         self.provider = found.provider().unwrap_or_default().to_owned();
         self.follows = None;
         if let Some(slip) = &self.slip {
-            slip.saved(found.usage(), found.cost(price));
+            slip.paid(Usage::default(), cost);
+            slip.saved(found.usage(), spared);
             slip.answered(&found.answer().body);
         }
     }

@@ -290,7 +290,8 @@ impl Router {
         }
         let steady = targets.iter().enumerate().filter(|(at, _)| Some(*at) != on_trial).map(|(_, target)| target);
         let price = model.price.or_else(|| self.price_of_all(steady));
-        let route = Route::new(targets, legs, model.strategy, model.hedge, price);
+        let mut route = Route::new(targets, legs, model.strategy, model.hedge, price);
+        route.max_output_tokens = model.max_output_tokens;
         match on_trial.zip(shared.canary.clone()) {
             Some((target, canary)) => route.with_canary(target, canary),
             None => route,

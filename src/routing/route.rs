@@ -37,6 +37,8 @@ pub struct Route {
     pub hedge: Option<config::Hedge>,
     /// What the model costs, where that is known.
     pub price: Option<Price>,
+    /// The longest answer that the model gives, in tokens, where that is known.
+    pub max_output_tokens: Option<u64>,
     counts: Arc<Counts>,
     canary: Option<Trial>,
 }
@@ -105,7 +107,7 @@ impl Route {
     ) -> Route {
         legs.sort_by_key(|leg| leg.tier);
         let counts = Arc::new(Counts::new(hedge.as_ref()));
-        Route { targets, legs, strategy, hedge, price, counts, canary: None }
+        Route { targets, legs, strategy, hedge, price, max_output_tokens: None, counts, canary: None }
     }
 
     /// The same, where the target at `target` is on trial: its lanes come first, for those requests that are drawn for it.

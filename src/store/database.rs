@@ -6,7 +6,7 @@
 //! - `audit`: the audit log
 //! - `budgets`: what was used of budgets, and what is granted to which node
 //! - `objects`: accounts and virtual keys
-//! - `people`: who administers: tokens, sessions, people and groups
+//! - `people`: who administers: tokens, people and groups; `sessions`: who is signed in
 //! - `data_keys`: the keys of sealed values, wrapped
 //! - `usage`: what was used, by the hour; `requests`: requests one by one
 
@@ -16,6 +16,7 @@ pub(super) mod data_keys;
 mod objects;
 mod people;
 mod requests;
+mod sessions;
 #[cfg(test)]
 mod stub;
 mod usage;
@@ -23,8 +24,9 @@ mod usage;
 pub use audit::AuditQuery;
 pub use budgets::{BudgetState, BudgetWrite, BudgetsWritten, LeaseRow, UsedRow};
 pub use objects::{Change, HashRow, ObjectRow};
-pub use people::{PersonRow, Put, SessionRow, TokenRow};
+pub use people::{PersonRow, Put, TokenRow};
 pub use requests::{RequestQuery, RequestRow};
+pub use sessions::{SessionRow, ToldRow};
 pub use usage::{UsageColumn, UsageKey, UsageQuery, UsageSums, UsageTotals};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};

@@ -57,6 +57,7 @@ const QUEUE_WAITING: &str = "askonce_queue_waiting";
 const QUEUE_WAIT: &str = "askonce_queue_wait_seconds";
 const QUEUE_REFUSED: &str = "askonce_queue_refused_total";
 const CONDITION_ERRORS: &str = "askonce_condition_errors_total";
+const AUDIT_BROKEN: &str = "askonce_audit_broken";
 const GUARDRAILS: &str = "askonce_guardrails_total";
 const SHADOW_REQUESTS: &str = "askonce_shadow_requests_total";
 const SHADOW_COMPARISONS: &str = "askonce_shadow_comparisons_total";
@@ -155,6 +156,7 @@ fn describe() {
     describe_counter!(JUDGE_CALLS, "Calls of the model that compares answers (`cache.judge`), by outcome.");
     describe_gauge!(JUDGEMENT_COST, "US dollars that shadow calls and judge calls have cost, where prices are known.");
     describe_counter!(FEEDBACK, "Feedback of callers on answers, by what they said and what came of it.");
+    describe_gauge!(AUDIT_BROKEN, "1 where the audit log is not what was seen and written, so that nothing is signed.");
     describe_gauge!("askonce_judgement_error", "Estimated wrong hits over requests, of all scopes.");
     describe_gauge!("askonce_judgement_error_upper", "Upper bound of it, 95 %, one-sided.");
     describe_gauge!(
@@ -418,6 +420,11 @@ pub fn bypass(reason: BypassReason) {
 /// The guardrail `name` found something, once for a request or an answer.
 pub fn guardrail(name: &str, action: &'static str, direction: &'static str) {
     counter!(GUARDRAILS, "guardrail" => name.to_owned(), "action" => action, "direction" => direction).increment(1);
+}
+
+/// The audit log is not what was seen and written.
+pub fn audit_broken() {
+    gauge!(AUDIT_BROKEN).set(1.0);
 }
 
 /// A step of a lookup took this long.

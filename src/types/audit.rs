@@ -80,4 +80,7 @@ pub trait Audit: Send + Sync + std::fmt::Debug {
 
     /// What verifies the checkpoints of the log, in base64.
     fn public_key(&self) -> String;
+
+    /// Why nothing is signed any more, where the log is not what was seen and written.
+    fn broken(&self) -> Option<String>;
 }

@@ -7,6 +7,14 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct MicroUsd(pub u64);
 
+impl MicroUsd {
+    /// So many percent of it, in whole micro-dollars, rounded up.
+    pub fn percent(self, percent: u64) -> MicroUsd {
+        let part = (u128::from(self.0) * u128::from(percent)).div_ceil(100);
+        MicroUsd(u64::try_from(part).unwrap_or(u64::MAX))
+    }
+}
+
 impl fmt::Display for MicroUsd {
     /// Dollars with six decimals, as in `0.000250`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -142,6 +142,11 @@ impl Permissions {
         Permissions(self.0 & !other.0)
     }
 
+    /// Those that are in `other` as well.
+    pub fn common(self, other: Permissions) -> Permissions {
+        Permissions(self.0 & other.0)
+    }
+
     /// Is this one among them?
     pub fn allow(self, resource: Resource, action: Action) -> bool {
         self.0 & bit(resource, action) != 0
@@ -230,6 +235,7 @@ mod tests {
         let both = read.and(cache);
         assert!(read.are_within(both) && cache.are_within(both) && !both.are_within(read));
         assert!(!both.without(cache).allow(Resource::Cache, Action::Read));
+        assert_eq!(read.common(cache), Permissions::named("cache:read").unwrap());
         assert!(both.without(cache).allow(Resource::Keys, Action::Read));
         assert!(!Permissions::NONE.allow(Resource::Cache, Action::Read));
     }

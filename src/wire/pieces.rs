@@ -227,8 +227,8 @@ impl<'e> Reader<'e> {
                 for (key, value) in fields {
                     let key = unquoted(self.data, key);
                     // The name of a tool comes whole.
-                    let skipped = is_structure(&key) || matches!(key.as_ref(), "name" | "bytes" | "data");
-                    if !skipped {
+                    let is_word = is_structure(&key) || matches!(key.as_ref(), "name" | "bytes" | "data");
+                    if !(is_word && matches!(value.value, Value::Text)) {
                         self.below(&format!("{path}/{key}"), value, group);
                     }
                 }

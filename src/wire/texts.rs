@@ -9,8 +9,8 @@ use crate::types::surface::Surface;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Fields whose strings are words of the wire.
-const STRUCTURE: [&str; 46] = [
+/// Fields whose strings are words of the wire. What else stands there is read: a schema below `format`, a property called `id`.
+const STRUCTURE: [&str; 45] = [
     "model",
     "role",
     "type",
@@ -44,7 +44,6 @@ const STRUCTURE: [&str; 46] = [
     "fileId",
     "container_id",
     "service_tier",
-    "prompt_cache_key",
     "reasoning_effort",
     "effort",
     "verbosity",
@@ -60,8 +59,8 @@ const STRUCTURE: [&str; 46] = [
 ];
 /// Fields that hold bytes of pictures, sound and files, in base64; whatever else stands there is a text.
 const BYTES: [&str; 9] = ["data", "bytes", "file_data", "image", "images", "b64_json", "image_url", "url", "audio"];
-/// Fields that hold what a tool is given or gives: every string in them is a text.
-const FREE: [&str; 3] = ["args", "arguments", "metadata"];
+/// Fields that hold what a tool is given or gives, or documents of whatever form: every string in them is a text.
+const FREE: [&str; 4] = ["args", "arguments", "documents", "metadata"];
 /// A number of fewer digits is nobody's.
 const LONG_NUMBER: usize = 9;
 
@@ -209,7 +208,7 @@ impl<'t> Walk<'t> {
                     let name = unquoted(self.document, name);
                     if self.is_free(&name, value, one) {
                         self.free(value, speaker);
-                    } else if !STRUCTURE.contains(&name.as_ref()) {
+                    } else {
                         let speaker = speaker_at(&name).unwrap_or(speaker);
                         self.value(&name, value, speaker, Some(one));
                     }
@@ -226,7 +225,7 @@ impl<'t> Walk<'t> {
         let is_list = matches!(value.value, Value::List(_));
         match name {
             "parameters" => matches!(value.value, Value::Map(_)) && !has(value, "type"),
-            "json" => matches!(value.value, Value::Map(_)),
+            "json" | "data" => matches!(value.value, Value::Map(_)),
             "input" | "response" => !is_list && has(parent, "name"),
             "output" => !is_list && (has(parent, "call_id") || has(parent, "name")),
             _ => FREE.contains(&name),
@@ -240,11 +239,17 @@ impl<'t> Walk<'t> {
             kind.and_then(|kind| kind.text(self.document)).as_deref() == Some("text")
         };
         let skipped = STRUCTURE.contains(&key)
-            || (key == "name" && is_name(&text))
+            || (key == "name" && is_name(&text) && !self.is_person(parent))
             || (BYTES.contains(&key) && !is_plain() && is_bytes(&text));
         if !skipped && !text.is_empty() {
             self.found.push(Text { text, span: one.span.clone(), speaker, form: Form::String, free: false });
         }
+    }
+
+    /// Does its `name` name who speaks, and not a tool?
+    fn is_person(&self, parent: Option<&Spanned>) -> bool {
+        let role = parent.and_then(|parent| parent.get("role", self.document)?.text(self.document));
+        role.is_some_and(|role| !matches!(role.as_ref(), "tool" | "function"))
     }
 
     fn free(&mut self, one: &Spanned, speaker: Speaker) {

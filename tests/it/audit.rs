@@ -2,9 +2,8 @@
 
 use crate::support::gateway::{ADMIN_KEY, client};
 use crate::support::process::run;
-use crate::support::{Gateway, Given, Reply, Upstream, ask, until};
+use crate::support::{Gateway, Given, Reply, Upstream, ask, store, until};
 use serde_json::{Value, json};
-use std::path::Path;
 
 fn given(upstream: &Upstream) -> Given {
     let yaml = format!(
@@ -39,6 +38,7 @@ async fn who_did_what_is_there_when_it_is_answered_and_no_secret_is() {
     assert_eq!(admin(&gateway, "DELETE", "/admin/keys/nobody", json!({})).await.status, 404);
     assert_eq!(rows(&gateway, "?action=keys.delete").await[0]["outcome"], "failed");
     assert_eq!(Reply::of(client().get(gateway.url("/admin/keys")).bearer_auth("wrong-0123456789")).await.status, 401);
+    until("the refusal is written", || async { !rows(&gateway, "?outcome=refused").await.is_empty() }).await;
     let refused = rows(&gateway, "?outcome=refused").await;
     assert_eq!((&refused[0]["actor"], &refused[0]["action"]), (&json!("nobody"), &json!("keys.read")));
     // Refusals on the data path: one row for many of a kind.
@@ -103,19 +103,52 @@ async fn a_row_that_is_changed_or_taken_away_is_found() {
     let cut: String = export.lines().take(3).map(|line| format!("{line}\n")).collect();
     assert_eq!(of_export(&cut).0, 2, "the end is missing");
     gateway.stop().await;
-    let database = path("askonce.db");
+    let database = store::of(dir.path());
     let of_database = || verify(&["--database", &database, "--public-key", &key]);
     assert_eq!(of_database().0, 0, "{}", of_database().1);
     assert_eq!(verify(&["--database", &path("nothing.db"), "--public-key", &key]).0, 1);
-    edit(Path::new(&database), "UPDATE audit SET actor = 'nobody' WHERE seq = 3").await;
+    store::edit(dir.path(), "UPDATE audit SET actor = 'nobody' WHERE seq = 3").await;
     let (code, said) = of_database();
     assert!(code == 2 && said.contains("row 3 was changed"), "{code} {said}");
 }
 
-/// Edits the database as somebody would who has its file.
-async fn edit(database: &Path, sql: &str) {
-    use sqlx::{Connection, Executor};
-    let mut connection = sqlx::SqliteConnection::connect(database.to_str().unwrap()).await.unwrap();
-    connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
-    connection.close().await.unwrap();
+#[tokio::test]
+async fn a_log_that_was_cut_off_while_nobody_looked_gets_no_signature() {
+    let upstream = Upstream::counting().await;
+    let dir = tempfile::tempdir().unwrap();
+    let signed = async |gateway: &Gateway| {
+        let told = admin(gateway, "GET", "/admin/audit/checkpoints", json!({})).await.json();
+        (told["data"].as_array().unwrap().len(), told["broken"].as_str().unwrap_or_default().to_owned())
+    };
+    let key = |name: &str| json!({"name": name});
+    let gateway = given(&upstream).dir(dir.path()).start().await;
+    for name in ["one", "two", "three"] {
+        assert_eq!(admin(&gateway, "POST", "/admin/keys", key(name)).await.status, 201);
+    }
+    until("all is signed", || async { signed(&gateway).await.0 >= 3 }).await;
+    let row = &rows(&gateway, "?target=three").await[0];
+    assert_eq!(row["address"], "127.0.0.1", "who asked, and from where: {row}");
+    gateway.stop().await;
+    until("the database is let go", || store::is_let_go(dir.path())).await;
+    store::edit(
+        dir.path(),
+        "DELETE FROM audit WHERE seq > 2; DELETE FROM audit_checkpoints; \
+         UPDATE audit_tail SET seq = 2, digest = (SELECT digest FROM audit WHERE seq = 2)",
+    )
+    .await;
+    let gateway = given(&upstream).dir(dir.path()).start_again().await;
+    assert_eq!(admin(&gateway, "POST", "/admin/keys", key("four")).await.status, 201, "it goes on, and tells");
+    until("it is told", || async { !signed(&gateway).await.1.is_empty() }).await;
+    until("it is a row", || async { rows(&gateway, "?action=audit.broken").await.len() == 1 }).await;
+    assert_eq!(signed(&gateway).await.0, 0, "nothing is signed");
+    gateway.stop().await;
+    // The operator has looked, and begins anew.
+    std::fs::remove_file(dir.path().join("audit.head")).unwrap();
+    let gateway = given(&upstream).dir(dir.path()).start_again().await;
+    assert_eq!(admin(&gateway, "POST", "/admin/keys", key("five")).await.status, 201);
+    until("it is signed again", || async {
+        let (count, broken) = signed(&gateway).await;
+        count > 0 && broken.is_empty()
+    })
+    .await;
 }

@@ -64,3 +64,30 @@ async fn limits_are_told_in_the_callers_dialect() {
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 1000);
     until("nothing is under way", || async { gateway.in_flight() == 0 }).await;
 }
+
+#[tokio::test]
+async fn stored_answers_cost_a_share_where_the_operator_says_so() {
+    let upstream = Upstream::counting().await;
+    let accounts = "accounts: [{name: house, kind: organisation, budgets: [{usd: 0.00004, per: ever}]}]\n\
+                    auth: {keys: [{name: a, key: sk-a-0123456789ab, account: house}]}";
+    let gateway = given(&upstream, accounts, "cache: {hit_cost_percent: 20}\n").start().await;
+    let first = send(&gateway, "a", "x").await;
+    assert_eq!((first.status, first.header("x-askonce-cost-usd")), (200, "0.000015"), "{}", first.text());
+    // 40 less 15, by 3.
+    for _ in 0..8 {
+        let hit = send(&gateway, "a", "x").await;
+        assert_eq!(hit.cache(), "hit/exact", "{}", hit.text());
+        assert_eq!((hit.header("x-askonce-cost-usd"), hit.header("x-askonce-saved-usd")), ("0.000003", "0.000012"));
+    }
+    assert_eq!(send(&gateway, "a", "x").await.error(), (402, "budget_exceeded".to_owned()));
+    let usage = async || {
+        let request = gateway.client.get(gateway.url("/admin/usage?group_by=cache")).bearer_auth(ADMIN_KEY);
+        crate::support::Reply::of(request).await.json()["data"].clone()
+    };
+    until("all is told", || async {
+        let rows = usage().await;
+        let hits = rows.as_array().unwrap().iter().find(|row| row["cache"] == "hit" && row["errors"] == 0).cloned();
+        hits.is_some_and(|row| row["cost_usd"] == "0.000024" && row["saved_usd"] == "0.000096")
+    })
+    .await;
+}

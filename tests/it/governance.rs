@@ -2,6 +2,7 @@
 
 use crate::support::gateway::{ADMIN_KEY, client};
 use crate::support::process::{EXACT_ONLY, Process};
+use crate::support::store;
 use crate::support::{Gateway, Given, Reply, Upstream, ask, with};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -183,7 +184,7 @@ async fn no_kill_lets_anybody_spend_twice() {
          admin: {{key: {ADMIN_KEY}}}\n{EXACT_ONLY}",
         upstream.url
     );
-    std::fs::write(&config, yaml).unwrap();
+    std::fs::write(&config, yaml + &store::yaml(Some(dir.path()))).unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let refused = Arc::new(AtomicUsize::new(0));
     for round in 0..=kills() {
@@ -330,4 +331,65 @@ async fn keys_and_budgets_on_the_command_line() {
     assert_eq!(askonce(&["key", "show", "ci"]).await.0, 1);
     let (code, shown, said) = askonce(&["audit", "tail", "--action", "keys.create"]).await;
     assert!(code == 0 && shown.contains("admin key keys.create ci done"), "{shown}{said}");
+}
+
+#[tokio::test]
+async fn what_is_sent_twice_is_done_once() {
+    let upstream = Upstream::counting().await;
+    let gateway = given(&upstream, "").start().await;
+    let send = |name: &'static str, key: &str, bearer: &str| {
+        let request = client().post(gateway.url("/admin/keys")).bearer_auth(bearer).header("idempotency-key", key);
+        Reply::of(request.json(&json!({"name": name})))
+    };
+    let first = send("one", "a", ADMIN_KEY).await;
+    let again = send("one", "a", ADMIN_KEY).await;
+    assert_eq!((first.status, again.status), (201, 201), "{}", again.text());
+    assert_eq!(again.json(), first.json(), "the secret, too");
+    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
+    assert_eq!(send("one", "b", ADMIN_KEY).await.status, 409, "another request, which finds the name taken");
+    assert_eq!(send("two", "a", ADMIN_KEY).await.error(), (400, "idempotency_key_reused".to_owned()));
+    assert_eq!(send("two", &"x".repeat(256), ADMIN_KEY).await.status, 400);
+    let token = json!({"name": "ci", "roles": ["admin"]});
+    let token = admin(&gateway, "POST", "/admin/tokens", token).await.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(send("one", "a", &token).await.status, 409, "what somebody else was answered is not theirs");
+    let mut many = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        many.spawn(send("many", "c", ADMIN_KEY));
+    }
+    let mut secrets = std::collections::BTreeSet::new();
+    for reply in many.join_all().await {
+        match reply.status {
+            201 => drop(secrets.insert(reply.json()["key"].as_str().unwrap().to_owned())),
+            status => assert_eq!((status, reply.error().1.as_str()), (409, "idempotency_key_in_use")),
+        }
+    }
+    assert_eq!(secrets.len(), 1);
+    let made = async || {
+        let rows = admin(&gateway, "GET", "/admin/audit?action=keys.create&outcome=done", json!({})).await.json();
+        rows["data"].as_array().unwrap().len()
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while made().await < 2 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(made().await, 2, "each is told of once");
+}
+
+#[tokio::test]
+async fn the_admin_surface_is_described() {
+    let upstream = Upstream::counting().await;
+    let gateway = given(&upstream, "").start().await;
+    assert_eq!(gateway.get("/admin/openapi.json").await.status, 401);
+    let document = admin(&gateway, "GET", "/admin/openapi.json", json!({})).await.json();
+    assert_eq!(document["openapi"], "3.1.1");
+    assert_eq!(document["paths"]["/admin/keys"]["post"]["x-askonce-permission"], "keys:create");
+    // What is described can be asked for: no query that stands there is refused as unknown.
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let parameters = operations["get"]["parameters"].as_array().into_iter().flatten();
+        for name in parameters.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap()) {
+            let path = path.replace("{id}", "x").replace("{name}", "x");
+            let reply = admin(&gateway, "GET", &format!("{path}?{name}=1"), json!({})).await;
+            assert!(!reply.text().contains("unknown field"), "{path}?{name}: {}", reply.text());
+        }
+    }
 }

@@ -179,3 +179,25 @@ async fn a_token_may_be_shown_once_where_that_is_said() {
     assert_eq!(send(&gateway, &issuer.token("u1", json!({})), "one").await.status, 401, "without an id");
     assert_eq!(send(&gateway, &issuer.token("u1", json!({"jti": "2"})), "one").await.status, 200);
 }
+
+#[tokio::test]
+async fn accounts_of_the_admin_surface_are_accounts() {
+    let upstream = Upstream::counting().await;
+    let issuer = Issuer::start().await;
+    let gateway = gateway(&upstream, &issuer, ", claims: {account: team}").await;
+    let admin = |method: &str, path: &str, body: Value| {
+        let request = gateway.client.request(method.parse().unwrap(), gateway.url(path));
+        Reply::of(request.bearer_auth(crate::support::gateway::ADMIN_KEY).json(&body))
+    };
+    let token = issuer.token("u1", json!({"team": "lab"}));
+    assert_eq!(send(&gateway, &token, "one").await.error(), (403, "forbidden".to_owned()));
+    let lab = json!({"name": "lab", "kind": "team", "in": "house"});
+    assert_eq!(admin("POST", "/admin/accounts", lab).await.status, 200 + 1);
+    assert_eq!(send(&gateway, &token, "one").await.status, 200);
+    // A token of the admin surface may be for it as well.
+    let made = admin("POST", "/admin/tokens", json!({"name": "t", "roles": ["editor"], "scope": "lab"})).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    // It is verified once, and the account is looked at each time.
+    assert_eq!(admin("DELETE", "/admin/accounts/lab", Value::Null).await.status, 204);
+    assert_eq!(send(&gateway, &token, "one").await.error(), (403, "forbidden".to_owned()));
+}

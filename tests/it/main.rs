@@ -23,6 +23,7 @@ mod guardrails;
 mod issuers;
 mod judgement;
 mod keeping;
+mod nodes;
 mod ollama;
 mod orders;
 mod passthrough;

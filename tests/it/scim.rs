@@ -161,3 +161,106 @@ async fn nobody_gives_more_than_they_have() {
         401
     );
 }
+
+#[tokio::test]
+async fn a_token_ends_with_the_one_that_made_it() {
+    let upstream = Upstream::counting().await;
+    let dir = tempfile::tempdir().unwrap();
+    let yaml = |tokens: &str| {
+        let admin = format!("admin:\n  key: {ADMIN_KEY}\n  tokens: [{tokens}]\n");
+        Given::one(&upstream, "").with(&format!("admin: {{key: {ADMIN_KEY}}}"), &admin).dir(dir.path())
+    };
+    let lead = "{name: lead, key: tok-lead-0123456789abcdef, roles: [admin]}";
+    let gateway = yaml(lead).start().await;
+    let make = async |gateway: &Gateway, token: &str, body: Value| {
+        call(gateway, token, Method::POST, "/admin/tokens", body, &[]).await
+    };
+    let get = async |gateway: &Gateway, token: &str| {
+        call(gateway, token, Method::GET, "/admin/routes", Value::Null, &[]).await
+    };
+    let text = |made: &Value| made["token"].as_str().unwrap().to_owned();
+    let of_lead = make(&gateway, "tok-lead-0123456789abcdef", json!({"name": "a", "roles": ["admin"]})).await.json();
+    let ending = json!({"name": "b", "roles": ["admin"], "expires": "2099-01-01T00:00:00Z"});
+    let b = make(&gateway, &text(&of_lead), ending).await.json();
+    // No longer than the one that makes it, whatever is said; and as long, where nothing is.
+    let c = make(&gateway, &text(&b), json!({"name": "c", "roles": ["viewer"]})).await.json();
+    assert_eq!(c["expires"], b["expires"]);
+    let later = json!({"name": "d", "roles": ["viewer"], "expires": "2099-01-02T00:00:00Z"});
+    assert_eq!(make(&gateway, &text(&b), later).await.error(), (403, "forbidden".to_owned()));
+    assert_eq!(get(&gateway, &text(&c)).await.status, 200);
+    // What is taken away takes along what it made.
+    let path = format!("/admin/tokens/{}", b["id"].as_str().unwrap());
+    let gone = call(&gateway, ADMIN_KEY, Method::DELETE, &path, Value::Null, &[]).await.json();
+    assert_eq!(gone["made_by_it"], json!([c["id"]]));
+    assert_eq!((get(&gateway, &text(&c)).await.status, get(&gateway, &text(&of_lead)).await.status), (401, 200));
+    gateway.stop().await;
+    // The token of the configuration is demoted, and then it is none any more.
+    let gateway = yaml(&lead.replace("[admin]", "[viewer]")).start_again().await;
+    assert_eq!(get(&gateway, &text(&of_lead)).await.status, 200);
+    let audit = call(&gateway, &text(&of_lead), Method::GET, "/admin/audit", Value::Null, &[]).await;
+    assert_eq!(audit.error(), (403, "forbidden".to_owned()));
+    gateway.stop().await;
+    let gateway = yaml("").start_again().await;
+    assert_eq!(get(&gateway, &text(&of_lead)).await.error(), (401, "maker_gone".to_owned()));
+}
+
+#[tokio::test]
+async fn nobody_makes_themselves_mightier_by_a_group() {
+    let upstream = Upstream::counting().await;
+    let admin = format!(
+        "admin:\n  key: {ADMIN_KEY}\n  roles: [{{name: directory, allow: ['people:*']}}]\n  tokens:\n    \
+         - {{name: scim, key: {SCIM}, roles: [directory]}}\n    - {{name: desk, key: tok-desk-0123456789abcdef, roles: [directory]}}\n  \
+         sso:\n    issuer: https://id.example\n    client_id: c\n    redirect_url: https://g.example/admin/auth/callback\n    \
+         scim: scim\n    roles: {{lords: owner, desks: directory}}\n"
+    );
+    let gateway = Given::one(&upstream, "").with(&format!("admin: {{key: {ADMIN_KEY}}}"), &admin).start().await;
+    let desk = async |method: Method, path: &str, body: Value| {
+        call(&gateway, "tok-desk-0123456789abcdef", method, &format!("/scim/v2{path}"), body, &[]).await
+    };
+    let eve = desk(Method::POST, "/Users", json!({"userName": "eve"})).await.json()["id"].as_str().unwrap().to_owned();
+    let ada = scim(&gateway, Method::POST, "/Users", json!({"userName": "ada", "externalId": "u1"})).await.json();
+    let ada = ada["id"].as_str().unwrap().to_owned();
+    let member = |id: &str| json!([{"value": id}]);
+    let refused = desk(Method::POST, "/Groups", json!({"displayName": "lords", "members": member(&eve)})).await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(refused.text().contains("owner"), "{}", refused.text());
+    // Not by another name first, not by a group that is there, and not by being somebody who is in it.
+    let group = json!({"displayName": "friends", "members": member(&eve)});
+    let friends = desk(Method::POST, "/Groups", group).await.json()["id"].as_str().unwrap().to_owned();
+    let rename = json!({"Operations": [{"op": "replace", "path": "displayName", "value": "lords"}]});
+    assert_eq!(desk(Method::PATCH, &format!("/Groups/{friends}"), rename).await.status, 403);
+    let group = json!({"displayName": "lords", "members": member(&ada)});
+    let lords = scim(&gateway, Method::POST, "/Groups", group).await;
+    assert_eq!(lords.status, 201, "the identity provider may: {}", lords.text());
+    let lords = lords.json()["id"].as_str().unwrap().to_owned();
+    let add = json!({"Operations": [{"op": "add", "path": "members", "value": member(&eve)}]});
+    let take = json!({"Operations": [{"op": "remove", "path": "members"}]});
+    let be = json!({"Operations": [{"op": "replace", "path": "externalId", "value": "u666"}]});
+    let bar = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
+    let (of_lords, of_ada) = (format!("/Groups/{lords}"), format!("/Users/{ada}"));
+    let put = json!({"displayName": "lords", "members": member(&eve)});
+    for (method, path, body) in [
+        (Method::PATCH, &of_lords, add.clone()),
+        (Method::PATCH, &of_lords, take),
+        (Method::PUT, &of_lords, put),
+        (Method::DELETE, &of_lords, Value::Null),
+        (Method::PATCH, &of_ada, be),
+        (Method::PUT, &of_ada, json!({"userName": "eve2", "externalId": "u1"})),
+        (Method::PATCH, &of_ada, bar.clone()),
+        (Method::DELETE, &of_ada, Value::Null),
+    ] {
+        let refused = desk(method.clone(), path, body.clone()).await;
+        assert_eq!(refused.status, 403, "{method} {path} {body}: {}", refused.text());
+    }
+    // What gives nobody anything, and what they have themselves, they may say.
+    let title = json!({"Operations": [{"op": "add", "path": "title", "value": "Countess"}]});
+    assert_eq!(desk(Method::PATCH, &of_ada, title).await.status, 200);
+    let own = json!({"displayName": "desks", "members": member(&eve)});
+    assert_eq!(desk(Method::POST, "/Groups", own).await.status, 201);
+    assert_eq!(desk(Method::PATCH, &format!("/Users/{eve}"), bar).await.status, 200);
+    assert_eq!(desk(Method::DELETE, &format!("/Groups/{friends}"), Value::Null).await.status, 204);
+    // The owner may all of it; a token that the provider's own made may not.
+    let by_owner = call(&gateway, ADMIN_KEY, Method::PATCH, &format!("/scim/v2{of_lords}"), add, &[]).await;
+    assert_eq!(by_owner.status, 200, "{}", by_owner.text());
+    assert_eq!(scim(&gateway, Method::DELETE, &of_lords, Value::Null).await.status, 204);
+}

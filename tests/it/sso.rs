@@ -14,12 +14,12 @@ const BACK: &str = "http://127.0.0.1:9/admin/auth/callback";
 fn given(upstream: &Upstream, issuer: &Issuer) -> Given {
     let admin = format!(
         "admin:\n  key: {ADMIN_KEY}\n  sso:\n    issuer: {}\n    client_id: {}\n    client_secret: {}\n    redirect_url: {BACK}\n    \
-         idle_timeout_s: 600\n    session_timeout_s: 3600\n    roles: {{ops: editor, lords: owner}}\n    accounts: {{red: team}}\n",
+         idle_timeout_s: 600\n    session_timeout_s: 3600\n    roles: {{ops: editor, lords: owner, leads: admin, all: viewer}}\n    accounts: {{leads: team}}\n    scim: scim\n",
         issuer.url, CLIENT.0, CLIENT.1
     );
     let admin = admin
         + "  roles: [{name: directory, allow: ['people:*']}]\n  tokens: [{name: scim, key: tok-scim-0123456789abcdef, roles: [directory]}]\n";
-    let accounts = "accounts: [{name: team, kind: team}]\n";
+    let accounts = "accounts: [{name: team, kind: team}, {name: far, kind: team}]\n";
     Given::one(upstream, accounts).with(&format!("admin: {{key: {ADMIN_KEY}}}"), &admin)
 }
 
@@ -123,11 +123,28 @@ async fn groups_say_what_somebody_may() {
     let person = |groups: Value| json!({"sub": "u1", "preferred_username": "ada", "groups": groups});
     issuer.user(person(json!(["nobody"])));
     assert_eq!(Browser::new(&gateway).sign_in().await.error(), (403, "no_role".to_owned()));
-    issuer.user(person(json!(["ops", "red"])));
+    issuer.user(person(json!(["leads", "all"])));
     let mut browser = Browser::new(&gateway);
     assert_eq!(browser.sign_in().await.status, 303);
-    assert_eq!(browser.get("/admin/auth/session").await.json()["scope"], json!(["team"]));
-    assert_eq!(browser.get("/admin/routes").await.status, 403, "one account is not everything");
+    let said = browser.get("/admin/auth/session").await.json();
+    assert_eq!(said["grants"].as_array().unwrap().len(), 2, "{said}");
+    assert_eq!((&said["grants"][0]["roles"], &said["grants"][0]["scope"]), (&json!(["admin"]), &json!(["team"])));
+    assert_eq!((&said["grants"][1]["roles"], &said["grants"][1]["scope"]), (&json!(["viewer"]), &Value::Null));
+    // The admin of one team sees all, and is no admin of all.
+    assert_eq!(browser.get("/admin/routes").await.status, 200);
+    let csrf = [("x-askonce-csrf", "1")];
+    let purge = browser.post("/admin/cache/purge", &csrf).await;
+    assert_eq!(purge.error(), (403, "forbidden".to_owned()), "{}", purge.text());
+    let mut key = async |account: &str| {
+        let request = browser.client.post(gateway.url("/admin/keys")).header("x-askonce-csrf", "1");
+        browser.send(request.json(&json!({"name": format!("of-{account}"), "account": account}))).await.status
+    };
+    assert_eq!((key("team").await, key("far").await), (201, 403));
+    // Whoever loses the group with the account has nothing that they had not before.
+    issuer.user(person(json!(["all"])));
+    assert_eq!(browser.post("/admin/auth/refresh", &csrf).await.status, 200);
+    assert_eq!(browser.get("/admin/auth/session").await.json()["roles"], json!(["viewer"]));
+    assert_eq!(browser.post("/admin/cache/purge", &csrf).await.error().0, 403);
 
     // The provider knows better by now.
     issuer.user(person(json!(["lords"])));
@@ -220,4 +237,141 @@ async fn who_is_made_inactive_loses_everything_at_once() {
     assert_eq!(scim(reqwest::Method::PATCH, format!("/Users/{id}"), back).await.status, 200);
     assert_eq!((by_token().await.status, browser.get("/admin/self").await.status), (401, 401));
     assert_eq!(Browser::new(&gateway).sign_in().await.status, 303);
+}
+
+#[tokio::test]
+async fn who_is_out_of_all_groups_is_out() {
+    let upstream = Upstream::counting().await;
+    let issuer = Issuer::start().await;
+    let gateway = given(&upstream, &issuer).start().await;
+    // Some providers say an empty list then, and others nothing at all.
+    for left in [json!([]), json!(["nobody"]), Value::Null] {
+        issuer.user(json!({"sub": "u1", "preferred_username": "ada", "groups": ["lords"]}));
+        let mut browser = Browser::new(&gateway);
+        assert_eq!(browser.sign_in().await.status, 303);
+        let mut user = json!({"sub": "u1", "preferred_username": "ada"});
+        if !left.is_null() {
+            user["groups"] = left.clone();
+        }
+        issuer.user(user);
+        let refused = browser.post("/admin/auth/refresh", &[("x-askonce-csrf", "1")]).await;
+        assert_eq!(refused.error(), (401, "session_over".to_owned()), "{left}");
+        assert_eq!(browser.get("/admin/self").await.status, 401, "{left}");
+    }
+    // A new id token of somebody else renews nothing.
+    issuer.user(json!({"sub": "u1", "groups": ["lords"]}));
+    let mut browser = Browser::new(&gateway);
+    browser.sign_in().await;
+    issuer.lie(json!({"sub": "u2"}));
+    assert_eq!(browser.post("/admin/auth/refresh", &[("x-askonce-csrf", "1")]).await.error().1, "session_over");
+}
+
+#[tokio::test]
+async fn a_claim_that_every_provider_has_may_say_who_somebody_is() {
+    let upstream = Upstream::counting().await;
+    let issuer = Issuer::start().await;
+    let user_claim = "scim: scim\n    user_claim: preferred_username\n";
+    let gateway = given(&upstream, &issuer).with("scim: scim\n", user_claim).start().await;
+    issuer.user(json!({"sub": "u1", "preferred_username": "Ada"}));
+    assert_eq!(Browser::new(&gateway).sign_in().await.error(), (403, "no_role".to_owned()));
+    let scim = |path: &str, body: Value| {
+        let request = gateway.client.post(gateway.url(&format!("/scim/v2{path}")));
+        Reply::of(request.bearer_auth("tok-scim-0123456789abcdef").json(&body))
+    };
+    let ada = scim("/Users", json!({"userName": "ada"})).await.json();
+    let lords = json!({"displayName": "lords", "members": [{"value": ada["id"]}]});
+    assert_eq!(scim("/Groups", lords).await.status, 201);
+    let mut browser = Browser::new(&gateway);
+    assert_eq!(browser.sign_in().await.status, 303);
+    assert_eq!(browser.get("/admin/self").await.json()["roles"], json!(["owner"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_renew_a_session_at_once_ask_once() {
+    let upstream = Upstream::counting().await;
+    let issuer = Issuer::start().await;
+    issuer.rotate();
+    let gateway = given(&upstream, &issuer).start().await;
+    let mut browser = Browser::new(&gateway);
+    assert_eq!(browser.sign_in().await.status, 303);
+    let mut tabs: Vec<Browser<'_>> = Vec::new();
+    for _ in 0..4 {
+        tabs.push(Browser { cookies: browser.cookies.clone(), ..Browser::new(&gateway) });
+    }
+    let all = tabs.iter_mut().map(|tab| tab.post("/admin/auth/refresh", &[("x-askonce-csrf", "1")]));
+    for reply in futures_util::future::join_all(all).await {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert!(issuer.renewed() < 4, "who came meanwhile used what was said: {}", issuer.renewed());
+    assert_eq!(browser.get("/admin/self").await.status, 200);
+    assert_eq!(browser.post("/admin/auth/refresh", &[("x-askonce-csrf", "1")]).await.status, 200, "and once more");
+}
+
+#[tokio::test]
+async fn sessions_are_renewed_after_a_restart_where_that_can_be_kept() {
+    let upstream = Upstream::counting().await;
+    let issuer = Issuer::start().await;
+    for (store, expected) in [("", (409, "not_renewable")), ("store: {encryption_key: KEY}\n", (200, ""))] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = format!("{}accounts: [", store.replace("KEY", &"ab".repeat(32)));
+        let given = given(&upstream, &issuer).with("accounts: [", &store).dir(dir.path());
+        let gateway = given.start().await;
+        let mut browser = Browser::new(&gateway);
+        issuer.user(json!({"sub": "u1", "groups": ["ops"]}));
+        assert_eq!(browser.sign_in().await.status, 303);
+        let cookies = browser.cookies.clone();
+        gateway.stop().await;
+        let gateway = given.start_again().await;
+        let mut browser = Browser { cookies, ..Browser::new(&gateway) };
+        issuer.user(json!({"sub": "u1", "groups": ["lords"]}));
+        let reply = browser.post("/admin/auth/refresh", &[("x-askonce-csrf", "1")]).await;
+        if expected.0 == 200 {
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            assert_eq!(browser.get("/admin/self").await.json()["roles"], json!(["owner"]));
+            assert!(
+                browser.post("/admin/auth/logout", &[("x-askonce-csrf", "1")]).await.text().contains("id_token_hint=")
+            );
+        } else {
+            assert_eq!(reply.error(), (expected.0, expected.1.to_owned()));
+            assert_eq!(browser.get("/admin/self").await.json()["roles"], json!(["editor"]), "it goes on as it was");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_gives_no_more_than_whoever_made_it_has_now() {
+    let upstream = Upstream::counting().await;
+    let issuer = Issuer::start().await;
+    let clock = Clock::manual(now() * 1000);
+    let gateway = given(&upstream, &issuer).clock(&clock).start().await;
+    issuer.user(json!({"sub": "u1", "groups": ["lords"]}));
+    let mut browser = Browser::new(&gateway);
+    assert_eq!(browser.sign_in().await.status, 303);
+    let request = browser.client.post(gateway.url("/admin/tokens")).header("x-askonce-csrf", "1");
+    let made = browser.send(request.json(&json!({"name": "hers", "roles": ["owner"]}))).await.json();
+    let token = made["token"].as_str().unwrap().to_owned();
+    let by = |token: &str, path: &str| Reply::of(gateway.client.get(gateway.url(path)).bearer_auth(token));
+    let made = gateway.client.post(gateway.url("/admin/tokens")).bearer_auth(&token);
+    let made = Reply::of(made.json(&json!({"name": "its", "roles": ["admin"]}))).await.json();
+    let second = made["token"].as_str().unwrap().to_owned();
+    assert_eq!((by(&token, "/admin/audit").await.status, by(&second, "/admin/audit").await.status), (200, 200));
+    // She is demoted, and that is known from her next sign-in or renewal on.
+    issuer.user(json!({"sub": "u1", "groups": ["leads", "all"]}));
+    assert_eq!(browser.post("/admin/auth/refresh", &[("x-askonce-csrf", "1")]).await.status, 200);
+    for token in [&token, &second] {
+        assert_eq!(by(token, "/admin/audit").await.error(), (403, "forbidden".to_owned()));
+        assert_eq!((by(token, "/admin/routes").await.status, by(token, "/admin/tokens").await.status), (200, 200));
+    }
+    // Signing out takes nothing away; after a month without a word of her the token rests until there is one.
+    assert_eq!(browser.post("/admin/auth/logout", &[("x-askonce-csrf", "1")]).await.status, 200);
+    assert_eq!(by(&token, "/admin/routes").await.status, 200);
+    clock.advance(Duration::from_secs(31 * 86_400));
+    assert_eq!(by(&token, "/admin/routes").await.error(), (401, "maker_gone".to_owned()));
+    assert_eq!(by(&second, "/admin/routes").await.error(), (401, "maker_gone".to_owned()));
+    assert_eq!(browser.sign_in().await.status, 303);
+    assert_eq!(by(&second, "/admin/routes").await.status, 200);
+    // She is out of all groups.
+    issuer.user(json!({"sub": "u1"}));
+    assert_eq!(browser.post("/admin/auth/refresh", &[("x-askonce-csrf", "1")]).await.error().1, "session_over");
+    assert_eq!(by(&token, "/admin/routes").await.error(), (401, "maker_gone".to_owned()));
 }

@@ -269,3 +269,37 @@ async fn no_log_and_no_sums_where_nobody_asks_for_them() {
     assert_eq!(requests(&gateway).await, 0);
     assert_eq!(admin(&gateway, "/admin/requests").await.json()["data"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_one_account_reads_what_it_used_and_nothing_else() {
+    let upstream = Upstream::counting().await;
+    let tokens = "tokens: [{name: lab, key: tok-lab-0123456789abcdef, roles: [viewer], scope: lab}, \
+                  {name: house, key: tok-house-0123456789abcdef, roles: [key_holder], scope: house}]";
+    let admin = format!("admin: {{key: {ADMIN_KEY}, {tokens}}}");
+    let given = given(&upstream, "usage: {flush_ms: 20}").with(&format!("admin: {{key: {ADMIN_KEY}}}"), &admin);
+    let gateway = given.start().await;
+    for (key, times) in [("a", 1), ("b", 2), ("c", 4)] {
+        for n in 0..times {
+            assert_eq!(send(&gateway, key, &ask(&format!("{key}{n}")), "t").await.status, 200);
+        }
+    }
+    written(&gateway, 7).await;
+    let by = async |token: &str, query: &str| {
+        let request = client().get(gateway.url(&format!("/admin/usage?{query}")));
+        Reply::of(request.bearer_auth(format!("tok-{token}-0123456789abcdef"))).await
+    };
+    let requests = |reply: &Reply| {
+        let rows = reply.json()["data"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["requests"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((requests(&by("lab", "").await), requests(&by("house", "").await)), (vec![1], vec![3]));
+    assert_eq!(requests(&by("house", "group_by=key").await), [1, 2]);
+    assert_eq!(requests(&by("lab", "tag=t").await), [1]);
+    assert!(requests(&by("lab", "key=c").await).is_empty() && requests(&by("lab", "account=house").await).is_empty());
+    let csv = by("house", "group_by=key&format=csv").await.text();
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(csv.contains("\na,1,") && !csv.contains("\nc,"), "{csv}");
+    let page = by("house", "group_by=key&limit=1").await.json();
+    let next = page["next_cursor"].as_str().unwrap();
+    assert_eq!(requests(&by("house", &format!("group_by=key&limit=1&cursor={next}")).await), [2]);
+}

@@ -38,6 +38,7 @@ fn sso(yaml: &mut Yaml, sso: &Sso) {
     yaml.maybe("user_claim", sso.user_claim.as_deref().map(text));
     groups(yaml, "roles", &sso.roles);
     groups(yaml, "accounts", &sso.accounts);
+    yaml.maybe("scim", sso.scim.as_deref().map(text));
     yaml.line("idle_timeout_s", &sso.idle_timeout.as_secs().to_string());
     yaml.line("session_timeout_s", &sso.session_timeout.as_secs().to_string());
 }

@@ -81,6 +81,14 @@ const REFUSED: &[(&str, &str)] = &[
         "admin.sso.redirect_url: expected a URL that ends with `/admin/auth/callback` at line 1, column 73; write the address under which browsers reach this gateway, and that path",
     ),
     (
+        "admin: {sso: {issuer: 'https://id.example', client_id: c, redirect_url: 'https://g.example/admin/auth/callback', accounts: {red: a}}}\naccounts: [{name: a, kind: team}]\n",
+        "admin.sso.accounts: the group `red` has an account and no role, so it would give nobody anything at line 1, column 124; name its role in `roles`: the account is how far that reaches",
+    ),
+    (
+        "admin: {tokens: [{name: scim, key: tok-0123456789abcdef, roles: [admin]}], sso: {issuer: 'https://id.example', client_id: c, redirect_url: 'https://g.example/admin/auth/callback', scim: skim}}\n",
+        "admin.sso.scim: there is no such token in `admin.tokens` at line 1, column 187; did you mean `scim`?",
+    ),
+    (
         "auth: {issuers: [{name: a, issuer: 'https://id.example', audience: []}]}\n",
         "auth.issuers[0].audience: expected at least one audience: tokens that are meant for others must not open this at line 1, column 68",
     ),

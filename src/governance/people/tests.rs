@@ -186,7 +186,7 @@ fn members_come_and_go() {
 async fn people_are_kept_and_found() {
     let dir = tempfile::tempdir().unwrap();
     let database = Database::in_file(&dir.path().join("p.db")).await.unwrap();
-    let people = People::new(Some(database.clone()));
+    let people = People::new(Stamp::new(&[1; 32]), Some(database.clone()));
     let ada = people.add(Kind::User, user(json!({"userName": "Ada", "externalId": "e1"})), 1).await.unwrap();
     let twin = people.add(Kind::User, user(json!({"userName": "ADA"})), 1).await.unwrap_err();
     assert_eq!(twin.code, Some("uniqueness"));
@@ -205,13 +205,13 @@ async fn people_are_kept_and_found() {
     assert_eq!(late.code, Some("precondition"));
     assert_eq!(people.change((Kind::User, &ada.id), Some(&[1]), 3, leave).await.unwrap().version, 2);
     assert_eq!(people.change((Kind::User, &ada.id), None, 4, leave).await.unwrap().version, 2, "nothing changes");
-    let again = People::new(Some(database.clone()));
+    let again = People::new(Stamp::new(&[1; 32]), Some(database.clone()));
     again.read().await.unwrap();
     assert!(again.bars(&["id:e1".to_owned()]) && !again.bars(&["id:e2".to_owned()]));
     assert_eq!(again.groups_with(&ada.id), [(ops.id.clone(), "ops".to_owned())]);
-    again.remove(Kind::User, &ada.id, None, 5).await.unwrap();
+    again.remove((Kind::User, &ada.id), None, 5, |_| Ok(())).await.unwrap();
     assert_eq!(again.get(Kind::Group, &ops.id).unwrap().members().count(), 0);
-    assert!(again.remove(Kind::User, &ada.id, None, 5).await.is_err());
+    assert!(again.remove((Kind::User, &ada.id), None, 5, |_| Ok(())).await.is_err());
     // The other process has not read that yet; the database knows better.
     let lost = people.change((Kind::User, &ada.id), None, 6, |_| Ok(user(json!({"userName": "x"})))).await.unwrap_err();
     assert_eq!(lost.code, Some("precondition"));

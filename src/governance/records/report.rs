@@ -5,6 +5,7 @@ use super::fold::HOUR_MS;
 use crate::store::database::{Database, DatabaseError, UsageColumn, UsageQuery, UsageTotals};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::sync::Arc;
 
 /// Into which periods the time is divided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,6 +49,8 @@ pub struct Report {
     pub by: Vec<UsageColumn>,
     /// Of what has these values only.
     pub only: Vec<(UsageColumn, String)>,
+    /// Of what is of these accounts and of those below them only; `None`: of all.
+    pub within: Option<Arc<[String]>>,
     /// And for each period.
     pub per: Per,
     /// Whose days and months these are.
@@ -115,7 +118,8 @@ pub(super) async fn page(database: &Database, wish: &Wish) -> Result<Page, Datab
 
 impl Report {
     fn query(&self, from_ms: u64, to_ms: u64) -> UsageQuery {
-        UsageQuery { from_ms, to_ms, by: self.by.clone(), only: self.only.clone(), after: None, most: 1 }
+        let (by, only, within) = (self.by.clone(), self.only.clone(), self.within.clone());
+        UsageQuery { from_ms, to_ms, by, only, within, after: None, most: 1 }
     }
 
     /// The period in which the hour is: from where its hours count, and to where. No earlier than `begin`.

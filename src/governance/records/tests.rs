@@ -39,7 +39,7 @@ fn hand_in(records: &Arc<Records>, key: &str, at_ms: u64, cost: u64) {
 
 fn wish(per: Per, zone: &str) -> Wish {
     let zone = TimeZone::get(zone).unwrap();
-    let report = Report { from_ms: 0, to_ms: u64::MAX, by: vec![], only: vec![], per, zone };
+    let report = Report { from_ms: 0, to_ms: u64::MAX, by: vec![], only: vec![], within: None, per, zone };
     Wish { report, after: None, most: 100 }
 }
 

@@ -25,7 +25,19 @@ pub(super) struct Extra {
 
 impl AdditionalClaims for Extra {}
 
-impl Extra {
+/// All that a provider says of somebody in one place: the crate takes the claims that it knows out of those that it does not.
+#[derive(Debug, Default)]
+pub(super) struct Said(Map<String, Value>);
+
+impl Said {
+    /// What those claims say.
+    pub(super) fn by(claims: &impl Serialize) -> Said {
+        match serde_json::to_value(claims) {
+            Ok(Value::Object(all)) => Said(all),
+            _ => Said::default(),
+        }
+    }
+
     /// The groups in the claim of that name. `None`: there is no such claim.
     pub(super) fn groups(&self, claim: &str) -> Option<Vec<String>> {
         match self.find(claim)? {
@@ -35,16 +47,23 @@ impl Extra {
         }
     }
 
-    /// The text in the claim of that name.
-    pub(super) fn text(&self, claim: &str) -> Option<String> {
-        self.find(claim).and_then(Value::as_str).map(str::to_owned)
+    /// The text in the claim of that name, where the provider vouches for it: it says itself of which addresses and numbers it does not.
+    pub(super) fn vouched(&self, claim: &str) -> Option<String> {
+        let verified = |claim: &str| self.0.get(claim) == Some(&Value::Bool(true));
+        let is_good = match claim {
+            "email" => verified("email_verified"),
+            "phone_number" => verified("phone_number_verified"),
+            _ => true,
+        };
+        let text = self.find(claim).filter(|_| is_good).and_then(Value::as_str);
+        text.filter(|text| !text.trim().is_empty()).map(str::to_owned)
     }
 
     /// The claim of that very name; else a dot leads into one.
     fn find(&self, claim: &str) -> Option<&Value> {
-        self.all.get(claim).or_else(|| {
+        self.0.get(claim).or_else(|| {
             let mut parts = claim.split('.');
-            let first = self.all.get(parts.next()?)?;
+            let first = self.0.get(parts.next()?)?;
             parts.try_fold(first, |value, part| value.get(part))
         })
     }
@@ -109,5 +128,45 @@ impl Provider {
     /// Checks its id tokens, if they are signed by one of these.
     pub(super) fn verifier(&self, algorithms: &[CoreJwsSigningAlgorithm]) -> CoreIdTokenVerifier<'_> {
         self.client.id_token_verifier().set_allowed_algs(algorithms.iter().cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openidconnect::UserInfoClaims;
+    use openidconnect::core::CoreGenderClaim;
+
+    fn said(json: &Value) -> Said {
+        let text = json.to_string();
+        let claims = UserInfoClaims::<Extra, CoreGenderClaim>::from_json::<std::io::Error>(text.as_bytes(), None);
+        Said::by(&claims.unwrap())
+    }
+
+    #[test]
+    fn claims_that_the_crate_knows_are_found_as_others_are() {
+        let all = said(&serde_json::json!({
+            "sub": "u1", "name": "Ada Lovelace", "preferred_username": "ada", "email": "ada@example.com", "email_verified": true,
+            "phone_number": "+1", "phone_number_verified": false, "nickname": " ", "employee": "e7", "org": {"id": "red"},
+            "groups": ["ops", 7, "red"],
+        }));
+        for (claim, text) in [
+            ("sub", "u1"),
+            ("name", "Ada Lovelace"),
+            ("preferred_username", "ada"),
+            ("email", "ada@example.com"),
+            ("employee", "e7"),
+            ("org.id", "red"),
+        ] {
+            assert_eq!(all.vouched(claim).as_deref(), Some(text), "{claim}");
+        }
+        for claim in ["phone_number", "nickname", "org", "groups", "nothing", "family_name"] {
+            assert_eq!(all.vouched(claim), None, "{claim}");
+        }
+        assert_eq!(all.groups("groups").unwrap(), ["ops", "red"]);
+        assert_eq!(all.groups("employee").unwrap(), ["e7"]);
+        assert!(all.groups("roles").is_none());
+        let unverified = said(&serde_json::json!({"sub": "u1", "email": "root@example.com"}));
+        assert_eq!(unverified.vouched("email"), None, "anybody may claim an address");
     }
 }

@@ -148,6 +148,29 @@ fn personal_data_is_found_and_nothing_else() {
 }
 
 #[test]
+fn secrets_are_found_wherever_they_stand() {
+    let random = "aB3dE6fG9hJ2kL5mN8pQ1rS4tU7vW0xY3zA6";
+    let table = [
+        (SecretKind::ProviderKey, format!("sk-|{random}")),
+        (SecretKind::ProviderKey, format!("hf_|{random}")),
+        (SecretKind::GithubToken, format!("ghp_|{random}")),
+        (SecretKind::GitlabToken, format!("glpat-|{}", &random[..20])),
+        (SecretKind::StripeKey, format!("sk_live_|{}", &random[..24])),
+        (SecretKind::Jwt, format!("eyJhbGciOiJI|.eyJzdWIiOiIxIn0.{random}")),
+    ];
+    for (kind, secret) in table {
+        let (secret, kind) = (joined(&secret), kind.as_str());
+        let looker = looker(&format!("  - {{name: g, secrets: [{kind}], action: flag}}\n"));
+        // Behind a line's end that was escaped once more, and in names.
+        for text in
+            [format!("a:\\n{secret}"), format!("a:\\\"{secret}"), format!("KEY_{secret}"), format!("({secret})")]
+        {
+            assert_eq!(found(&looker, &text), [secret.as_str()], "{kind} in {text}");
+        }
+    }
+}
+
+#[test]
 fn secrets_are_found_and_nothing_else() {
     let hex = "0123456789abcdef0123456789abcdef";
     let random = "aB3dE6fG9hJ2kL5mN8pQ1rS4tU7vW0xY3zA6";

@@ -22,8 +22,11 @@ use std::time::Duration;
 const SENT_BYTES: usize = 1 << 20;
 /// An answer of who is asked.
 const ANSWER_BYTES: usize = 256 << 10;
-/// Characters of a text that are held against topics.
-const TOPIC_CHARS: usize = 4_000;
+/// Characters of a text that are held against topics at once, of which the sentence model reads all; how many of them the next part
+/// begins before the end of the last; and the most parts.
+const TOPIC_CHARS: usize = 1_000;
+const TOPIC_OVERLAP: usize = 200;
+const TOPIC_PARTS: usize = 64;
 
 /// What is asked about.
 #[derive(Clone, Copy)]
@@ -146,16 +149,30 @@ async fn of_topic(insight: &Insight, topics: &GuardTopics, asked: &Asked<'_>, te
         let said = texts.iter().filter(|(_, speaker)| *speaker != Speaker::System);
         said.map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n")
     };
-    let text: String = asked.about.map_or_else(all, str::to_owned).chars().take(TOPIC_CHARS).collect();
-    if text.trim().is_empty() {
-        return Ok(false);
+    let text = asked.about.map_or_else(all, str::to_owned);
+    let parts = parts(text.trim());
+    if parts.len() > TOPIC_PARTS {
+        return failed("the text is too long to be held against topics");
     }
-    let Some(vector) = insight.vector(&text, &asked.caller.tenant).await else {
-        return failed("the text was not embedded");
-    };
-    let reached: Vec<&str> = known.reached(&vector).collect();
+    let mut vectors = Vec::with_capacity(parts.len());
+    for part in &parts {
+        let Some(vector) = insight.vector(part, &asked.caller.tenant).await else {
+            return failed("the text was not embedded");
+        };
+        vectors.push(vector);
+    }
+    let reached: Vec<&str> = vectors.iter().flat_map(|vector| known.reached(vector)).collect();
     let is_of = |names: &[String]| names.iter().any(|name| reached.contains(&name.as_str()));
-    Ok(is_of(&topics.deny) || (!topics.allow.is_empty() && !is_of(&topics.allow)))
+    Ok(is_of(&topics.deny) || (!topics.allow.is_empty() && !parts.is_empty() && !is_of(&topics.allow)))
+}
+
+/// A text in parts that overlap, each no longer than what the sentence model reads.
+fn parts(text: &str) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let starts = (0..chars.len()).step_by(TOPIC_CHARS - TOPIC_OVERLAP);
+    // What is left behind the last part stands in the one before it.
+    let starts = starts.filter(|start| *start == 0 || chars.len() - start > TOPIC_OVERLAP);
+    starts.map(|start| chars[start..chars.len().min(start + TOPIC_CHARS)].iter().collect()).collect()
 }
 
 fn few(texts: &[(String, Speaker)]) -> Result<Vec<&str>, String> {
@@ -235,7 +252,10 @@ async fn of_endpoint(
         ModerationAt::Provider(name) => at_provider(setup, name, endpoint, &body, asked.caller).await?,
     };
     let results = said.get("results").and_then(Value::as_array).ok_or("it answered without `results`")?;
-    Ok(results.iter().any(|result| counts(result, endpoint)))
+    if results.len() < texts.len() {
+        return Err(format!("it told {} results of {} texts", results.len(), texts.len()));
+    }
+    results.iter().try_fold(false, |any, result| Ok(any | counts(result, endpoint)?))
 }
 
 async fn at_provider(
@@ -270,17 +290,27 @@ async fn at_provider(
     serde_json::from_slice(&read).map_err(|_| "its answer is no JSON".to_owned())
 }
 
-/// Does a result of the endpoint count, by its flags or by its scores?
-fn counts(result: &Value, endpoint: &GuardModeration) -> bool {
-    let is_meant = |name: &str| endpoint.categories.is_empty() || endpoint.categories.iter().any(|one| one == name);
-    let any = |key: &str, counts: &dyn Fn(&Value) -> bool| {
-        let all = result.get(key).and_then(Value::as_object);
-        all.is_some_and(|all| all.iter().any(|(name, value)| is_meant(name) && counts(value)))
+/// Does a result of the endpoint count, by its flags or by its scores? An error where it tells none of those that are meant: who does
+/// not say is not taken for saying no.
+fn counts(result: &Value, endpoint: &GuardModeration) -> Result<bool, String> {
+    let any = |key: &str, counts: &dyn Fn(&Value) -> Option<bool>| {
+        let missing = |name: &str| format!("it answered without {key} of `{name}`");
+        let all = result.get(key).and_then(Value::as_object).ok_or_else(|| format!("it answered without `{key}`"))?;
+        let of = |name: &str, value: &Value| counts(value).ok_or_else(|| missing(name));
+        match endpoint.categories.as_slice() {
+            [] => all.iter().try_fold(false, |any, (name, value)| Ok(any | of(name, value)?)),
+            names => names.iter().try_fold(false, |any, name| {
+                let value = all.get(name).ok_or_else(|| missing(name))?;
+                Ok(any | of(name, value)?)
+            }),
+        }
     };
     match endpoint.threshold {
-        Some(threshold) => any("category_scores", &|score| score.as_f64().is_some_and(|score| score >= threshold)),
-        None if endpoint.categories.is_empty() => result.get("flagged") == Some(&Value::Bool(true)),
-        None => any("categories", &|flag| *flag == Value::Bool(true)),
+        Some(threshold) => any("category_scores", &|score| score.as_f64().map(|score| score >= threshold)),
+        None if endpoint.categories.is_empty() => {
+            result.get("flagged").and_then(Value::as_bool).ok_or_else(|| "it answered without `flagged`".to_owned())
+        }
+        None => any("categories", &Value::as_bool),
     }
 }
 
@@ -310,7 +340,33 @@ mod tests {
             (endpoint(&[], Some(0.9)), false),
         ];
         for (endpoint, expected) in table {
-            assert_eq!(counts(&result, &endpoint), expected, "{endpoint:?}");
+            assert_eq!(counts(&result, &endpoint), Ok(expected), "{endpoint:?}");
+        }
+        let silent = [
+            (endpoint(&[], Some(0.5)), json!({"flagged": true})),
+            (endpoint(&[], Some(0.5)), json!({"category_scores": {"hate": null}})),
+            (endpoint(&["hate"], None), json!({"flagged": true, "categories": {"violence": false}})),
+            (endpoint(&["hate"], Some(0.5)), json!({"category_scores": {"violence": 0.1}})),
+            (endpoint(&[], None), json!({})),
+        ];
+        for (endpoint, result) in silent {
+            assert!(counts(&result, &endpoint).is_err(), "{endpoint:?}, {result}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_long_text_is_in_its_parts() {
+        assert!(parts("").is_empty());
+        for length in [1, 999, 1_000, 1_001, 1_800, 1_801, 5_000] {
+            let text: String = (0..length).map(|at| char::from_u32(0x100 + at % 7_919).unwrap_or('x')).collect();
+            let parts = parts(&text);
+            assert!(parts.iter().all(|part| part.chars().count() <= TOPIC_CHARS));
+            let joined: String = parts
+                .iter()
+                .enumerate()
+                .flat_map(|(at, part)| part.chars().skip(if at == 0 { 0 } else { TOPIC_OVERLAP }))
+                .collect();
+            assert_eq!(joined, text, "{length}");
         }
     }
 }

@@ -4,10 +4,12 @@
 use super::Guard;
 use super::output::{Watch, no_tokens};
 use crate::guardrails::{Advance, Hand, Looker, Seen, Vault, Window};
+use crate::types::surface::Surface;
+use crate::wire::answer;
 use crate::wire::pieces::{self, Channel, Ends, Said};
-use crate::wire::spanned::{Edit, edited, unquoted};
+use crate::wire::spanned::{Edit, Spanned, edited, unquoted};
 use crate::wire::sse;
-use crate::wire::texts::{self, quoted};
+use crate::wire::texts::{self, Scope, quoted};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -26,8 +28,9 @@ pub(super) struct Guarded {
     tracks: BTreeMap<Channel, Track>,
     /// What was seen and not yet judged.
     news: Seen,
-    /// Texts that stood whole in events, masked.
+    /// Texts that stood whole in events, masked; and the answers of a response that was told whole.
     whole: Vec<String>,
+    answers: Vec<String>,
     gathers: bool,
 }
 
@@ -73,6 +76,7 @@ impl Guarded {
             tracks: BTreeMap::new(),
             news: Seen::default(),
             whole: Vec::new(),
+            answers: Vec::new(),
             gathers,
         }
     }
@@ -121,7 +125,7 @@ impl Guarded {
 
     /// What was said, masked: every text, and those that are answers.
     pub(super) fn said(&self) -> (Vec<String>, Vec<String>) {
-        let (mut texts, mut answers) = (self.whole.clone(), Vec::new());
+        let (mut texts, mut answers) = (self.whole.clone(), self.answers.clone());
         for (channel, track) in &self.tracks {
             let (nothing, mut ignored) = (Vault::default(), Seen::default());
             let mut hand = Hand::Masks(&nothing);
@@ -136,9 +140,9 @@ impl Guarded {
             };
             let text = masked.unwrap_or_else(|| track.all.clone());
             if is_answer(&channel.path) && !track.json {
-                answers.push(text.clone());
+                add(&mut answers, text.clone());
             }
-            texts.push(text);
+            add(&mut texts, text);
         }
         let calls = self.tracks.values().any(|track| track.json);
         answers.retain(|text| !(calls && text.trim().is_empty()));
@@ -172,11 +176,14 @@ impl Guarded {
         }
         let (looker, vault) = (&self.guard.looker, &self.guard.vault);
         let nothing = Vault::default();
-        let gathers = self.gathers && self.guard.surface != crate::types::surface::Surface::Responses;
+        let masked = |text: &str| looker.whole(text, &mut Hand::Masks(&nothing), &mut Seen::default());
+        if self.gathers && self.guard.surface == Surface::Responses {
+            // Who made no pieces of it tells all of it at the end; who did may tell something else there.
+            answers_of(data, masked).into_iter().for_each(|answer| add(&mut self.answers, answer));
+        }
         let mut edits = texts::edits(data, &whole, &mut |text, _| {
-            if gathers {
-                let masked = looker.whole(text, &mut Hand::Masks(&nothing), &mut Seen::default());
-                self.whole.push(masked.unwrap_or_else(|| text.to_owned()));
+            if self.gathers {
+                add(&mut self.whole, masked(text).unwrap_or_else(|| text.to_owned()));
             }
             looker.whole(text, &mut Hand::Masks(vault), &mut self.news)
         });
@@ -268,6 +275,22 @@ impl Track {
         self.free = free;
         self.edits.extend(edits);
     }
+}
+
+/// What was said twice is looked at once.
+fn add(texts: &mut Vec<String>, text: String) {
+    if !texts.contains(&text) {
+        texts.push(text);
+    }
+}
+
+/// The answers of the response that an event tells whole, masked.
+fn answers_of(data: &str, masked: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let tree = Spanned::read(data);
+    let response = tree.as_ref().and_then(|tree| data.get(tree.get("response", data)?.span.clone()));
+    let Some(response) = response else { return Vec::new() };
+    let body = texts::changed(response, Scope::Answer(Surface::Responses), &mut |text, _| masked(text));
+    answer::texts(Surface::Responses, &Bytes::from(body.unwrap_or_else(|| response.to_owned())))
 }
 
 /// The piece of a text that stands at `at`, after `edits` of the text; `None` where it is the same. What is put in the place of

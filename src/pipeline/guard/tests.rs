@@ -16,7 +16,11 @@ const STREAMS: [(Surface, &str, &str); 6] = [
 ];
 
 fn guard(surface: Surface, word: &str) -> Arc<Guard> {
-    let yaml = format!("data_dir: /tmp\nguardrails: [{{name: g, words: ['{word}'], action: redact}}]\n");
+    guard_of(surface, &format!("{{name: g, words: ['{word}'], action: redact}}"))
+}
+
+fn guard_of(surface: Surface, rule: &str) -> Arc<Guard> {
+    let yaml = format!("data_dir: /tmp\nguardrails: [{rule}]\n");
     let settings = config::parse(&yaml, "test.yaml", &Overrides::default(), &|_| None).unwrap();
     let guards = Arc::new(Guards::new(&settings).unwrap());
     Arc::new(Guard {
@@ -77,6 +81,35 @@ fn what_is_found_is_gone_wherever_the_stream_is_cut() {
     }
     let found = STREAMS.iter().filter(|(surface, stream, word)| through(&guard(*surface, word), stream, 5).1).count();
     assert!(found >= 4, "{found}");
+}
+
+#[test]
+fn a_response_that_is_told_at_its_end_only_is_looked_at() {
+    let guard = guard_of(Surface::Responses, "{name: g, json_schema: {type: object}, action: block, on: output}");
+    let event = |text: &str| {
+        let response = serde_json::json!({"type": "response.completed", "response": {"id": "r", "output": [
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}]}});
+        format!("event: response.completed\ndata: {response}\n\n")
+    };
+    let delta = "data: {\"type\":\"response.output_text.delta\",\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\"delta\":\"{}\"}\n\n";
+    for (stream, expected) in [
+        (event("no object"), vec!["no object"]),
+        (event("{}"), vec!["{}"]),
+        // It says something else at the end than on the way.
+        (format!("{delta}{}", event("no object")), vec!["no object", "{}"]),
+        (format!("{delta}{}", event("{}")), vec!["{}"]),
+    ] {
+        let mut guarded = Guarded::new(guard.clone(), Watch::default());
+        let mut out = Vec::new();
+        guarded.push(stream.as_bytes(), &mut out).unwrap();
+        guarded.finish(&mut out).unwrap();
+        let (texts, answers) = guarded.said();
+        assert_eq!(answers, expected, "{stream}");
+        assert_eq!(texts, expected, "{stream}");
+        let mut seen = Seen::default();
+        guard.note_whole(&texts, &answers, &mut seen);
+        assert_eq!(!seen.blocked.is_empty(), expected.contains(&"no object"), "{stream}");
+    }
 }
 
 #[test]

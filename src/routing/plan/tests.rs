@@ -34,6 +34,7 @@ fn model(name: &str, targets: Vec<config::Target>, price: Option<Price>) -> conf
         targets,
         hedge: None,
         price,
+        max_output_tokens: None,
         shadow: None,
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens of the admin surface, people who are signed in, and people and groups as SCIM tells them.
+//! Tokens of the admin surface, and people and groups as SCIM tells them.
 //!
 //! Every change counts one number on, by which other processes on the same database see that there was one.
 
@@ -31,23 +31,10 @@ pub struct TokenRow {
     pub expires_ms: u64,
     /// When it was last used; zero: never.
     pub used_ms: u64,
-}
-
-/// Somebody who is signed in.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SessionRow {
-    /// A digest of the cookie, in hexadecimal digits.
-    pub digest: String,
-    /// Who it is.
-    pub name: String,
-    /// By which names they are known, as a JSON list.
-    pub identities: String,
-    /// Their groups, as a JSON list.
-    pub groups: String,
-    /// When they signed in, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// When the session was last used.
-    pub used_ms: u64,
+    /// By whose leave it is.
+    pub maker: String,
+    /// Tells it from rows that others wrote.
+    pub stamp: String,
 }
 
 /// A person or a group.
@@ -67,6 +54,8 @@ pub struct PersonRow {
     pub created_ms: u64,
     /// When it was last changed.
     pub changed_ms: u64,
+    /// Tells it from rows that others wrote.
+    pub stamp: String,
 }
 
 /// What became of a person or a group that was to be written.
@@ -89,8 +78,8 @@ impl Database {
 
     /// All tokens.
     pub async fn tokens(&self) -> Result<Vec<TokenRow>, DatabaseError> {
-        let text = "SELECT id, digest, name, prefix, roles, scope, identities, created_by, created_ms, expires_ms, used_ms \
-                    FROM admin_tokens";
+        let text = "SELECT id, digest, name, prefix, roles, scope, identities, created_by, created_ms, expires_ms, used_ms, \
+                    maker, stamp FROM admin_tokens";
         let rows = sqlx::query(text).fetch_all(&self.reader).await?;
         Ok(rows.iter().map(token).collect::<Result<_, _>>()?)
     }
@@ -99,15 +88,17 @@ impl Database {
     pub async fn add_token(&self, token: &TokenRow) -> Result<(), DatabaseError> {
         let mut transaction = self.writer.begin().await?;
         let text = "INSERT INTO admin_tokens \
-                    (id, digest, name, prefix, roles, scope, identities, created_by, created_ms, expires_ms, used_ms) \
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+                    (id, digest, name, prefix, roles, scope, identities, created_by, maker, stamp, created_ms, expires_ms, used_ms) \
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         let mut query = sqlx::query(text);
-        for one in [&token.id, &token.digest, &token.name, &token.prefix, &token.roles, &token.scope, &token.identities]
-        {
+        let TokenRow { id, digest, name, prefix, roles, scope, identities, created_by, maker, stamp, .. } = token;
+        for one in [id, digest, name, prefix, roles, scope, identities, created_by, maker, stamp] {
             query = query.bind(one.as_str());
         }
-        query = query.bind(token.created_by.as_str()).bind(signed(token.created_ms));
-        query.bind(signed(token.expires_ms)).bind(signed(token.used_ms)).execute(&mut *transaction).await?;
+        for number in [token.created_ms, token.expires_ms, token.used_ms] {
+            query = query.bind(signed(number));
+        }
+        query.execute(&mut *transaction).await?;
         ended(transaction).await
     }
 
@@ -133,42 +124,9 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// All sessions.
-    pub async fn sessions(&self) -> Result<Vec<SessionRow>, DatabaseError> {
-        let text = "SELECT digest, name, identities, member_of, created_ms, used_ms FROM admin_sessions";
-        let rows = sqlx::query(text).fetch_all(&self.reader).await?;
-        Ok(rows.iter().map(session).collect::<Result<_, _>>()?)
-    }
-
-    /// Writes a session, new or changed.
-    pub async fn put_session(&self, session: &SessionRow) -> Result<(), DatabaseError> {
-        let mut transaction = self.writer.begin().await?;
-        let text = "INSERT INTO admin_sessions (digest, name, identities, member_of, created_ms, used_ms) \
-                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (digest) DO UPDATE SET \
-                    name = excluded.name, identities = excluded.identities, member_of = excluded.member_of, \
-                    used_ms = excluded.used_ms";
-        let mut query = sqlx::query(text);
-        for one in [&session.digest, &session.name, &session.identities, &session.groups] {
-            query = query.bind(one.as_str());
-        }
-        let query = query.bind(signed(session.created_ms)).bind(signed(session.used_ms));
-        query.execute(&mut *transaction).await?;
-        ended(transaction).await
-    }
-
-    /// Takes sessions away, by their digests.
-    pub async fn delete_sessions(&self, digests: &[String]) -> Result<(), DatabaseError> {
-        let mut transaction = self.writer.begin().await?;
-        for digest in digests {
-            let query = sqlx::query("DELETE FROM admin_sessions WHERE digest = $1").bind(digest.as_str());
-            query.execute(&mut *transaction).await?;
-        }
-        ended(transaction).await
-    }
-
     /// All people and groups.
     pub async fn people(&self) -> Result<Vec<PersonRow>, DatabaseError> {
-        let text = "SELECT id, kind, unique_name, resource, version, created_ms, changed_ms FROM people";
+        let text = "SELECT id, kind, unique_name, resource, version, created_ms, changed_ms, stamp FROM people";
         let rows = sqlx::query(text).fetch_all(&self.reader).await?;
         Ok(rows.iter().map(person).collect::<Result<_, _>>()?)
     }
@@ -178,8 +136,8 @@ impl Database {
         let mut transaction = self.writer.begin().await?;
         let query = match before {
             None => sqlx::query(
-                "INSERT INTO people (id, kind, unique_name, resource, version, created_ms, changed_ms) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                "INSERT INTO people (id, kind, unique_name, resource, version, created_ms, changed_ms, stamp) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
             .bind(person.id.as_str())
             .bind(person.kind.as_str())
@@ -187,9 +145,10 @@ impl Database {
             .bind(person.resource.as_str())
             .bind(signed(person.version))
             .bind(signed(person.created_ms))
-            .bind(signed(person.changed_ms)),
+            .bind(signed(person.changed_ms))
+            .bind(person.stamp.as_str()),
             Some(before) => sqlx::query(
-                "UPDATE people SET unique_name = $2, resource = $3, version = $4, changed_ms = $5 \
+                "UPDATE people SET unique_name = $2, resource = $3, version = $4, changed_ms = $5, stamp = $7 \
                  WHERE id = $1 AND version = $6",
             )
             .bind(person.id.as_str())
@@ -197,7 +156,8 @@ impl Database {
             .bind(person.resource.as_str())
             .bind(signed(person.version))
             .bind(signed(person.changed_ms))
-            .bind(signed(before)),
+            .bind(signed(before))
+            .bind(person.stamp.as_str()),
         };
         match query.execute(&mut *transaction).await {
             Ok(done) if done.rows_affected() == 0 => Ok(Put::Changed),
@@ -216,7 +176,7 @@ impl Database {
 }
 
 /// Counts the change, and ends the transaction.
-async fn ended(mut transaction: Transaction<'_, Any>) -> Result<(), DatabaseError> {
+pub(super) async fn ended(mut transaction: Transaction<'_, Any>) -> Result<(), DatabaseError> {
     let count = sqlx::query("UPDATE people_changes SET number = number + 1 WHERE id = 1");
     count.execute(&mut *transaction).await?;
     Ok(transaction.commit().await?)
@@ -235,17 +195,8 @@ fn token(row: &AnyRow) -> Result<TokenRow, sqlx::Error> {
         created_ms: unsigned(row.try_get(8)?),
         expires_ms: unsigned(row.try_get(9)?),
         used_ms: unsigned(row.try_get(10)?),
-    })
-}
-
-fn session(row: &AnyRow) -> Result<SessionRow, sqlx::Error> {
-    Ok(SessionRow {
-        digest: row.try_get(0)?,
-        name: row.try_get(1)?,
-        identities: row.try_get(2)?,
-        groups: row.try_get(3)?,
-        created_ms: unsigned(row.try_get(4)?),
-        used_ms: unsigned(row.try_get(5)?),
+        maker: row.try_get(11)?,
+        stamp: row.try_get(12)?,
     })
 }
 
@@ -258,6 +209,7 @@ fn person(row: &AnyRow) -> Result<PersonRow, sqlx::Error> {
         version: unsigned(row.try_get(4)?),
         created_ms: unsigned(row.try_get(5)?),
         changed_ms: unsigned(row.try_get(6)?),
+        stamp: row.try_get(7)?,
     })
 }
 
@@ -281,23 +233,15 @@ mod tests {
             created_ms: 1,
             expires_ms: 0,
             used_ms: 0,
+            maker: "key".into(),
+            stamp: "x".into(),
         };
         first.add_token(&token).await.unwrap();
         assert!(
             first.add_token(&TokenRow { id: "t2".into(), ..token.clone() }).await.is_err(),
             "one digest, one token"
         );
-        let session = SessionRow {
-            digest: "s1".into(),
-            name: "ada".into(),
-            identities: "[]".into(),
-            groups: "[\"ops\"]".into(),
-            created_ms: 5,
-            used_ms: 5,
-        };
-        first.put_session(&session).await.unwrap();
-        first.put_session(&SessionRow { groups: "[]".into(), used_ms: 6, ..session.clone() }).await.unwrap();
-        first.touch(&[("t1".into(), 9)], &[("s1".into(), 8)]).await.unwrap();
+        first.touch(&[("t1".into(), 9)], &[]).await.unwrap();
         first.touch(&[("t1".into(), 3)], &[]).await.unwrap();
         let ada = PersonRow {
             id: "p1".into(),
@@ -307,36 +251,34 @@ mod tests {
             version: 1,
             created_ms: 1,
             changed_ms: 1,
+            stamp: "x".into(),
         };
         assert_eq!(first.put_person(&ada, None).await.unwrap(), Put::Done);
         assert_eq!(first.put_person(&PersonRow { id: "p2".into(), ..ada.clone() }, None).await.unwrap(), Put::Taken);
-        let next = PersonRow { version: 2, resource: "{\"a\":1}".into(), ..ada.clone() };
+        let next = PersonRow { version: 2, resource: "{\"a\":1}".into(), stamp: "y".into(), ..ada.clone() };
         assert_eq!(first.put_person(&next, Some(1)).await.unwrap(), Put::Done);
         assert_eq!(first.put_person(&next, Some(1)).await.unwrap(), Put::Changed);
         first.close().await;
 
         let again = Database::open(url).await.unwrap();
-        assert_eq!(again.people_changes().await.unwrap(), begun + 5, "what fails or only touches is no change");
+        assert_eq!(again.people_changes().await.unwrap(), begun + 3, "what fails or only touches is no change");
         assert_eq!(again.tokens().await.unwrap(), [TokenRow { used_ms: 9, ..token }]);
-        assert_eq!(again.sessions().await.unwrap(), [SessionRow { groups: "[]".into(), used_ms: 8, ..session }]);
         assert_eq!(again.people().await.unwrap(), [next]);
         again.delete_token("t1").await.unwrap();
-        again.delete_sessions(&["s1".into(), "none".into()]).await.unwrap();
         again.delete_person("p1").await.unwrap();
-        assert!(again.tokens().await.unwrap().is_empty() && again.sessions().await.unwrap().is_empty());
-        assert!(again.people().await.unwrap().is_empty());
+        assert!(again.tokens().await.unwrap().is_empty() && again.people().await.unwrap().is_empty());
     }
 
     #[tokio::test]
-    async fn people_tokens_and_sessions_are_there_after_a_restart() {
+    async fn people_and_tokens_are_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         lives(&format!("sqlite://{}?mode=rwc", dir.path().join("people.db").display())).await;
     }
 
-    /// With `ASKONCE_POSTGRES=postgres://…`, in a database of its own.
+    /// With `ASKONCE_POSTGRES=postgres://…`, a server.
     #[tokio::test]
     async fn the_same_on_postgresql() {
-        if let Some(url) = super::super::stub::fresh().await {
+        if let Some(url) = crate::store::database::stub::fresh().await {
             lives(&url).await;
         }
     }

@@ -303,10 +303,10 @@ mod tests {
         finds(&Database::in_memory().await.unwrap()).await;
     }
 
-    /// With `ASKONCE_POSTGRES=postgres://…`, in a database of its own.
+    /// With `ASKONCE_POSTGRES=postgres://…`, a server.
     #[tokio::test]
     async fn requests_are_found_on_postgresql() {
-        if let Some(url) = super::super::stub::fresh().await {
+        if let Some(url) = crate::store::database::stub::fresh().await {
             finds(&Database::open(&url).await.unwrap()).await;
         }
     }

@@ -4,6 +4,7 @@ use super::{Database, DatabaseError, signed, unsigned};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, Row};
+use std::sync::Arc;
 
 /// What a row of usage is told by. All but the hour may be empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
@@ -204,6 +205,8 @@ pub struct UsageQuery {
     pub by: Vec<UsageColumn>,
     /// Of rows with these values only.
     pub only: Vec<(UsageColumn, String)>,
+    /// Of rows of these accounts, and of those below them, only; `None`: of all.
+    pub within: Option<Arc<[String]>>,
     /// Sets of values that come after these, in the order of `by`.
     pub after: Option<Vec<String>>,
     /// So many rows at most.
@@ -223,12 +226,29 @@ impl UsageQuery {
         for (at, (column, _)) in self.only.iter().enumerate() {
             text.push_str(&format!(" AND {} = ${}", column.name(), at + 3));
         }
+        if let Some(accounts) = &self.within {
+            let places: Vec<String> = (0..accounts.len()).map(|at| format!("${}", self.only.len() + 3 + at)).collect();
+            let places = places.join(", ");
+            text.push_str(&match accounts.is_empty() {
+                true => " AND 1 = 0".to_owned(),
+                // An account is in the column of what it is, and the nearest one in its own as well.
+                false => format!(
+                    " AND (account IN ({places}) OR team IN ({places}) OR customer IN ({places}) OR organisation IN ({places}))"
+                ),
+            });
+        }
         text
+    }
+
+    /// The first place that the condition leaves free.
+    fn free(&self) -> usize {
+        3 + self.only.len() + self.within.as_ref().map_or(0, |accounts| accounts.len())
     }
 
     fn fill<'q>(&'q self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
         let query = query.bind(signed(self.from_ms)).bind(signed(self.to_ms));
-        self.only.iter().fold(query, |query, (_, value)| query.bind(value.as_str()))
+        let query = self.only.iter().fold(query, |query, (_, value)| query.bind(value.as_str()));
+        self.within.iter().flat_map(|accounts| accounts.iter()).fold(query, |query, name| query.bind(name.as_str()))
     }
 
     fn columns(&self) -> String {
@@ -262,7 +282,7 @@ impl Database {
         // What PostgreSQL sums up is wider than what it sums.
         text.push_str(&NUMBERS.map(|name| format!("CAST(SUM({name}) AS BIGINT)")).join(", "));
         text.push_str(&format!(", {LOOKUPS} FROM usage_hours WHERE {}", query.condition()));
-        let mut place = 3 + query.only.len();
+        let mut place = query.free();
         let after = query.after.as_ref().filter(|after| values > 0 && after.len() == values);
         if after.is_some() {
             let places: Vec<String> = (place..place + values).map(|at| format!("${at}")).collect();
@@ -326,7 +346,17 @@ mod tests {
 
     fn key(hour_ms: u64, key: &str, cache: &str, tag: &str) -> UsageKey {
         let text = str::to_owned;
-        UsageKey { hour_ms, key: text(key), cache: text(cache), tag: text(tag), ..UsageKey::default() }
+        let (account, team) = if key == "a" { ("ada", "lab") } else { ("house", "") };
+        UsageKey {
+            hour_ms,
+            key: text(key),
+            account: text(account),
+            team: text(team),
+            organisation: text("house"),
+            cache: text(cache),
+            tag: text(tag),
+            ..UsageKey::default()
+        }
     }
 
     fn sums(requests: u64, cost: u64) -> UsageSums {
@@ -362,6 +392,18 @@ mod tests {
         assert_eq!(told(&of_b).await, [(vec![], sums(2, 0))]);
         let tagged = UsageQuery { only: vec![(UsageColumn::Tag, "t".to_owned())], ..all.clone() };
         assert_eq!(told(&tagged).await, [(vec![], sums(1, 5))]);
+        let within = |names: &[&str]| {
+            let names: Arc<[String]> = names.iter().map(|name| (*name).to_owned()).collect();
+            UsageQuery { within: Some(names), ..all.clone() }
+        };
+        assert_eq!(told(&within(&["lab"])).await, [(vec![], sums(3, 17))]);
+        assert_eq!(told(&within(&["ada", "house"])).await, [(vec![], sums(5, 17))], "each row once");
+        assert_eq!((told(&within(&["far"])).await, told(&within(&[])).await), (vec![], vec![]));
+        let only_b = UsageQuery { only: vec![(UsageColumn::Key, "b".to_owned())], ..within(&["lab"]) };
+        assert_eq!(told(&only_b).await, []);
+        let paged = UsageQuery { by: by.by.clone(), after: Some(both[0].0.clone()), ..within(&["house"]) };
+        assert_eq!(told(&paged).await, both[1..]);
+        assert_eq!(database.first_hour_of_usage(&within(&["far"])).await.unwrap(), None);
         let late = UsageQuery { from_ms: 1, ..all.clone() };
         assert_eq!(told(&late).await, [(vec![], sums(1, 7))]);
         assert_eq!(database.first_hour_of_usage(&late).await.unwrap(), Some(3_600_000));
@@ -378,10 +420,10 @@ mod tests {
         sums_up(&Database::in_memory().await.unwrap()).await;
     }
 
-    /// With `ASKONCE_POSTGRES=postgres://…`, in a database of its own.
+    /// With `ASKONCE_POSTGRES=postgres://…`, a server.
     #[tokio::test]
     async fn usage_adds_up_on_postgresql() {
-        if let Some(url) = super::super::stub::fresh().await {
+        if let Some(url) = crate::store::database::stub::fresh().await {
             sums_up(&Database::open(&url).await.unwrap()).await;
         }
     }

@@ -13,7 +13,7 @@ fn texts_of_requests_in_every_wire() {
     let table: [(&str, &[&str]); 9] = [
         (
             r#"{"model":"m","messages":[{"role":"system","content":"S"},{"role":"user","name":"ada","content":[{"type":"text","text":"Q"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBOR"}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"k\":\"A\",\"n\":4155550123}"}}]},{"role":"tool","tool_call_id":"c1","content":"R"}],"tools":[{"type":"function","function":{"name":"f","description":"D","parameters":{"type":"object","properties":{"a":{"type":"string","description":"P"}}}}}],"user":"U"}"#,
-            &["S", "Q", "k", "A", "n", "4155550123", "R", "D", "P", "U"],
+            &["S", "ada", "Q", "k", "A", "n", "4155550123", "R", "D", "P", "U"],
         ),
         (
             r#"{"model":"m","system":[{"type":"text","text":"S"}],"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"R"},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"D"}},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBO"}}]},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{"id":"I","data":"X"}}]}]}"#,
@@ -36,8 +36,32 @@ fn texts_of_requests_in_every_wire() {
             r#"{"model":"m","messages":[{"role":"user","content":"Q","images":["iVBO"]},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"a":"A"}}}]}]}"#,
             &["Q", "a", "A"],
         ),
-        (r#"{"model":"m","query":"Q","documents":["D",{"text":"E"}]}"#, &["Q", "D", "E"]),
+        (r#"{"model":"m","query":"Q","documents":["D",{"text":"E"}]}"#, &["Q", "D", "text", "E"]),
         (r#"{"model":"m","input":["Q","R"],"encoding_format":"float"}"#, &["Q", "R"]),
+    ];
+    for (document, expected) in table {
+        assert_eq!(said(document, Scope::Request), expected, "{document}");
+    }
+}
+
+#[test]
+fn what_stands_below_a_word_of_the_wire_is_a_text() {
+    let table: [(&str, &[&str]); 5] = [
+        // A property may be called like a field of the wire.
+        (
+            r#"{"tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{"id":{"type":"string","description":"P"},"model":{"enum":["E"]}}}}]}"#,
+            &["P", "E"],
+        ),
+        (
+            r#"{"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object","description":"D"}}}}"#,
+            &["D"],
+        ),
+        (r#"{"documents":[{"id":"I","data":{"id":"J","text":"D"}}]}"#, &["id", "I", "data", "id", "J", "text", "D"]),
+        (
+            r#"{"messages":[{"role":"tool","name":"f","content":"R"},{"role":"user","name":"4111","content":"Q"}]}"#,
+            &["R", "4111", "Q"],
+        ),
+        (r#"{"prompt_cache_key":"K","id":"i","status":"s","type":["a","b"]}"#, &["K"]),
     ];
     for (document, expected) in table {
         assert_eq!(said(document, Scope::Request), expected, "{document}");

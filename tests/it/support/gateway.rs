@@ -1,6 +1,6 @@
 //! `Gateway`: the real app, built from a configuration, on a free port of loopback.
 
-use super::{Reply, Upstream};
+use super::{Reply, Upstream, store};
 use askonce::app::{self, App, Parts, StartError};
 use askonce::config::{self, Overrides, Resolved};
 use askonce::types::clock::Clock;
@@ -89,7 +89,8 @@ impl Given {
         let dir = self.dir.clone().or(own.as_ref().map(|own| own.path().to_owned()));
         let overrides = Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: dir, ..Overrides::default() };
         let variable = |name: &str| self.variables.get(name).cloned();
-        let settings = config::parse(&self.yaml, "story.yaml", &overrides, &variable);
+        let store = if self.yaml.contains("\nstore:") { String::new() } else { store::yaml(self.dir.as_deref()) };
+        let settings = config::parse(&format!("{}{store}", self.yaml), "story.yaml", &overrides, &variable);
         (settings.unwrap_or_else(|error| panic!("{error}")), own)
     }
 
@@ -260,6 +261,7 @@ impl Gateway {
     pub fn crashed(&self) -> TempDir {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(&self.settings.data_dir, copy.path());
+        store::copied(&self.settings.data_dir, copy.path());
         copy
     }
 }

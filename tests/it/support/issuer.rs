@@ -95,8 +95,20 @@ struct Shared {
     extra: Mutex<Value>,
     /// Nobody's tokens are renewed.
     forgets: std::sync::atomic::AtomicBool,
+    /// Each refresh token is good once.
+    rotates: std::sync::atomic::AtomicBool,
+    /// How often tokens were renewed.
+    renewed: AtomicUsize,
     /// What was said when somebody came to sign in, by code.
     codes: Mutex<HashMap<String, HashMap<String, String>>>,
+}
+
+impl Shared {
+    /// The refresh token that is good just now.
+    fn refresh_token(&self) -> String {
+        let rotates = self.rotates.load(Ordering::SeqCst);
+        format!("refresh-0123456789{}", if rotates { self.renewed.load(Ordering::SeqCst) } else { 0 })
+    }
 }
 
 /// An identity provider. It ends when dropped.
@@ -129,6 +141,8 @@ impl Issuer {
             ),
             extra: Mutex::new(json!({})),
             forgets: Default::default(),
+            rotates: Default::default(),
+            renewed: AtomicUsize::new(0),
             codes: Mutex::default(),
         });
         let routes = Router::new()
@@ -181,6 +195,16 @@ impl Issuer {
     /// What id tokens say, whatever is true.
     pub fn lie(&self, claims: Value) {
         *self.shared.extra.lock() = claims;
+    }
+
+    /// Takes each refresh token once from now on, and takes its time.
+    pub fn rotate(&self) {
+        self.shared.rotates.store(true, Ordering::SeqCst);
+    }
+
+    /// How often tokens were renewed.
+    pub fn renewed(&self) -> usize {
+        self.shared.renewed.load(Ordering::SeqCst)
     }
 
     /// Renews nobody's tokens any more.
@@ -236,8 +260,12 @@ async fn token(State(own): State<Arc<Shared>>, headers: HeaderMap, body: String)
         return refused("invalid_client");
     }
     let nonce = if asked["grant_type"] == "refresh_token" {
-        if own.forgets.load(Ordering::SeqCst) || asked["refresh_token"] != "refresh-0123456789" {
+        if own.forgets.load(Ordering::SeqCst) || asked["refresh_token"] != own.refresh_token() {
             return refused("invalid_grant");
+        }
+        own.renewed.fetch_add(1, Ordering::SeqCst);
+        if own.rotates.load(Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         None
     } else {
@@ -260,7 +288,7 @@ async fn token(State(own): State<Arc<Shared>>, headers: HeaderMap, body: String)
     let signer = own.signer.lock().clone();
     json_of(&json!({
         "access_token": "access-0123456789", "token_type": "Bearer", "expires_in": 300,
-        "refresh_token": "refresh-0123456789", "id_token": signer.sign(&claims),
+        "refresh_token": own.refresh_token(), "id_token": signer.sign(&claims),
     }))
 }
 

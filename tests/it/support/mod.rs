@@ -11,12 +11,14 @@
 // Each story uses its part of this.
 #![allow(dead_code)]
 
+pub mod document;
 pub mod gateway;
 pub mod issuer;
 pub mod process;
 pub mod raw;
 pub mod reply;
 pub mod script;
+pub mod store;
 pub mod upstream;
 
 pub use gateway::{Gateway, Given};

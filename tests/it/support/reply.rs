@@ -22,13 +22,18 @@ pub struct Reply {
 impl Reply {
     /// Sends `request` and reads the reply.
     pub async fn of(request: reqwest::RequestBuilder) -> Reply {
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, url) = (request.method().clone(), request.url().clone());
         let read = tokio::time::timeout(PATIENCE, async {
-            let response = request.send().await?;
+            let response = client.execute(request).await?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             Ok::<_, reqwest::Error>((status, headers, response.bytes().await?))
         });
         let (status, headers, body) = read.await.expect("the reply took too long").expect("a whole reply");
-        Reply { status, headers, body, ended: Instant::now() }
+        let reply = Reply { status, headers, body, ended: Instant::now() };
+        super::document::hold(&method, &url, &reply);
+        reply
     }
 
     /// A header's value; empty where there is none.
