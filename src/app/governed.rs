@@ -9,7 +9,7 @@ use crate::governance::Governor;
 use crate::governance::objects::Objects;
 use crate::governance::records::Records;
 use crate::governance::virtual_key::{Hasher, VirtualKeys};
-use crate::store::database::{Database, DatabaseError};
+use crate::store::database::{Database, DatabaseError, Options};
 use crate::store::sealed::{MasterKeys, Seal};
 use arc_swap::ArcSwap;
 use rand::Rng;
@@ -39,17 +39,19 @@ impl Governed {
     /// With what was used before, where something is kept.
     pub(super) async fn build(settings: &Resolved, persist: bool, cache: &Arc<Cache>) -> Result<Governed, StartError> {
         let now_ms = cache.now_ms();
+        let how = Options { connections: settings.store.connections, timeout: settings.store.timeout };
         let database = match persist {
             true => match &settings.store.url {
-                Some(url) => Database::open(url.expose()).await.map_err(failed)?,
-                None => Database::in_file(&settings.data_dir.join("askonce.db")).await.map_err(failed)?,
+                Some(url) => Database::open_with(url.expose(), how).await.map_err(failed)?,
+                None => Database::in_file_with(&settings.data_dir.join("askonce.db"), how).await.map_err(failed)?,
             },
             false => Database::in_memory().await.map_err(failed)?,
         };
+        // A node that others do not know yet has nothing that they could take for another's.
+        let books = if persist { Some(Books::open(database.clone(), now_ms).await?) } else { None };
         let written = if persist { bookkeeping::written(&database).await? } else { HashMap::new() };
         let seal = seal(settings, &database, now_ms).await?.map(Arc::new);
-        let governor = Arc::new(Governor::new(settings, persist, written, now_ms));
-        let books = persist.then(|| Books::new(database.clone()));
+        let governor = Arc::new(Governor::among(settings, persist, database.is_shared(), written, now_ms));
         let clock = Arc::downgrade(cache);
         let now = move || clock.upgrade().map_or(0, |cache| cache.now_ms());
         if let Some(books) = &books {

@@ -5,14 +5,18 @@ use super::fields::{Fields, Item};
 use crate::types::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
 
+const KEYS: &[&str] = &["url", "hashing_key", "encryption_key", "former_encryption_keys", "connections", "timeout_ms"];
+/// Of one gateway.
+const MOST_CONNECTIONS: u64 = 200;
 /// A master key has so many bytes.
 const KEY_BYTES: usize = 32;
 /// Former keys that may be listed.
 const MOST_FORMER: usize = 16;
 
 /// What the database is written with.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Store {
     /// Where the database is: `postgres://…`. `None`: SQLite in the data directory.
     pub url: Option<Secret>,
@@ -23,11 +27,15 @@ pub struct Store {
     pub encryption_key: Option<Secret>,
     /// Keys that were it before, whose values can still be opened.
     pub former_encryption_keys: Vec<Secret>,
+    /// Connections to PostgreSQL, and connections that read SQLite.
+    pub connections: u32,
+    /// The longest time for a connection, for a place among the connections, and for a statement.
+    pub timeout: Duration,
 }
 
 /// Reads `store`.
 pub(super) fn store(root: &Fields<'_>) -> Result<Store, ConfigError> {
-    let fields = root.child("store", &["url", "hashing_key", "encryption_key", "former_encryption_keys"])?;
+    let fields = root.child("store", KEYS)?;
     let url = fields.get("url").map_or(Ok(None), |item| url(&item))?;
     let hashing_key = fields.get("hashing_key").map_or(Ok(None), |item| key(&item))?;
     if let (Some(item), Some(_), None) = (fields.get("url"), &url, &hashing_key) {
@@ -46,7 +54,14 @@ pub(super) fn store(root: &Fields<'_>) -> Result<Store, ConfigError> {
         return Err(item.error(format!("expected at most {MOST_FORMER} former keys")));
     }
     let former = items.iter().map(|item| key(item)?.ok_or_else(|| item.error("expected a key, found none")));
-    Ok(Store { url, hashing_key, encryption_key, former_encryption_keys: former.collect::<Result<_, _>>()? })
+    Ok(Store {
+        url,
+        hashing_key,
+        encryption_key,
+        former_encryption_keys: former.collect::<Result<_, _>>()?,
+        connections: u32::try_from(fields.integer("connections", 4, 1..=MOST_CONNECTIONS)?).unwrap_or(1),
+        timeout: fields.millis("timeout_ms", 5_000, 100..=120_000)?,
+    })
 }
 
 /// It holds a password, and is never shown.

@@ -23,13 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// After a crash, so long nobody knows what became of the requests that were under way.
-const LEASE_MS: u64 = 600_000;
 /// So much may be reserved of a budget before that is on disk, in micro-dollars, at least; or the fiftieth part of a small one.
 const COVER_MICRO_USD: u64 = 1_000_000;
 const COVER_SHARE: u64 = 50;
 /// A request waits so long for the disk.
 const DISK: Duration = Duration::from_secs(5);
+/// It waits so long for what other nodes were granted and do not need.
+const OTHERS: Duration = Duration::from_secs(2);
 
 /// Who may ask for what, and how much.
 #[derive(Debug)]
@@ -44,8 +44,7 @@ pub struct Governor {
     alerts: Arc<Alerts>,
     /// Budgets are written down.
     persistent: bool,
-    /// There is something to write; and it is written.
-    pub(super) wanted: Notify,
+    /// What there was to write is written.
     saved: Notify,
 }
 
@@ -103,15 +102,25 @@ impl Governor {
         written: HashMap<MeterId, Written>,
         now_ms: u64,
     ) -> Governor {
+        Governor::among(settings, persistent, false, written, now_ms)
+    }
+
+    /// The same; `shared`: other nodes may write there as well.
+    pub fn among(
+        settings: &config::Resolved,
+        persistent: bool,
+        shared: bool,
+        written: HashMap<MeterId, Written>,
+        now_ms: u64,
+    ) -> Governor {
         let governor = Governor {
-            ledger: Ledger::new(LEASE_MS),
+            ledger: Ledger::new(shared),
             meters: Mutex::default(),
             written: Mutex::new(written),
             accounts: Levels::new("account"),
             keys: Levels::new("key"),
             alerts: Arc::default(),
             persistent,
-            wanted: Notify::new(),
             saved: Notify::new(),
         };
         governor.reconfigure(settings, now_ms);
@@ -236,14 +245,17 @@ impl Governor {
     fn meter(&self, kind: &str, name: &str, one: &Allowance, now_ms: u64) -> At {
         let id = meter_id(kind, name, one);
         let rule = Rule { most: one.most, window: window(one) };
-        *self.meters.lock().entry(id).and_modify(|at| self.ledger.set_rule(*at, rule.clone(), one.soft)).or_insert_with(
-            || {
+        *self
+            .meters
+            .lock()
+            .entry(id)
+            .and_modify(|at| self.ledger.set_rule(now_ms, *at, rule.clone(), one.soft))
+            .or_insert_with(|| {
                 let small = (one.most / COVER_SHARE).max(1);
                 let cover = (self.persistent && one.measure == Measure::Usd).then(|| COVER_MICRO_USD.min(small));
                 let written = self.written.lock().remove(&id).unwrap_or_default();
                 self.ledger.add(now_ms, Entry { id, rule: rule.clone(), soft: one.soft, cover }, &written)
-            },
-        )
+            })
     }
 
     /// Where the levels of a caller begin: at its key, or at the account that its token names. None for who has neither.
@@ -374,16 +386,15 @@ impl Governor {
         if amounts.is_empty() {
             return Ok(Purse::default());
         }
-        let deadline = tokio::time::Instant::now() + DISK;
+        let begun = tokio::time::Instant::now();
+        // The database answered, and what it granted did not reach.
+        let mut answered = false;
         loop {
             let saved = self.saved.notified();
             tokio::pin!(saved);
             saved.as_mut().enable();
             match self.ledger.hold(now(), &amounts) {
                 Ok(hold) => {
-                    if self.persistent {
-                        self.wanted.notify_one();
-                    }
                     let alerts = Some(self.alerts.clone());
                     return Ok(Purse { held: Some((hold, measures)), alerts, begun: false });
                 }
@@ -391,9 +402,14 @@ impl Governor {
                     self.alerts.exceeded(at, now());
                     return Err(refused(&level, at, over));
                 }
+                // Other nodes have it, and do not give it back: their requests hold it.
+                Err(Refused::Uncovered(at)) if answered && begun.elapsed() >= OTHERS => {
+                    let left = self.ledger.left(at, now()).map_or(0, |(left, ..)| left);
+                    return Err(refused(&level, at, Over { left, after_ms: None }));
+                }
                 Err(Refused::Uncovered(_)) => {
-                    self.wanted.notify_one();
-                    tokio::time::timeout_at(deadline, saved).await.map_err(|_| no_store())?;
+                    tokio::time::timeout_at(begun + DISK, saved).await.map_err(|_| no_store())?;
+                    answered = true;
                 }
             }
         }
@@ -444,24 +460,13 @@ impl Governor {
         &self.alerts
     }
 
-    /// Resolves when there is something to write.
-    pub async fn wants_writing(&self) {
-        self.wanted.notified().await;
-    }
-
-    /// What could not be written is to be tried again.
-    pub fn write_again(&self) {
-        self.wanted.notify_one();
-    }
-
     /// The ledger.
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
-    /// What was to be written is on disk, or not one bit of it.
-    pub fn written(&self, well: bool) {
-        self.ledger.written(well);
+    /// What was to be written is on disk: who waits for that looks again.
+    pub fn written(&self) {
         self.saved.notify_waiters();
     }
 }

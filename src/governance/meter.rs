@@ -89,14 +89,43 @@ impl Meter {
     }
 
     /// Another rule from now on. What was used stays where the window is the same, and begins anew where it is not.
-    pub fn set_rule(&mut self, rule: Rule) {
+    pub fn set_rule(&mut self, now_ms: u64, rule: Rule) {
         if rule == self.rule {
             return;
         }
         let held = self.held;
-        match rule.window == self.rule.window && !matches!(rule.window, Window::Bucket(_)) {
-            true => self.rule = rule,
-            false => *self = Meter { held, ..Meter::new(rule) },
+        match (&mut self.used, rule.window == self.rule.window) {
+            // What is missing of a bucket stays missing: it takes another time to fill that by the new rule.
+            (Used::Full(full), true) => {
+                let now = u128::from(now_ms);
+                let missing = full.saturating_sub(now.saturating_mul(u128::from(self.rule.most)));
+                *full = now.saturating_mul(u128::from(rule.most)).saturating_add(missing);
+                self.rule = rule;
+            }
+            (_, true) => self.rule = rule,
+            (_, false) => *self = Meter { held, ..Meter::new(rule) },
+        }
+    }
+
+    /// What was used before that counts no more.
+    pub fn counts_since_ms(&mut self, now_ms: u64) -> u64 {
+        self.forget(now_ms);
+        match (&self.used, &self.rule.window) {
+            (_, Window::Calendar(calendar)) => calendar.period(now_ms).0,
+            (_, Window::Rolling(window)) => (now_ms / part_ms(*window)).saturating_sub(PARTS) * part_ms(*window),
+            _ => 0,
+        }
+    }
+
+    /// Nothing was used: what was is told anew.
+    pub fn forget_used(&mut self) {
+        match &mut self.used {
+            Used::Period { sum, .. } | Used::Sum(sum) => *sum = 0,
+            Used::Parts { parts, sum } => {
+                parts.clear();
+                *sum = 0;
+            }
+            Used::Full(_) | Used::Nothing => {}
         }
     }
 
@@ -341,6 +370,24 @@ mod tests {
             (0, 0, 1),
             "what was used beyond is made up for"
         );
+    }
+
+    #[test]
+    fn what_is_missing_of_a_bucket_stays_missing_when_its_most_changes() {
+        let mut bucket = meter(60, Window::Bucket(60_000));
+        bucket.hold(0, 50).unwrap();
+        bucket.settle(0, 50, 50);
+        assert_eq!(bucket.left(0), 10);
+        bucket.set_rule(0, Rule { most: 120, window: Window::Bucket(60_000) });
+        assert_eq!((bucket.left(0), bucket.left(1_000), bucket.left(25_000)), (70, 72, 120));
+        bucket.set_rule(0, Rule { most: 30, window: Window::Bucket(60_000) });
+        assert_eq!(
+            (bucket.left(0), bucket.left(40_000), bucket.left(100_000)),
+            (0, 0, 30),
+            "more is missing than it holds"
+        );
+        bucket.set_rule(100_000, Rule { most: 30, window: Window::Bucket(30_000) });
+        assert_eq!(bucket.left(100_000), 30, "another time begins anew");
     }
 
     #[test]

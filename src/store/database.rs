@@ -4,7 +4,7 @@
 //! files know the crate `sqlx`.
 //!
 //! - `audit`: the audit log
-//! - `budgets`: what was used of budgets, and what may have been
+//! - `budgets`: what was used of budgets, and what is granted to which node
 //! - `objects`: accounts and virtual keys
 //! - `people`: who administers: tokens, people and groups; `sessions`: who is signed in
 //! - `data_keys`: the keys of sealed values, wrapped
@@ -22,7 +22,7 @@ mod stub;
 mod usage;
 
 pub use audit::AuditQuery;
-pub use budgets::{CoverRow, UsedRow};
+pub use budgets::{BudgetState, BudgetWrite, BudgetsWritten, LeaseRow, UsedRow};
 pub use objects::{Change, HashRow, ObjectRow};
 pub use people::{PersonRow, Put, TokenRow};
 pub use requests::{RequestQuery, RequestRow};
@@ -30,19 +30,17 @@ pub use sessions::{SessionRow, ToldRow};
 pub use usage::{UsageColumn, UsageKey, UsageQuery, UsageSums, UsageTotals};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyPool, ConnectOptions, Connection, Executor};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool, ConnectOptions, Connection, Executor};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 
-/// Connections to PostgreSQL, and connections that read SQLite.
-const CONNECTIONS: u32 = 4;
 /// SQLite without a file.
 const IN_MEMORY: &str = "sqlite::memory:";
-/// Nobody waits longer for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Every commit of SQLite is on disk when it has ended; readers do not wait for writers.
 const PRAGMAS: [&str; 3] = ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 5000"];
 
@@ -55,6 +53,23 @@ pub struct Database {
     reader: AnyPool,
     /// Other processes may write to it.
     shared: bool,
+    /// Nobody waits longer for what requests wait for.
+    timeout: Duration,
+}
+
+/// How a database is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Connections to PostgreSQL, and connections that read SQLite.
+    pub connections: u32,
+    /// The longest time for a connection, for a place among the connections, and for a statement.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { connections: 4, timeout: Duration::from_secs(5) }
+    }
 }
 
 /// Why it cannot be read or written.
@@ -68,9 +83,52 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
+/// A connection that is lent. Where it is given back before [`Lent::done`], nobody knows what is still under way on it: it is closed.
+struct Lent {
+    connection: Option<PoolConnection<Any>>,
+    done: bool,
+}
+
+impl Lent {
+    /// What was asked for is answered.
+    fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.done {
+            // The pool would first wait for what is under way; a server that is gone would never end that.
+            drop(self.connection.take().map(PoolConnection::detach));
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = PoolConnection<Any>;
+
+    #[allow(clippy::expect_used, reason = "it is taken when this is dropped, and not before")]
+    fn deref(&self) -> &PoolConnection<Any> {
+        self.connection.as_ref().expect("a connection")
+    }
+}
+
+impl DerefMut for Lent {
+    #[allow(clippy::expect_used, reason = "it is taken when this is dropped, and not before")]
+    fn deref_mut(&mut self) -> &mut PoolConnection<Any> {
+        self.connection.as_mut().expect("a connection")
+    }
+}
+
 impl Database {
     /// The one in the file at `path`, which is made where there is none, readable by its owner only.
     pub async fn in_file(path: &Path) -> Result<Database, DatabaseError> {
+        Database::in_file_with(path, Options::default()).await
+    }
+
+    /// The same, spoken to as told.
+    pub async fn in_file_with(path: &Path, options: Options) -> Result<Database, DatabaseError> {
         private(path).map_err(|error| DatabaseError(format!("{}: {error}", path.display())))?;
         let path =
             path.to_str().ok_or_else(|| DatabaseError(format!("{}: the path is not Unicode", path.display())))?;
@@ -78,7 +136,7 @@ impl Database {
             .chars()
             .map(|c| if "?#%".contains(c) { format!("%{:02X}", c as u32) } else { c.to_string() })
             .collect();
-        Database::open(&format!("sqlite://{escaped}?mode=rwc")).await
+        Database::open_with(&format!("sqlite://{escaped}?mode=rwc"), options).await
     }
 
     /// One that is gone with the process.
@@ -89,6 +147,11 @@ impl Database {
     /// The one at `url`: `postgres://…`, or `sqlite://…`. Its tables are brought up to date; one that a later version has
     /// changed is refused.
     pub async fn open(url: &str) -> Result<Database, DatabaseError> {
+        Database::open_with(url, Options::default()).await
+    }
+
+    /// The same, spoken to as told.
+    pub async fn open_with(url: &str, how: Options) -> Result<Database, DatabaseError> {
         install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
         // An error must not tell the password that is in it.
@@ -103,25 +166,45 @@ impl Database {
             }
             first.close().await
         };
-        tokio::time::timeout(PATIENCE, first).await.map_err(|_| no_answer())??;
+        tokio::time::timeout(how.timeout, first).await.map_err(|_| no_answer(how.timeout))??;
+        let each: Vec<String> = match sqlite {
+            true => PRAGMAS.map(str::to_owned).into(),
+            false => vec![format!("SET statement_timeout = {}", how.timeout.as_millis())],
+        };
         let pool = async |connections: u32| {
-            let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+            let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(how.timeout);
             let pool = pool.max_lifetime(None).idle_timeout(None);
+            let each = each.clone();
             let pool = pool.after_connect(move |connection, _| {
+                let each = each.clone();
                 Box::pin(async move {
-                    for pragma in PRAGMAS.into_iter().filter(|_| sqlite) {
-                        connection.execute(pragma).await?;
+                    for text in each {
+                        connection.execute(sqlx::AssertSqlSafe(text)).await?;
                     }
                     Ok(())
                 })
             });
             pool.connect_with(options.clone()).await
         };
-        let writer = pool(if sqlite { 1 } else { CONNECTIONS }).await?;
-        MIGRATIONS.run(&writer).await.map_err(of_tables)?;
+        migrate(&options, sqlite).await?;
+        let writer = pool(if sqlite { 1 } else { how.connections }).await?;
+        if url == IN_MEMORY {
+            MIGRATIONS.run(&writer).await.map_err(of_tables)?;
+        }
         // What is in memory is there for one connection only.
-        let reader = if sqlite && url != IN_MEMORY { pool(CONNECTIONS).await? } else { writer.clone() };
-        Ok(Database { writer, reader, shared: !sqlite })
+        let reader = if sqlite && url != IN_MEMORY { pool(how.connections).await? } else { writer.clone() };
+        Ok(Database { writer, reader, shared: !sqlite, timeout: how.timeout })
+    }
+
+    /// Lends a connection of `pool`.
+    async fn lend(&self, pool: &AnyPool) -> Result<Lent, DatabaseError> {
+        // SQLite answers as long as its disk does; and what is in memory would be gone with its connection.
+        Ok(Lent { connection: Some(pool.acquire().await?), done: !self.shared })
+    }
+
+    /// Waits no longer than that.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
+        tokio::time::timeout(self.timeout, work).await.map_err(|_| no_answer(self.timeout))?
     }
 
     /// May other nodes write to it?
@@ -136,8 +219,14 @@ impl Database {
     }
 }
 
-fn no_answer() -> DatabaseError {
-    DatabaseError(format!("it did not answer within {} s", PATIENCE.as_secs()))
+/// Brings the tables up to date, by a connection of its own: that may take longer than any statement later on.
+async fn migrate(options: &AnyConnectOptions, sqlite: bool) -> Result<(), DatabaseError> {
+    let mut connection = sqlx::AnyConnection::connect_with(options).await?;
+    for pragma in PRAGMAS.into_iter().filter(|_| sqlite) {
+        connection.execute(pragma).await?;
+    }
+    MIGRATIONS.run(&mut connection).await.map_err(of_tables)?;
+    Ok(connection.close().await?)
 }
 
 fn of_tables(error: sqlx::migrate::MigrateError) -> DatabaseError {
@@ -148,6 +237,10 @@ fn of_tables(error: sqlx::migrate::MigrateError) -> DatabaseError {
         )),
         error => DatabaseError(format!("its tables: {error}")),
     }
+}
+
+fn no_answer(timeout: Duration) -> DatabaseError {
+    DatabaseError(format!("it did not answer within {} ms (`store.timeout_ms`)", timeout.as_millis()))
 }
 
 /// The tables have signed numbers only; nobody spends more than these hold.
@@ -172,32 +265,12 @@ fn private(path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn used(meter: &str, at_ms: u64, amount: u64) -> UsedRow {
-        UsedRow { meter: meter.to_owned(), at_ms, amount }
-    }
-
-    /// The story that every database has to live through.
-    async fn adds_up(url: &str) {
-        let first = Database::open(url).await.unwrap();
-        let cover = |amount: u64| [CoverRow { meter: "a".to_owned(), amount }];
-        first.add_to_budgets(&[used("a", 1, 5), used("a", 2, 7), used("b", 1, 1)], &cover(100)).await.unwrap();
-        first.add_to_budgets(&[used("a", 1, 5)], &cover(40)).await.unwrap();
-        first.close().await;
-        let again = Database::open(url).await.unwrap();
-        let (mut all, beside) = again.budgets().await.unwrap();
-        all.sort_by(|one, other| (&one.meter, one.at_ms).cmp(&(&other.meter, other.at_ms)));
-        assert_eq!(all, [used("a", 1, 10), used("a", 2, 7), used("b", 1, 1)]);
-        assert_eq!(beside, cover(40));
-        again.add_to_budgets(&[], &cover(0)).await.unwrap();
-        assert_eq!(again.budgets().await.unwrap().1, []);
-    }
-
     #[tokio::test]
-    async fn what_is_added_is_there_after_a_restart() {
+    async fn it_is_readable_by_its_owner_only_and_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a?b#c%d.db");
         let there = Database::in_file(&path).await.unwrap();
-        there.add_to_budgets(&[used("a", 1, 5)], &[]).await.unwrap();
+        there.join_budgets("node", 5).await.unwrap();
         there.close().await;
         assert!(path.exists());
         #[cfg(unix)]
@@ -205,16 +278,8 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert_eq!(Database::in_file(&path).await.unwrap().budgets().await.unwrap().0, [used("a", 1, 5)]);
-        adds_up(&format!("sqlite://{}?mode=rwc", dir.path().join("plain.db").display())).await;
-    }
-
-    /// With `ASKONCE_POSTGRES=postgres://…`, a server.
-    #[tokio::test]
-    async fn the_same_on_postgresql() {
-        if let Some(url) = stub::fresh().await {
-            adds_up(&url).await;
-        }
+        let again = Database::in_file(&path).await.unwrap();
+        assert!(again.join_budgets("node", 5).await.is_err(), "it is there");
     }
 
     /// One that a later version has changed.
@@ -238,12 +303,25 @@ mod tests {
     }
 
     /// A server that takes connections and says nothing.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_server_that_does_not_answer_is_given_up() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("postgres://u:secret@{}/d", listener.local_addr().unwrap());
-        let error = Database::open(&url).await.unwrap_err().to_string();
-        assert!(error.contains("did not answer") && !error.contains("secret"), "{error}");
+        let begun = std::time::Instant::now();
+        let how = Options { timeout: Duration::from_millis(200), ..Options::default() };
+        let error = Database::open_with(&url, how).await.unwrap_err().to_string();
+        assert!(error.contains("store.timeout_ms") && !error.contains("secret"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    /// PostgreSQL ends a statement that takes longer.
+    #[tokio::test]
+    async fn a_statement_that_takes_too_long_is_ended() {
+        let Some(url) = stub::fresh().await else { return };
+        let how = Options { timeout: Duration::from_millis(300), ..Options::default() };
+        let database = Database::open_with(&url, how).await.unwrap();
+        let error = sqlx::query("SELECT pg_sleep(20)").execute(&database.writer).await.unwrap_err().to_string();
+        assert!(error.contains("statement timeout"), "{error}");
     }
 
     #[tokio::test]

@@ -130,3 +130,70 @@ async fn a_key_that_one_gateway_takes_away_is_no_good_at_the_other() {
     println!("taken away after {here:?}, and at the other gateway after {there:?}");
     assert!(there < Duration::from_secs(5), "{there:?}");
 }
+
+/// Two gateways, 64 callers, one budget: what both spend together is never more than it, and nearly all of it is spent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_budget_is_one_however_many_gateways_spend_it() {
+    if !store::is_postgres() {
+        return;
+    }
+    let (upstream, url) = (Upstream::counting().await, store::made());
+    let given = given(&upstream, &url).with("usd: 0.02", "usd: 0.01");
+    let gateways = [Arc::new(given.start().await), Arc::new(given.start().await)];
+    let callers = (0..64usize).map(|caller| {
+        let gateway = gateways[caller % 2].clone();
+        tokio::spawn(async move {
+            let mut answered = 0u64;
+            for turn in 0..40 {
+                let reply = send(&gateway, "sk-one-0123456789", &format!("caller {caller} asks {turn}")).await;
+                match reply.status {
+                    200 => answered += 1,
+                    402 => {}
+                    status => panic!("{status}: {}", reply.text()),
+                }
+            }
+            answered
+        })
+    });
+    let mut answered = 0;
+    for caller in callers.collect::<Vec<_>>() {
+        answered += caller.await.unwrap();
+    }
+    // An answer costs 15 micro-dollars, and more is reserved for it: so much stays out of reach.
+    let (spent, most) = (answered * 15, 10_000);
+    println!("{answered} answers of two gateways cost {spent} of {most} micro-dollars");
+    assert!(spent <= most, "{spent}");
+    assert!(spent > most * 9 / 10, "{spent}: the rest is with nobody");
+    for gateway in &gateways {
+        until("each gateway knows what both have spent", async || {
+            let _ = send(gateway, "sk-one-0123456789", "one more").await;
+            let told = admin(gateway, "GET", "/admin/accounts/house", json!({})).await.json();
+            let used = told["standing"][0]["used"].as_f64().unwrap();
+            used * 1e6 + 0.5 >= spent as f64
+        })
+        .await;
+    }
+}
+
+/// A gateway that ends gives back what it was granted; what another has and does not need, the next one gets.
+#[tokio::test]
+async fn what_one_gateway_does_not_need_the_other_spends() {
+    if !store::is_postgres() {
+        return;
+    }
+    let (upstream, url) = (Upstream::counting().await, store::made());
+    let given = given(&upstream, &url).with("usd: 0.02", "usd: 0.001");
+    let (one, other) = (given.start().await, given.start().await);
+    for turn in 0..5 {
+        assert_eq!(send(&one, "sk-one-0123456789", &format!("one asks {turn}")).await.status, 200);
+    }
+    let mut answered = 5;
+    while send(&other, "sk-one-0123456789", &format!("the other asks {answered}")).await.status == 200 {
+        answered += 1;
+        assert!(answered < 100, "the budget never ends");
+    }
+    assert!((60..=66).contains(&answered), "{answered} answers of 15 micro-dollars out of 1,000");
+    assert_eq!(send(&one, "sk-one-0123456789", "the first asks again").await.status, 402);
+    one.stop().await;
+    other.stop().await;
+}

@@ -65,9 +65,6 @@ fn vault(yaml: &mut Yaml, vault: &Vault) {
 }
 
 pub(super) fn store(yaml: &mut Yaml, store: &Store) {
-    if *store == Store::default() {
-        return;
-    }
     yaml.map("store", |yaml| {
         yaml.maybe("url", store.url.as_ref().map(secret));
         yaml.maybe("hashing_key", store.hashing_key.as_ref().map(secret));
@@ -76,5 +73,7 @@ pub(super) fn store(yaml: &mut Yaml, store: &Store) {
             let former: Vec<String> = store.former_encryption_keys.iter().map(secret).collect();
             yaml.line("former_encryption_keys", &format!("[{}]", former.join(", ")));
         }
+        yaml.line("connections", &store.connections.to_string());
+        yaml.millis("timeout_ms", store.timeout);
     });
 }

@@ -109,6 +109,10 @@ const REFUSED: &[(&str, &str)] = &[
         "store: {url: 'postgres://u:p@h/d'}\n",
         "store.url: a database elsewhere needs a `hashing_key`, or virtual keys are lost with this machine's data directory at line 1, column 14; make one by `openssl rand -hex 32`, and keep it with the backups",
     ),
+    (
+        "store: {connections: 0}\n",
+        "store.connections: expected a whole number from 1 to 200, found `0` at line 1, column 22",
+    ),
     // Keys.
     (
         "cahce: {}\n",

@@ -1,5 +1,6 @@
 //! What is let in and what is not, of settings as they are written.
 
+use super::super::ledger::{Granted, Writing};
 use super::*;
 use crate::config::Overrides;
 use crate::types::caller::Tenant;
@@ -132,11 +133,39 @@ async fn what_is_written_down_is_waited_for_and_without_a_disk_nothing_is_spent(
     assert_eq!(code(&refused), (503, "store_unavailable", None), "nobody writes");
     let writer = governor.clone();
     tokio::spawn(async move {
+        let wake = writer.ledger().wake();
         loop {
-            writer.wants_writing().await;
-            let _ = writer.ledger().to_write(1);
-            writer.written(true);
+            wake.notified().await;
+            let granted: Vec<Granted> = writer.ledger().to_write(1).iter().map(all_of_it).collect();
+            writer.ledger().written(1, 1_000, &granted);
+            writer.written();
         }
     });
     assert!(governor.reserve(&caller("one"), "gpt-5", cost(500), || 1).await.is_ok());
+}
+
+/// What is asked for is granted.
+fn all_of_it(writing: &Writing) -> Granted {
+    Granted { id: writing.id, lease: writing.ask.total(), used: writing.used.clone(), others: 0, wanted: false }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_other_nodes_hold_is_waited_for_and_not_for_ever() {
+    let governor = Arc::new(Governor::among(&settings(HOUSE), true, true, HashMap::new(), 1));
+    let writer = governor.clone();
+    tokio::spawn(async move {
+        let wake = writer.ledger().wake();
+        loop {
+            wake.notified().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let none = |writing: &Writing| Granted { lease: 0, ..all_of_it(writing) };
+            let granted: Vec<Granted> = writer.ledger().to_write(1).iter().map(none).collect();
+            writer.ledger().written(1, 1_000, &granted);
+            writer.written();
+        }
+    });
+    let begun = tokio::time::Instant::now();
+    let refused = governor.reserve(&caller("one"), "gpt-5", cost(500), || 1).await.unwrap_err();
+    assert_eq!(code(&refused).1, "budget_exceeded", "the database answers: the money is with others");
+    assert!(begun.elapsed() >= OTHERS && begun.elapsed() < DISK);
 }

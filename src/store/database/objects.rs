@@ -2,7 +2,7 @@
 
 use super::{Database, DatabaseError, signed, unsigned};
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Connection, Row, Transaction};
 
 /// One account or key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,8 +57,14 @@ impl Database {
     /// All objects of which something changed after that revision; those that were taken away among them.
     pub async fn objects_after(&self, revision: u64) -> Result<Vec<ObjectRow>, DatabaseError> {
         let text = format!("SELECT {COLUMNS} FROM objects WHERE revision > $1 ORDER BY revision");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(signed(revision)).fetch_all(&self.reader).await?;
-        Ok(rows.iter().map(object).collect::<Result<_, sqlx::Error>>()?)
+        let work = async {
+            let mut held = self.lend(&self.reader).await?;
+            let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(signed(revision));
+            let rows = query.fetch_all(&mut **held).await?;
+            held.done();
+            Ok(rows.iter().map(object).collect::<Result<_, sqlx::Error>>()?)
+        };
+        self.within(work).await
     }
 
     /// Objects of a kind whose names come after `after`, in order, and no more than so many.
@@ -83,7 +89,13 @@ impl Database {
     pub async fn hashes(&self, name: Option<&str>) -> Result<Vec<HashRow>, DatabaseError> {
         let text = "SELECT hash, name, until_ms FROM key_hashes WHERE $1 = '' OR name = $2";
         let name = name.unwrap_or_default();
-        let rows = sqlx::query(text).bind(name).bind(name).fetch_all(&self.reader).await?;
+        let work = async {
+            let mut held = self.lend(&self.reader).await?;
+            let rows = sqlx::query(text).bind(name).bind(name).fetch_all(&mut **held).await?;
+            held.done();
+            Ok(rows)
+        };
+        let rows = self.within(work).await?;
         let hash = |row: &AnyRow| {
             let until_ms = unsigned(row.try_get(2)?);
             Ok(HashRow { hash: row.try_get(0)?, name: row.try_get(1)?, until_ms: (until_ms > 0).then_some(until_ms) })
@@ -93,11 +105,18 @@ impl Database {
 
     /// Makes a change, as a whole. False if the object is not as it has to be: somebody else was faster.
     pub async fn change(&self, change: &Change) -> Result<bool, DatabaseError> {
-        let mut transaction = self.writer.begin().await?;
+        self.within(self.make(change)).await
+    }
+
+    async fn make(&self, change: &Change) -> Result<bool, DatabaseError> {
+        let mut held = self.lend(&self.writer).await?;
+        let mut transaction = held.begin().await?;
         sqlx::query("UPDATE revisions SET latest = latest + 1 WHERE one = 1").execute(&mut *transaction).await?;
         let latest = sqlx::query("SELECT latest FROM revisions WHERE one = 1").fetch_one(&mut *transaction).await?;
         let revision: i64 = latest.try_get(0)?;
         if !put(&mut transaction, change, revision).await? {
+            transaction.rollback().await?;
+            held.done();
             return Ok(false);
         }
         if change.only_these {
@@ -111,6 +130,7 @@ impl Database {
             sqlx::query(text).bind(hash.as_str()).bind(name.as_str()).bind(until).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
+        held.done();
         Ok(true)
     }
 }
