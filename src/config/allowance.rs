@@ -35,6 +35,20 @@ pub struct Allowance {
     pub models: Vec<String>,
 }
 
+impl Allowance {
+    /// Is what one counts what the other counts?
+    fn counts_the_same(&self, other: &Allowance) -> bool {
+        let sorted = |one: &Allowance| {
+            let mut models = one.models.clone();
+            models.sort();
+            models
+        };
+        (self.measure, self.per, self.counted) == (other.measure, other.per, other.counted)
+            && self.time_zone == other.time_zone
+            && sorted(self) == sorted(other)
+    }
+}
+
 /// Reads `budgets` and `rate_limits` of a key or an account.
 pub(super) fn allowances(of: &Fields<'_>) -> Result<Vec<Allowance>, ConfigError> {
     let budgets = of.list("budgets")?;
@@ -42,8 +56,17 @@ pub(super) fn allowances(of: &Fields<'_>) -> Result<Vec<Allowance>, ConfigError>
     if let Some(item) = budgets.get(MOST).or(rates.get(MOST)) {
         return Err(item.error(format!("expected at most {MOST} of them")));
     }
-    let budgets = budgets.iter().map(budget);
-    let all: Vec<Allowance> = budgets.chain(rates.iter().map(rate)).collect::<Result<_, _>>()?;
+    let mut all: Vec<Allowance> = Vec::with_capacity(budgets.len() + rates.len());
+    for (item, read) in
+        budgets.iter().map(|item| (item, budget(item))).chain(rates.iter().map(|item| (item, rate(item))))
+    {
+        let one = read?;
+        if all.iter().any(|other| other.counts_the_same(&one)) {
+            let error = item.error("another one here counts the same in the same time");
+            return Err(error.with_suggestion("keep the smaller one of the two"));
+        }
+        all.push(one);
+    }
     Ok(all)
 }
 

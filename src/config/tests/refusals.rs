@@ -110,6 +110,10 @@ const REFUSED: &[(&str, &str)] = &[
         "store.url: a database elsewhere needs a `hashing_key`, or virtual keys are lost with this machine's data directory at line 1, column 14; make one by `openssl rand -hex 32`, and keep it with the backups",
     ),
     (
+        "accounts: [{name: a, kind: team, budgets: [{usd: 1, per: day, models: [x, y]}, {usd: 2, per: day, models: [y, x]}]}]\n",
+        "accounts[0].budgets[1]: another one here counts the same in the same time at line 1, column 80; keep the smaller one of the two",
+    ),
+    (
         "store: {connections: 0}\n",
         "store.connections: expected a whole number from 1 to 200, found `0` at line 1, column 22",
     ),

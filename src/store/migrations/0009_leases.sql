@@ -27,6 +27,7 @@ CREATE TABLE budget_locks (
     number BIGINT NOT NULL
 );
 
-INSERT INTO budget_nodes (node, number, until_ms, fenced) VALUES ('before', 0, 0, 0);
+INSERT INTO budget_nodes (node, number, until_ms, fenced)
+    SELECT 'before', 0, 0, 0 WHERE EXISTS (SELECT 1 FROM budget_cover WHERE amount > 0);
 INSERT INTO budget_leases (meter, node, amount, firm, wish) SELECT meter, 'before', amount, amount, 0 FROM budget_cover WHERE amount > 0;
 DROP TABLE budget_cover;
