@@ -32,7 +32,6 @@ pub use usage::{UsageColumn, UsageKey, UsageQuery, UsageSums, UsageTotals};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, ConnectOptions, Connection, Executor};
-use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -90,6 +89,12 @@ struct Lent {
 }
 
 impl Lent {
+    /// What is lent.
+    fn get(&mut self) -> Result<&mut PoolConnection<Any>, DatabaseError> {
+        // It is taken when this is dropped, and not before.
+        self.connection.as_mut().ok_or_else(|| DatabaseError("its connection is gone".to_owned()))
+    }
+
     /// What was asked for is answered.
     fn done(mut self) {
         self.done = true;
@@ -102,22 +107,6 @@ impl Drop for Lent {
             // The pool would first wait for what is under way; a server that is gone would never end that.
             drop(self.connection.take().map(PoolConnection::detach));
         }
-    }
-}
-
-impl Deref for Lent {
-    type Target = PoolConnection<Any>;
-
-    #[allow(clippy::expect_used, reason = "it is taken when this is dropped, and not before")]
-    fn deref(&self) -> &PoolConnection<Any> {
-        self.connection.as_ref().expect("a connection")
-    }
-}
-
-impl DerefMut for Lent {
-    #[allow(clippy::expect_used, reason = "it is taken when this is dropped, and not before")]
-    fn deref_mut(&mut self) -> &mut PoolConnection<Any> {
-        self.connection.as_mut().expect("a connection")
     }
 }
 

@@ -113,7 +113,7 @@ impl Database {
     ) -> Result<BudgetsWritten, DatabaseError> {
         let work = async {
             let mut held = self.lend(&self.writer).await?;
-            let mut transaction = held.begin().await?;
+            let mut transaction = held.get()?.begin().await?;
             let done = write(&mut transaction, self.shared, (node, number, until_ms), writes).await?;
             transaction.commit().await?;
             held.done();
@@ -127,7 +127,7 @@ impl Database {
         let work = async {
             let mut held = self.lend(&self.writer).await?;
             let text = "UPDATE budget_nodes SET until_ms = $2 WHERE node = $1 AND fenced = 0";
-            let done = sqlx::query(text).bind(node).bind(signed(until_ms)).execute(&mut **held).await?;
+            let done = sqlx::query(text).bind(node).bind(signed(until_ms)).execute(&mut **held.get()?).await?;
             held.done();
             Ok(done.rows_affected() == 1)
         };
@@ -138,7 +138,7 @@ impl Database {
     pub async fn reap_budgets(&self, now_ms: u64) -> Result<u64, DatabaseError> {
         let work = async {
             let mut held = self.lend(&self.writer).await?;
-            let mut transaction = held.begin().await?;
+            let mut transaction = held.get()?.begin().await?;
             let text = "UPDATE budget_nodes SET fenced = 1 WHERE fenced = 0 AND until_ms > 0 AND until_ms < $1";
             let reaped = sqlx::query(text).bind(signed(now_ms)).execute(&mut *transaction).await?.rows_affected();
             if reaped > 0 {

@@ -60,7 +60,7 @@ impl Database {
         let work = async {
             let mut held = self.lend(&self.reader).await?;
             let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(signed(revision));
-            let rows = query.fetch_all(&mut **held).await?;
+            let rows = query.fetch_all(&mut **held.get()?).await?;
             held.done();
             Ok(rows.iter().map(object).collect::<Result<_, sqlx::Error>>()?)
         };
@@ -91,7 +91,7 @@ impl Database {
         let name = name.unwrap_or_default();
         let work = async {
             let mut held = self.lend(&self.reader).await?;
-            let rows = sqlx::query(text).bind(name).bind(name).fetch_all(&mut **held).await?;
+            let rows = sqlx::query(text).bind(name).bind(name).fetch_all(&mut **held.get()?).await?;
             held.done();
             Ok(rows)
         };
@@ -110,7 +110,7 @@ impl Database {
 
     async fn make(&self, change: &Change) -> Result<bool, DatabaseError> {
         let mut held = self.lend(&self.writer).await?;
-        let mut transaction = held.begin().await?;
+        let mut transaction = held.get()?.begin().await?;
         sqlx::query("UPDATE revisions SET latest = latest + 1 WHERE one = 1").execute(&mut *transaction).await?;
         let latest = sqlx::query("SELECT latest FROM revisions WHERE one = 1").fetch_one(&mut *transaction).await?;
         let revision: i64 = latest.try_get(0)?;

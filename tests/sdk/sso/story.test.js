@@ -147,20 +147,28 @@ class Browser {
   }
 }
 
-test("a person signs in, does what the group may, and signs out", async () => {
+/** A change, as a page of the gateway's own sends it. */
+const change = (browser, path) =>
+  browser.send(`${gateway}${path}`, { method: "POST", headers: { "x-askonce-csrf": "1" }, body: "{}" });
+
+test("a person signs in, does what the group may, and is out when it is gone", async () => {
   const browser = new Browser();
   const session = await (await browser.walk(`${gateway}/admin/auth/login`, "ada")).json();
   assert.equal(session.name, "user `ada`");
   assert.deepEqual(session.roles, ["editor"]);
   assert.equal((await browser.send(`${gateway}/admin/cache`)).status, 200);
   assert.equal((await browser.send(`${gateway}/scim/v2/Users`)).status, 403);
-  const change = (path) => browser.send(`${gateway}${path}`, { method: "POST", headers: { "x-askonce-csrf": "1" }, body: "{}" });
-  assert.equal((await change("/admin/auth/refresh")).status, 200);
+  assert.equal((await change(browser, "/admin/auth/refresh")).status, 200);
   GROUPS.ada = [];
-  assert.equal((await change("/admin/auth/refresh")).status, 200);
-  assert.equal((await browser.send(`${gateway}/admin/cache`)).status, 403, "the group is gone, and the role with it");
+  assert.equal((await change(browser, "/admin/auth/refresh")).status, 401, "the group is gone, and the session with it");
+  assert.equal((await browser.send(`${gateway}/admin/cache`)).status, 401);
   GROUPS.ada = ["platform"];
-  const out = await (await change("/admin/auth/logout")).json();
+});
+
+test("a person signs out, here and at the provider", async () => {
+  const browser = new Browser();
+  assert.equal((await browser.walk(`${gateway}/admin/auth/login`, "ada")).status, 200);
+  const out = await (await change(browser, "/admin/auth/logout")).json();
   assert.equal((await browser.send(`${gateway}/admin/auth/session`)).status, 401);
   const end = new URL(out.provider_logout_url);
   assert.equal(end.origin, issuer);
