@@ -11,7 +11,7 @@ use crate::wire::spanned::{Edit, Spanned, edited, unquoted};
 use crate::wire::sse;
 use crate::wire::texts::{self, Scope, quoted};
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub(super) struct Guarded {
     /// Texts that stood whole in events, masked; and the answers of a response that was told whole.
     whole: Vec<String>,
     answers: Vec<String>,
+    /// Digests of the texts in `whole`, so that one that is told again is known however many there are.
+    known: HashSet<[u8; 32]>,
     gathers: bool,
 }
 
@@ -77,6 +79,7 @@ impl Guarded {
             news: Seen::default(),
             whole: Vec::new(),
             answers: Vec::new(),
+            known: HashSet::new(),
             gathers,
         }
     }
@@ -183,7 +186,10 @@ impl Guarded {
         }
         let mut edits = texts::edits(data, &whole, &mut |text, _| {
             if self.gathers {
-                add(&mut self.whole, masked(text).unwrap_or_else(|| text.to_owned()));
+                let text = masked(text).unwrap_or_else(|| text.to_owned());
+                if self.known.insert(*blake3::hash(text.as_bytes()).as_bytes()) {
+                    self.whole.push(text);
+                }
             }
             looker.whole(text, &mut Hand::Masks(vault), &mut self.news)
         });
