@@ -65,7 +65,7 @@ impl Wire {
 
 #[tokio::test]
 async fn a_database_that_goes_away_stops_nobody_whom_the_cover_reaches() {
-    if !store::is_postgres() {
+    if store::is_not_postgres() {
         return;
     }
     let (upstream, wire) = (Upstream::counting().await, Wire::to(&store::made()).await);
@@ -112,7 +112,7 @@ async fn a_database_that_goes_away_stops_nobody_whom_the_cover_reaches() {
 
 #[tokio::test]
 async fn a_key_that_one_gateway_takes_away_is_no_good_at_the_other() {
-    if !store::is_postgres() {
+    if store::is_not_postgres() {
         return;
     }
     let (upstream, url) = (Upstream::counting().await, store::made());
@@ -134,7 +134,7 @@ async fn a_key_that_one_gateway_takes_away_is_no_good_at_the_other() {
 /// Two gateways, 64 callers, one budget: what both spend together is never more than it, and nearly all of it is spent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_budget_is_one_however_many_gateways_spend_it() {
-    if !store::is_postgres() {
+    if store::is_not_postgres() {
         return;
     }
     let (upstream, url) = (Upstream::counting().await, store::made());
@@ -178,7 +178,7 @@ async fn one_budget_is_one_however_many_gateways_spend_it() {
 /// A gateway that ends gives back what it was granted; what another has and does not need, the next one gets.
 #[tokio::test]
 async fn what_one_gateway_does_not_need_the_other_spends() {
-    if !store::is_postgres() {
+    if store::is_not_postgres() {
         return;
     }
     let (upstream, url) = (Upstream::counting().await, store::made());

@@ -15,6 +15,14 @@ pub fn is_postgres() -> bool {
     std::env::var("ASKONCE_TEST_STORE").is_ok_and(|store| store == "postgres")
 }
 
+/// Says so, where a story is about PostgreSQL and does not run on it.
+pub fn is_not_postgres() -> bool {
+    if !is_postgres() {
+        eprintln!("skipped: ASKONCE_TEST_STORE is not `postgres`");
+    }
+    !is_postgres()
+}
+
 /// The end of a configuration: the database of the gateway in that folder, where it is not the folder's own.
 pub fn yaml(dir: Option<&Path>) -> String {
     if !is_postgres() {
