@@ -206,7 +206,7 @@ fn write(path: &Path, (seq, digest): &Head, mac_key: &[u8; 32]) -> io::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::audit_chain::Signer;
+    use crate::store::audit_chain::{Signer, Verifier};
     use crate::types::audit::AuditEvent;
 
     async fn log(rows: u64) -> (Database, Vec<Head>) {
@@ -280,6 +280,24 @@ mod tests {
         let other = Signer::new(&[8; 32]).unwrap();
         database.keep_checkpoint(&other.checkpoint(5, &heads[4].1, 1, false)).await.unwrap();
         assert_eq!(Trust::new(None, &[7; 32]).head(&database, &key).await.unwrap(), heads[2]);
+    }
+
+    #[tokio::test]
+    async fn wherever_taking_out_breaks_off_what_is_left_can_be_verified() {
+        let key = signer().public_key();
+        let (database, heads) = log(10).await;
+        let mut trust = Trust::new(None, &[7; 32]);
+        trust.advance(&database, &key, &heads, &heads[9]).await.unwrap();
+        let bases = trust.bases(&database, &key, 7, 3).await.unwrap();
+        assert_eq!(bases, [heads[2].clone(), heads[5].clone(), heads[6].clone()]);
+        for (seq, digest) in bases {
+            database.keep_checkpoint(&signer().checkpoint(seq, &digest, 1, true)).await.unwrap();
+            let rows = database.audit(&AuditQuery { most: 100, ..AuditQuery::default() }).await.unwrap();
+            let mut verifier = Verifier::new(database.audit_checkpoints().await.unwrap(), &key).unwrap();
+            rows.iter().try_for_each(|row| verifier.row(row)).unwrap();
+            assert_eq!(verifier.end().unwrap().rows, 10 - seq);
+        }
+        assert_eq!(trust.bases(&database, &key, 9, 5).await.unwrap(), [heads[8].clone()], "on from the last base");
     }
 
     #[tokio::test]
