@@ -2,10 +2,9 @@
 
 use super::reply;
 use super::span::{self, refused};
-use crate::edge::officer::Officer;
-use crate::edge::{Doors, RequestId, reject};
+use crate::edge::officer::AskedBy;
+use crate::edge::{Doors, reject};
 use crate::store::database::{RequestQuery, RequestRow};
-use crate::types::audit::AuditEvent;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::MicroUsd;
 use axum::extract::rejection::QueryRejection;
@@ -64,14 +63,13 @@ async fn listed(doors: &Doors, asked: Result<Query<Asked>, QueryRejection>) -> R
 
 pub(super) async fn request(
     State(doors): State<Arc<Doors>>,
-    Extension(by): Extension<RequestId>,
-    Extension(officer): Extension<Officer>,
+    Extension(asked): Extension<AskedBy>,
     Path(id): Path<String>,
 ) -> Response {
-    reply(one(&doors, officer, &id, by).await)
+    reply(one(&doors, &asked, &id).await)
 }
 
-async fn one(doors: &Doors, officer: Officer, id: &str, by: RequestId) -> Result<Value, Error> {
+async fn one(doors: &Doors, asked: &AskedBy, id: &str) -> Result<Value, Error> {
     let row = doors.pipeline.records().request(id).await.map_err(unreadable)?;
     let row = row.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "There is no such request in the log.").with_code("request_not_found")
@@ -79,9 +77,7 @@ async fn one(doors: &Doors, officer: Officer, id: &str, by: RequestId) -> Result
     let mut value = shown(&row);
     if !(row.request.is_empty() && row.answer.is_empty()) {
         // Who reads what others wrote leaves a trace.
-        let (action, target) = ("requests.read".to_owned(), row.id.clone());
-        let event = AuditEvent { actor: officer.name, action, target, request_id: by.0, ..AuditEvent::default() };
-        doors.audit.record(event);
+        doors.audit.record(asked.event("requests.read", &row.id));
     }
     value["request"] = body(&row.request);
     value["answer"] = body(&row.answer);

@@ -2,8 +2,8 @@
 
 use super::reply;
 use super::roles::scope;
-use crate::edge::officer::{Credential, Officer, cookie, session_cookie};
-use crate::edge::{Doors, RequestId, reject};
+use crate::edge::officer::{AskedBy, Credential, Officer, cookie, session_cookie};
+use crate::edge::{Doors, reject};
 use crate::governance::{ComingBack, NotRenewed, Sso};
 use crate::types::audit::{AuditEvent, AuditOutcome};
 use crate::types::error::{Error, ErrorKind};
@@ -42,19 +42,14 @@ pub(super) async fn login(State(doors): State<Arc<Doors>>, Query(wish): Query<Wi
 pub(super) async fn callback(
     State(doors): State<Arc<Doors>>,
     Query(back): Query<ComingBack>,
-    id: Option<Extension<RequestId>>,
+    Extension(asked): Extension<AskedBy>,
     headers: HeaderMap,
 ) -> Response {
     let sso = match sso(&doors) {
         Ok(sso) => sso,
         Err(error) => return reject::reply(&error),
     };
-    let mut event = AuditEvent {
-        actor: "nobody".to_owned(),
-        action: "session.begin".to_owned(),
-        request_id: id.map(|Extension(id)| id.0).unwrap_or_default(),
-        ..AuditEvent::default()
-    };
+    let mut event = asked.event("session.begin", "");
     let secure = sso.is_secure();
     let over = set(sign_in_cookie(secure), "", 0, secure);
     match signed_in(&doors, &sso, back, &headers, &mut event).await {
@@ -85,6 +80,7 @@ async fn signed_in(
     let cookie = cookie(headers, sign_in_cookie(sso.is_secure()));
     let (who, return_to) = sso.finish(cookie, back, now_ms).await?;
     event.actor = format!("user `{}`", who.name);
+    event.actor_id = who.identities.iter().find_map(|one| one.strip_prefix("id:")).unwrap_or_default().to_owned();
     if doors.access.people.bars(&who.identities) {
         let message = "This person is not active any more.";
         return Err(Error::new(ErrorKind::Forbidden, message).with_code("forbidden"));

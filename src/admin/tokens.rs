@@ -4,7 +4,7 @@
 
 use super::reply;
 use super::roles::scope;
-use crate::edge::officer::Officer;
+use crate::edge::officer::{AskedBy, Officer};
 use crate::edge::{Doors, body, reject};
 use crate::governance::{Maker, NewToken, Token};
 use crate::types::audit::AuditEvent;
@@ -52,9 +52,10 @@ pub(super) async fn list(State(doors): State<Arc<Doors>>, Extension(officer): Ex
 pub(super) async fn make(
     State(doors): State<Arc<Doors>>,
     Extension(officer): Extension<Officer>,
+    Extension(asked): Extension<AskedBy>,
     request: Request,
 ) -> Response {
-    match made(&doors, &officer, request).await {
+    match made(&doors, &officer, &asked, request).await {
         Ok((text, token)) => {
             let mut told = shown(&token);
             told["token"] = json!(text);
@@ -65,7 +66,12 @@ pub(super) async fn make(
     }
 }
 
-async fn made(doors: &Doors, officer: &Officer, request: Request) -> Result<(String, Arc<Token>), Error> {
+async fn made(
+    doors: &Doors,
+    officer: &Officer,
+    asked: &AskedBy,
+    request: Request,
+) -> Result<(String, Arc<Token>), Error> {
     let body = body::read(&doors.edge, request).await?;
     let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
         Error::new(ErrorKind::InvalidRequest, format!("What to make cannot be read: {error}; {EXPECTED}."))
@@ -75,7 +81,7 @@ async fn made(doors: &Doors, officer: &Officer, request: Request) -> Result<(Str
     let (text, token) = doors.access.tokens.make(new, now_ms).await?;
     let detail =
         json!({"name": token.name, "roles": token.roles, "scope": scope(&token.scope), "expires_ms": token.expires_ms});
-    told(doors, officer, "tokens.made", &token, detail.to_string());
+    told(doors, asked, "tokens.made", &token, detail.to_string());
     Ok((text, token))
 }
 
@@ -169,6 +175,7 @@ fn beyond(officer: &Officer, why: &str) -> Error {
 pub(super) async fn take_away(
     State(doors): State<Arc<Doors>>,
     Extension(officer): Extension<Officer>,
+    Extension(asked): Extension<AskedBy>,
     Path(id): Path<String>,
 ) -> Response {
     let reached = officer.scope_of(Resource::Tokens, Action::Delete);
@@ -185,7 +192,7 @@ pub(super) async fn take_away(
             reject::reply(&error.with_code("token_not_found"))
         }
         Ok(gone) => {
-            gone.iter().for_each(|token| told(&doors, &officer, "tokens.deleted", token, String::new()));
+            gone.iter().for_each(|token| told(&doors, &asked, "tokens.deleted", token, String::new()));
             let with: Vec<&str> = gone.iter().skip(1).map(|token| token.id.as_str()).collect();
             reply(Ok(json!({"id": id, "deleted": true, "made_by_it": with})))
         }
@@ -193,14 +200,8 @@ pub(super) async fn take_away(
     }
 }
 
-fn told(doors: &Doors, officer: &Officer, action: &str, token: &Token, detail: String) {
-    doors.audit.record(AuditEvent {
-        actor: officer.name.clone(),
-        action: action.to_owned(),
-        target: token.id.clone(),
-        detail,
-        ..AuditEvent::default()
-    });
+fn told(doors: &Doors, asked: &AskedBy, action: &str, token: &Token, detail: String) {
+    doors.audit.record(AuditEvent { detail, ..asked.event(action, &token.id) });
 }
 
 fn shown(token: &Token) -> Value {

@@ -1,8 +1,9 @@
 //! Audit: what administrators do, and what is refused, is written to a chain of rows in the database, and to the log of the process.
 //!
 //! Whoever records an event goes on at once; a task writes. A change at the admin surface is answered when its row is on disk. What does
-//! not fit into the queue is counted, and the count becomes a row. What is signed is what this node has seen to be whole; `trust`.
+//! not fit into the queue is counted, and the count becomes a row. What is signed is what this node has seen to be whole: `trust`. What is too old is taken out by `retention`.
 
+mod retention;
 mod trust;
 
 use super::build::{StartError, write_private};
@@ -16,7 +17,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use rand::Rng;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,8 +93,9 @@ impl AuditLog {
             folded: HashMap::new(),
             unsigned: None,
             own: Vec::new(),
-            trust: Trust::new(persist.then_some(settings.data_dir.as_path())),
+            trust: Trust::new(persist.then_some(settings.data_dir.as_path()), &seed),
             broken: log.broken.clone(),
+            bases: VecDeque::new(),
             signed_at: Instant::now(),
             swept_at: Instant::now() - RETENTION,
         };
@@ -110,13 +112,13 @@ impl AuditLog {
 impl AuditLog {
     /// The event as it may be written, and in the log of the process.
     fn logged(mut event: AuditEvent) -> AuditEvent {
-        let AuditEvent { actor, target, detail, request_id, address, .. } = &mut event;
-        for text in [actor, target, detail, request_id, address] {
+        let AuditEvent { actor, actor_id, target, detail, request_id, address, .. } = &mut event;
+        for text in [actor, actor_id, target, detail, request_id, address] {
             fit(text);
         }
-        let AuditEvent { actor, action, target, outcome, detail, request_id, address } = &event;
+        let AuditEvent { actor, actor_id, action, target, outcome, detail, request_id, address } = &event;
         let outcome = outcome.as_str();
-        tracing::info!(actor, action, target, outcome, detail, request_id, address, "audit");
+        tracing::info!(actor, actor_id, action, target, outcome, detail, request_id, address, "audit");
         event
     }
 }
@@ -199,6 +201,8 @@ struct Writer {
     trust: Trust,
     /// Why nothing is signed any more.
     broken: Arc<Mutex<Option<String>>>,
+    /// Rows, each of which is to stand for those up to it, that were seen to be whole and are too old.
+    bases: VecDeque<Head>,
     signed_at: Instant,
     swept_at: Instant,
 }
@@ -226,12 +230,14 @@ impl Writer {
 
     /// The event, if it is to be a row now.
     fn fold(&mut self, event: (u64, AuditEvent)) -> Option<(u64, AuditEvent)> {
-        let AuditEvent { actor, action, target, detail, address, .. } = &event.1;
+        let AuditEvent { actor, actor_id, action, target, detail, address, .. } = &event.1;
+        // Two people of one name are two.
+        let who = format!("{actor} {actor_id}");
         let kind = match (action.as_str(), event.1.outcome) {
-            (REFUSED, _) => [actor.clone(), target.clone(), detail.clone(), address.clone()],
-            (KEY_USED, _) => [actor.clone(), action.clone(), target.clone(), address.clone()],
+            (REFUSED, _) => [who, target.clone(), detail.clone(), address.clone()],
+            (KEY_USED, _) => [who, action.clone(), target.clone(), address.clone()],
             // Where it was tried does not matter, or whoever tries much would fill the log.
-            (_, AuditOutcome::Refused) => [actor.clone(), action.clone(), detail.clone(), address.clone()],
+            (_, AuditOutcome::Refused) => [who, action.clone(), detail.clone(), address.clone()],
             _ => return Some(event),
         };
         if let Some(folded) = self.folded.get_mut(&kind) {
@@ -343,29 +349,6 @@ impl Writer {
         let detail = serde_json::json!({"why": broken.to_string()}).to_string();
         let event = AuditEvent { actor, action, outcome: AuditOutcome::Failed, detail, ..AuditEvent::default() };
         self.write(&[(self.clock.now_ms(), event)], true).await;
-    }
-
-    /// Puts a base in place of rows that are too old.
-    async fn forget(&mut self) {
-        let Some(days) = self.settings.load().retention_days else { return };
-        if self.swept_at.elapsed() < RETENTION {
-            return;
-        }
-        self.swept_at = Instant::now();
-        let now_ms = self.clock.now_ms();
-        let result = async {
-            let Some((seq, digest)) = self.database.audit_before(now_ms.saturating_sub(days * DAY_MS)).await? else {
-                return Ok(());
-            };
-            // What is taken out can never be verified again.
-            if self.trust.holds(&self.database, &self.signer.public_key(), seq).await? {
-                self.database.keep_checkpoint(&self.signer.checkpoint(seq, &digest, now_ms, true)).await?;
-            }
-            Ok::<(), NoTrust>(())
-        };
-        if let Err(why) = result.await {
-            self.unseen(&why).await;
-        }
     }
 }
 

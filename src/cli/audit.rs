@@ -44,6 +44,10 @@ pub(super) struct VerifyArgs {
     /// The public key that is trusted: the content of the file audit.pub of the data directory.
     #[arg(long, value_name = "FILE")]
     public_key: PathBuf,
+    /// What a gateway remembers of the log: the file audit.head of its data directory. It tells what was cut off or made anew, even
+    /// where all checkpoints are gone with it. Take it of a gateway that is stopped, or before the export.
+    #[arg(long, value_name = "FILE")]
+    head: Option<PathBuf>,
     /// A checkpoint that was kept elsewhere. May be given again.
     #[arg(long = "anchor", value_name = "FILE")]
     anchors: Vec<PathBuf>,
@@ -101,9 +105,11 @@ async fn verify(args: &VerifyArgs) -> Result<ExitCode, String> {
         serde_json::from_str::<Checkpoint>(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))
     });
     let anchors: Vec<Checkpoint> = anchors.collect::<Result<_, _>>()?;
+    let head = args.head.as_deref().map(head).transpose()?;
+    let known = Known { key, anchors, head };
     let found = match (&args.database, &args.export, &args.checkpoints) {
-        (Some(database), _, _) => of_database(database, &key, anchors).await?,
-        (None, Some(export), Some(checkpoints)) => of_export(export, checkpoints, &key, anchors)?,
+        (Some(database), _, _) => of_database(database, known).await?,
+        (None, Some(export), Some(checkpoints)) => of_export(export, checkpoints, known)?,
         _ => return Err("give --database, or --export and --checkpoints".to_owned()),
     };
     match found {
@@ -120,8 +126,36 @@ async fn verify(args: &VerifyArgs) -> Result<ExitCode, String> {
     }
 }
 
+/// What is trusted, whatever the log says.
+struct Known {
+    key: String,
+    anchors: Vec<Checkpoint>,
+    head: Option<(u64, String)>,
+}
+
+impl Known {
+    /// One for a log that has these checkpoints.
+    fn verifier(self, mut checkpoints: Vec<Checkpoint>) -> Result<Verifier, Broken> {
+        checkpoints.extend(self.anchors);
+        let verifier = Verifier::new(checkpoints, &self.key)?;
+        Ok(match self.head {
+            Some((seq, digest)) => verifier.expecting(seq, digest),
+            None => verifier,
+        })
+    }
+}
+
+/// The row that a gateway has seen last. Its MAC is for the gateway: nobody else has the key.
+fn head(path: &Path) -> Result<(u64, String), String> {
+    let text = read(path)?;
+    let mut words = text.split_whitespace();
+    let seq = words.next().and_then(|seq| seq.parse().ok());
+    let head = seq.zip(words.next().map(str::to_owned)).filter(|_| words.next().is_some());
+    head.ok_or_else(|| format!("{}: expected what a gateway has written to `audit.head`", path.display()))
+}
+
 /// The outer error: it cannot be read.
-async fn of_database(name: &str, key: &str, anchors: Vec<Checkpoint>) -> Result<Result<Verified, Broken>, String> {
+async fn of_database(name: &str, known: Known) -> Result<Result<Verified, Broken>, String> {
     let is_url = name.contains("://");
     if !is_url && !Path::new(name).exists() {
         return Err(format!("{name}: there is no such file"));
@@ -129,9 +163,7 @@ async fn of_database(name: &str, key: &str, anchors: Vec<Checkpoint>) -> Result<
     let database = if is_url { Database::open(name).await } else { Database::in_file(Path::new(name)).await };
     let database = database.map_err(|error| format!("the database: {error}"))?;
     let failed = |error| format!("the database: {error}");
-    let mut checkpoints = database.audit_checkpoints().await.map_err(failed)?;
-    checkpoints.extend(anchors);
-    let mut verifier = match Verifier::new(checkpoints, key) {
+    let mut verifier = match known.verifier(database.audit_checkpoints().await.map_err(failed)?) {
         Ok(verifier) => verifier,
         Err(broken) => return Ok(Err(broken)),
     };
@@ -148,18 +180,12 @@ async fn of_database(name: &str, key: &str, anchors: Vec<Checkpoint>) -> Result<
     }
 }
 
-fn of_export(
-    export: &Path,
-    checkpoints: &Path,
-    key: &str,
-    anchors: Vec<Checkpoint>,
-) -> Result<Result<Verified, Broken>, String> {
+fn of_export(export: &Path, checkpoints: &Path, known: Known) -> Result<Result<Verified, Broken>, String> {
     let told: Value =
         serde_json::from_str(&read(checkpoints)?).map_err(|error| format!("{}: {error}", checkpoints.display()))?;
-    let mut all: Vec<Checkpoint> =
+    let all: Vec<Checkpoint> =
         serde_json::from_value(told["data"].clone()).map_err(|error| format!("{}: {error}", checkpoints.display()))?;
-    all.extend(anchors);
-    let mut verifier = match Verifier::new(all, key) {
+    let mut verifier = match known.verifier(all) {
         Ok(verifier) => verifier,
         Err(broken) => return Ok(Err(broken)),
     };
@@ -213,9 +239,10 @@ async fn tail(args: &TailArgs) -> Result<ExitCode, String> {
         let at = row["at_ms"].as_i64().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let at = at.map(|at| at.to_string()).unwrap_or_default();
         println!(
-            "{} {at} {} {} {} {} {}",
+            "{} {at} {}{} {} {} {} {}",
             row["seq"],
             text("actor"),
+            row["actor_id"].as_str().map(|id| format!(" ({})", one_line(id))).unwrap_or_default(),
             text("action"),
             text("target"),
             text("outcome"),

@@ -38,6 +38,17 @@ pub struct Told {
     pub dry_run: bool,
 }
 
+/// What an event for the audit log begins with, whatever a handler has to tell: who asks, by which request, and from where.
+#[derive(Clone, Debug)]
+pub struct AskedBy(AuditEvent);
+
+impl AskedBy {
+    /// An event of this action, that was done to `target`.
+    pub fn event(&self, action: &str, target: &str) -> AuditEvent {
+        AuditEvent { action: action.to_owned(), target: target.to_owned(), ..self.0.clone() }
+    }
+}
+
 /// What stands before one route.
 #[derive(Clone)]
 pub struct Gate {
@@ -109,11 +120,13 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
         ..AuditEvent::default()
     };
     if guard == Guard::Open {
+        request.extensions_mut().insert(AskedBy(event));
         return next.run(request).await;
     }
     let changes = !request.method().is_safe();
     let may = identify(&doors, request.headers(), changes).and_then(|officer| {
         event.actor.clone_from(&officer.name);
+        event.actor_id = officer.id().to_owned();
         match guard {
             Guard::Permission(resource, action, reach) => officer.may(resource, action, reach).map(|()| officer),
             Guard::Somebody | Guard::Open => Ok(officer),
@@ -134,6 +147,7 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
     }
     let who = format!("{:?} {}", officer.credential, officer.name);
     request.extensions_mut().insert(officer);
+    request.extensions_mut().insert(AskedBy(event.clone()));
     if !changes || matches!(guard, Guard::Permission(_, Action::Read, _)) {
         return next.run(request).await;
     }

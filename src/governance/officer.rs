@@ -56,6 +56,18 @@ impl Officer {
         }
     }
 
+    /// By what they are known for good: the identity provider's `sub`, or the id of a token; empty for who has no more than a name.
+    pub fn id(&self) -> &str {
+        match &self.credential {
+            Credential::Token(id) => id,
+            // The `sub` is told first.
+            Credential::Session(_) => {
+                self.identities.iter().find_map(|one| one.strip_prefix("id:")).unwrap_or_default()
+            }
+            Credential::Key | Credential::Configured(_) => "",
+        }
+    }
+
     /// May they? The error names the permission that is lacking.
     pub fn may(&self, resource: Resource, action: Action, reach: Reach) -> Result<(), Error> {
         let (permission, who) = (permission::name(resource, action), &self.name);

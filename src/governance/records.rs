@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Records that may wait, and bytes of the bodies that ride on them.
 const QUEUE: usize = 16_384;
@@ -48,6 +48,9 @@ const MOST_HELD_BYTES: usize = 64 << 20;
 /// How often what is too old is forgotten.
 const FORGET: Duration = Duration::from_secs(600);
 const DAY_MS: u64 = 86_400_000;
+/// So many rows are forgotten at once, and then others may write for as long: SQLite has one writer.
+const PART: u64 = 4_000;
+const PAUSE: Duration = Duration::from_millis(50);
 /// At the end nobody waits longer for the database.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -187,10 +190,17 @@ impl Records {
 async fn forget(shared: &Shared, now_ms: u64) -> Result<(), DatabaseError> {
     let terms = shared.terms.load_full();
     let before = |days: u64| now_ms.saturating_sub(days.saturating_mul(DAY_MS));
-    shared.database.forget_usage(before(terms.usage.retention_days)).await?;
+    let database = &shared.database;
+    let usage_ms = before(terms.usage.retention_days);
+    while database.forget_usage(usage_ms, PART).await? == PART {
+        sleep(PAUSE).await;
+    }
     // What was logged before the log was switched off is not kept any longer for that.
     let days = terms.log.as_ref().map_or(terms.usage.retention_days, |log| log.retention_days);
-    shared.database.forget_requests(before(days)).await?;
+    let requests_ms = before(days);
+    while database.forget_requests(requests_ms, PART).await? == PART {
+        sleep(PAUSE).await;
+    }
     Ok(())
 }
 

@@ -20,6 +20,9 @@ pub struct AuditRow {
     pub at_ms: u64,
     /// Who.
     pub actor: String,
+    /// By what they are known for good; empty where they are by nothing but their name, and in rows of before there was this.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub actor_id: String,
     /// What.
     pub action: String,
     /// To what.
@@ -95,6 +98,7 @@ impl AuditRow {
             seq,
             at_ms,
             actor: event.actor.clone(),
+            actor_id: event.actor_id.clone(),
             action: event.action.clone(),
             target: event.target.clone(),
             outcome: event.outcome.as_str().to_owned(),
@@ -107,9 +111,11 @@ impl AuditRow {
         AuditRow { digest: row.computed(), ..row }
     }
 
-    /// The digest of what it says: each text with its length before it, so that no two rows read the same.
+    /// The digest of what it says: each text with its length before it, so that no two rows read the same. One without an
+    /// `actor_id` has the digest of before there was one.
     pub fn computed(&self) -> String {
-        let mut hasher = blake3::Hasher::new_derive_key("askonce 2026 audit row v1");
+        let version = if self.actor_id.is_empty() { "askonce 2026 audit row v1" } else { "askonce 2026 audit row v2" };
+        let mut hasher = blake3::Hasher::new_derive_key(version);
         hasher.update(&self.seq.to_le_bytes());
         hasher.update(&self.at_ms.to_le_bytes());
         let texts = [
@@ -122,7 +128,8 @@ impl AuditRow {
             &self.request_id,
             &self.address,
         ];
-        for text in texts {
+        let own = Some(&self.actor_id).filter(|id| !id.is_empty());
+        for text in texts.into_iter().chain(own) {
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());
         }
@@ -184,6 +191,8 @@ pub struct Verifier {
     /// By their rows, the first one first.
     checkpoints: Vec<Checkpoint>,
     next: usize,
+    /// A row that was seen elsewhere, unsigned: its number and digest.
+    seen: Option<(u64, String)>,
     seq: u64,
     digest: String,
     found: Verified,
@@ -201,7 +210,13 @@ impl Verifier {
         // What was there before the base is vouched for by nothing that is left.
         checkpoints.retain(|one| one.seq > seq);
         let found = Verified { last: seq, vouched: seq, ..Verified::default() };
-        Ok(Verifier { checkpoints, next: 0, seq, digest, found })
+        Ok(Verifier { checkpoints, next: 0, seen: None, seq, digest, found })
+    }
+
+    /// It trusts as well that there was this row, as a gateway remembers it in `audit.head`. One that a base stands for says nothing.
+    pub fn expecting(self, seq: u64, digest: String) -> Verifier {
+        let seen = (seq > self.seq).then_some((seq, digest));
+        Verifier { seen, ..self }
     }
 
     /// The next row.
@@ -214,6 +229,11 @@ impl Verifier {
         }
         if row.computed() != row.digest {
             return Err(Broken::Changed(row.seq));
+        }
+        if let Some((_, digest)) = self.seen.take_if(|(seq, _)| *seq == row.seq)
+            && digest != row.digest
+        {
+            return Err(Broken::Otherwise(row.seq));
         }
         (self.seq, self.digest) = (row.seq, row.digest.clone());
         self.found.rows += 1;
@@ -231,9 +251,9 @@ impl Verifier {
 
     /// There are no more rows.
     pub fn end(self) -> Result<Verified, Broken> {
-        match self.checkpoints.get(self.next) {
-            Some(_) => Err(Broken::Missing(self.seq + 1)),
-            None => Ok(self.found),
+        match (self.checkpoints.get(self.next), self.seen) {
+            (Some(_), _) | (_, Some(_)) => Err(Broken::Missing(self.seq + 1)),
+            (None, None) => Ok(self.found),
         }
     }
 }
@@ -290,6 +310,39 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_a_gateway_remembers_has_to_be_there() {
+        let (rows, anew) = (chain(5), chain(6).split_off(1));
+        let with = |rows: &[AuditRow], seq: u64, digest: &str| {
+            let verifier = Verifier::new(Vec::new(), &signer().public_key()).unwrap();
+            let mut verifier = verifier.expecting(seq, digest.to_owned());
+            rows.iter().try_for_each(|row| verifier.row(row))?;
+            verifier.end()
+        };
+        let last = rows[4].digest.as_str();
+        assert_eq!(with(&rows, 5, last).unwrap().rows, 5);
+        assert_eq!(with(&rows[..3], 5, last), Err(Broken::Missing(4)), "the end was cut off");
+        assert_eq!(with(&rows, 5, &anew[0].digest), Err(Broken::Otherwise(5)), "it was made anew");
+    }
+
+    #[test]
+    fn rows_of_before_there_were_ids_keep_their_digest() {
+        let event = AuditEvent { actor: "user `ada`".into(), action: "keys.create".into(), ..AuditEvent::default() };
+        let old = AuditRow::new(1, 2, &event, "");
+        let digest = old.digest.clone();
+        assert_eq!(digest, "cb472039a59b141d383a47cacce4e297aec75cec126ccf72fb7820a27c823858");
+        let line = serde_json::to_string(&old).unwrap();
+        assert!(!line.contains("actor_id"));
+        assert_eq!(serde_json::from_str::<AuditRow>(&line).unwrap(), old);
+        let new = AuditRow::new(1, 2, &AuditEvent { actor_id: "u1".into(), ..event }, "");
+        assert_ne!(new.digest, digest);
+        assert_ne!(
+            AuditRow { actor_id: String::new(), ..new.clone() }.computed(),
+            new.digest,
+            "it cannot be taken away"
+        );
+    }
+
+    #[test]
     fn who_has_not_the_key_makes_no_checkpoint() {
         let rows = chain(5);
         let good = at(&rows, 5, false);
@@ -307,7 +360,7 @@ mod tests {
     proptest! {
         /// Any one row that is edited, taken away, doubled or swapped is found; and a chain that is made anew does not fit what was signed.
         #[test]
-        fn whatever_is_done_to_a_row_is_found(length in 2u64..30, at_row in any::<prop::sample::Index>(), what in 0usize..12) {
+        fn whatever_is_done_to_a_row_is_found(length in 2u64..30, at_row in any::<prop::sample::Index>(), what in 0usize..13) {
             let rows = chain(length);
             let signed = [at(&rows, length, false)];
             let mut bad = rows.clone();
@@ -323,7 +376,8 @@ mod tests {
                 7 => bad[row].address = "10.0.0.1".into(),
                 8 => drop(bad.remove(row)),
                 9 => bad.insert(row, rows[row].clone()),
-                10 => bad.swap(row, (row + 1) % length as usize),
+                10 => bad[row].actor_id = "u1".into(),
+                11 => bad.swap(row, (row + 1) % length as usize),
                 _ => {
                     // One who knows how makes all digests anew.
                     bad[row].actor = "nobody".into();

@@ -8,6 +8,8 @@ use futures_util::future::BoxFuture;
 pub struct AuditEvent {
     /// Who: ``admin key``, ``user `ada` ``, ``key `ci` ``; `nobody` where it could not be told.
     pub actor: String,
+    /// By what they are known for good, where names may change: the identity provider's `sub`, or the id of a token; else empty.
+    pub actor_id: String,
     /// What: `keys.create`, `cache.purge`, `request.refused`.
     pub action: String,
     /// To what: a name or an id; empty where there is none.
@@ -57,6 +59,7 @@ impl AuditEvent {
             detail: format!("{{\"status\":{}}}", error.status()),
             request_id: request_id.to_owned(),
             address: address.to_owned(),
+            ..AuditEvent::default()
         }
     }
 }

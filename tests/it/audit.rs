@@ -39,7 +39,19 @@ async fn who_did_what_is_there_when_it_is_answered_and_no_secret_is() {
     assert_eq!(rows(&gateway, "?action=keys.delete").await[0]["outcome"], "failed");
     assert_eq!(Reply::of(client().get(gateway.url("/admin/keys")).bearer_auth("wrong-0123456789")).await.status, 401);
     until("the refusal is written", || async { !rows(&gateway, "?outcome=refused").await.is_empty() }).await;
-    let refused = rows(&gateway, "?outcome=refused").await;
+    let made = admin(&gateway, "POST", "/admin/tokens", json!({"name": "bot", "roles": ["viewer"]})).await.json();
+    until("the token is told of", || async { !rows(&gateway, "?action=tokens.made").await.is_empty() }).await;
+    let row = &rows(&gateway, "?action=tokens.made").await[0];
+    assert_eq!((&row["address"], &row["target"], row.get("actor_id")), (&json!("127.0.0.1"), &made["id"], None));
+    let bot = made["token"].as_str().unwrap();
+    assert_eq!(Reply::of(client().delete(gateway.url("/admin/keys/ci")).bearer_auth(bot)).await.status, 403);
+    until("the refusal is written", || async {
+        !rows(&gateway, "?action=keys.delete&outcome=refused").await.is_empty()
+    })
+    .await;
+    let row = &rows(&gateway, "?action=keys.delete&outcome=refused").await[0];
+    assert_eq!((&row["actor"], &row["actor_id"]), (&json!("token `bot`"), &made["id"]), "a name may be another's");
+    let refused = rows(&gateway, "?action=keys.read&outcome=refused").await;
     assert_eq!((&refused[0]["actor"], &refused[0]["action"]), (&json!("nobody"), &json!("keys.read")));
     // Refusals on the data path: one row for many of a kind.
     for _ in 0..5 {
@@ -110,6 +122,13 @@ async fn a_row_that_is_changed_or_taken_away_is_found() {
     store::edit(dir.path(), "UPDATE audit SET actor = 'nobody' WHERE seq = 3").await;
     let (code, said) = of_database();
     assert!(code == 2 && said.contains("row 3 was changed"), "{code} {said}");
+    // With all that was signed gone too, what the gateway remembers tells that the end was cut off.
+    let cut = "DELETE FROM audit WHERE seq > 2; DELETE FROM audit_checkpoints";
+    store::edit(dir.path(), cut).await;
+    assert_eq!(of_database().0, 0, "the rest holds by itself");
+    let (code, said) = verify(&["--database", &database, "--public-key", &key, "--head", &path("audit.head")]);
+    assert!(code == 2 && said.contains("rows from 3 on are missing"), "{code} {said}");
+    assert_eq!(verify(&["--database", &database, "--public-key", &key, "--head", &key]).0, 1, "that is no head");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! People sign in at an identity provider, do what their groups may, and are signed out.
 
-use crate::support::gateway::ADMIN_KEY;
+use crate::support::gateway::{ADMIN_KEY, client};
 use crate::support::issuer::{CLIENT, Issuer, now};
-use crate::support::{Gateway, Given, Reply, Upstream};
+use crate::support::{Gateway, Given, Reply, Upstream, until};
 use askonce::types::clock::Clock;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
@@ -75,6 +75,17 @@ impl<'g> Browser<'g> {
     }
 }
 
+/// Of the sign-in that the audit log keeps: the actor, its id, and from where.
+async fn of_sign_in(gateway: &Gateway) -> (Value, Value, Value) {
+    let rows = async || {
+        let request = client().get(gateway.url("/admin/audit?action=session.begin")).bearer_auth(ADMIN_KEY);
+        Reply::of(request).await.json()["data"].as_array().unwrap().clone()
+    };
+    until("the sign-in is written", || async { !rows().await.is_empty() }).await;
+    let row = rows().await[0].clone();
+    (row["actor"].clone(), row["actor_id"].clone(), row["address"].clone())
+}
+
 #[tokio::test]
 async fn somebody_signs_in_and_out() {
     let upstream = Upstream::counting().await;
@@ -97,6 +108,10 @@ async fn somebody_signs_in_and_out() {
     );
     assert_eq!(browser.get("/admin/routes").await.status, 200);
     assert_eq!(browser.get("/scim/v2/Users").await.status, 403);
+
+    // Names may change hands; who it was, the log keeps.
+    let id = of_sign_in(&gateway).await;
+    assert_eq!(id, (json!("user `ada`"), json!("u1"), json!("127.0.0.1")));
 
     // A page of another site changes nothing.
     let purge = "/admin/cache/purge";

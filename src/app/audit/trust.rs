@@ -3,7 +3,7 @@
 //! have made anew, cut off or changed.
 //!
 //! The head (the number and digest of the last row that was seen) stands in `audit.head` of the data directory, and goes forward with
-//! each checkpoint.
+//! each checkpoint. It is told with a MAC under a key that is made from that of the log: a head that another wrote is none.
 
 use super::super::build::write_private;
 use crate::store::audit_chain::{AuditRow, Broken, Checkpoint};
@@ -21,6 +21,7 @@ pub(super) type Head = (u64, String);
 #[derive(Debug)]
 pub(super) struct Trust {
     path: Option<PathBuf>,
+    mac_key: [u8; 32],
     head: Option<Head>,
 }
 
@@ -36,9 +37,10 @@ pub(super) enum NoTrust {
 }
 
 impl Trust {
-    /// The head is in that data directory; where there is none, in memory only.
-    pub(super) fn new(data_dir: Option<&Path>) -> Trust {
-        Trust { path: data_dir.map(|dir| dir.join("audit.head")), head: None }
+    /// The head is in that data directory; where there is none, in memory only. `seed` is that of the log's key.
+    pub(super) fn new(data_dir: Option<&Path>, seed: &[u8; 32]) -> Trust {
+        let mac_key = blake3::derive_key("askonce 2026 audit head v1", seed);
+        Trust { path: data_dir.map(|dir| dir.join("audit.head")), mac_key, head: None }
     }
 
     /// The last row that was seen. The first time, what was signed with `public_key` last: that is as far as a node without a head can see.
@@ -55,8 +57,20 @@ impl Trust {
             None => None,
         };
         let head = match text {
-            Some(text) => read(&text).ok_or_else(|| io::Error::other("expected a number and a digest"))?,
-            None => last(&database.audit_checkpoints().await?, public_key).unwrap_or_default(),
+            Some(text) => read(&text, &self.mac_key).ok_or_else(|| {
+                io::Error::other("expected a number, a digest and their MAC under this gateway's `audit.key`")
+            })?,
+            None => {
+                let head = last(&database.audit_checkpoints().await?, public_key).unwrap_or_default();
+                if self.path.is_some() && (head.0 > 0 || database.audit_has_rows().await?) {
+                    // A first start has no log yet: here the file was taken away, or the database was brought from elsewhere.
+                    tracing::warn!(
+                        row = head.0,
+                        "`audit.head` is not in the data directory, but there is an audit log: what is believed of it is what this gateway signed last"
+                    );
+                }
+                head
+            }
         };
         self.head = Some(head.clone());
         Ok(head)
@@ -79,36 +93,55 @@ impl Trust {
             // The end was cut off, and so rows have the numbers of others.
             return Err(Broken::Otherwise(to.0).into());
         }
-        let head = follow(database, head, own, to.0).await?;
+        let head = follow(database, head, own, to.0, |_| ()).await?;
         if head != *to {
             return Err(Broken::Otherwise(to.0).into());
         }
         if let Some(path) = &self.path {
-            write(path, &head)?;
+            write(path, &head, &self.mac_key)?;
         }
         self.head = Some(head);
         Ok(())
     }
 
-    /// Sees whether rows up to `to`, which are to be taken out, are still what was seen: from the last base on, up to the head.
-    pub(super) async fn holds(&mut self, database: &Database, public_key: &str, to: u64) -> Result<bool, NoTrust> {
+    /// Sees whether rows up to `to`, which are to be taken out, are still what was seen: from the last base on, up to the head. Gives
+    /// rows that may be bases for them, at most `part` rows apart, the last of which is `to`; none, if it was not seen yet.
+    pub(super) async fn bases(
+        &mut self,
+        database: &Database,
+        public_key: &str,
+        to: u64,
+        part: u64,
+    ) -> Result<Vec<Head>, NoTrust> {
         let head = self.head(database, public_key).await?;
         if to > head.0 {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         let checkpoints = database.audit_checkpoints().await?;
         let base = checkpoints.iter().rfind(|one| one.is_base && one.is_signed_by(public_key));
         let base = base.map_or_else(Head::default, |one| (one.seq, one.digest.clone()));
-        let last = head.0;
-        if base.0 < last {
-            follow(database, base, &[head], last).await?;
+        let (first, last, mut bases) = (base.0, head.0, Vec::new());
+        if first < last {
+            let seen = |row: &Head| {
+                if row.0 == to || (row.0 < to && (row.0 - first).is_multiple_of(part)) {
+                    bases.push(row.clone());
+                }
+            };
+            follow(database, base, &[head], last, seen).await?;
         }
-        Ok(true)
+        Ok(bases)
     }
 }
 
-/// Reads the rows after `head` up to `to`. Gives the last one; an error where one does not follow, or is not as this node wrote it.
-async fn follow(database: &Database, mut head: Head, own: &[Head], to: u64) -> Result<Head, NoTrust> {
+/// Reads the rows after `head` up to `to`, and tells `seen` of each. Gives the last one; an error where one does not follow, or is not as
+/// this node wrote it.
+async fn follow(
+    database: &Database,
+    mut head: Head,
+    own: &[Head],
+    to: u64,
+    mut seen: impl FnMut(&Head),
+) -> Result<Head, NoTrust> {
     while head.0 < to {
         let query = AuditQuery { after: head.0, most: CHUNK.min(to - head.0), ..AuditQuery::default() };
         let rows = database.audit(&query).await?;
@@ -117,6 +150,7 @@ async fn follow(database: &Database, mut head: Head, own: &[Head], to: u64) -> R
         }
         for row in &rows {
             head = next(&head, row, own)?;
+            seen(&head);
         }
     }
     Ok(head)
@@ -144,25 +178,35 @@ fn last(checkpoints: &[Checkpoint], public_key: &str) -> Option<Head> {
     own.max_by_key(|one| one.seq).map(|one| (one.seq, one.digest.clone()))
 }
 
-fn read(text: &str) -> Option<Head> {
-    let (seq, digest) = text.trim().split_once(' ')?;
+fn read(text: &str, mac_key: &[u8; 32]) -> Option<Head> {
+    let (told, mac) = text.trim().rsplit_once(' ')?;
+    // Hashes are compared in constant time.
+    if blake3::Hash::from_hex(mac).ok()? != blake3::keyed_hash(mac_key, told.as_bytes()) {
+        return None;
+    }
+    let (seq, digest) = told.split_once(' ')?;
     let seq: u64 = seq.parse().ok()?;
     blake3::Hash::from_hex(digest).ok()?;
     Some((seq, digest.to_owned()))
 }
 
 /// In place of the one that is there, as a whole.
-fn write(path: &Path, (seq, digest): &Head) -> io::Result<()> {
-    let new = path.with_extension("head.new");
-    write_private(&new, format!("{seq} {digest}\n").as_bytes())?;
+fn write(path: &Path, (seq, digest): &Head, mac_key: &[u8; 32]) -> io::Result<()> {
+    let (new, told) = (path.with_extension("head.new"), format!("{seq} {digest}"));
+    let mac = blake3::keyed_hash(mac_key, told.as_bytes()).to_hex();
+    write_private(&new, format!("{told} {mac}\n").as_bytes())?;
     std::fs::File::open(&new)?.sync_all()?;
-    std::fs::rename(&new, path)
+    std::fs::rename(&new, path)?;
+    // The name is on disk with its folder.
+    #[cfg(unix)]
+    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::audit_chain::Signer;
+    use crate::store::audit_chain::{Signer, Verifier};
     use crate::types::audit::AuditEvent;
 
     async fn log(rows: u64) -> (Database, Vec<Head>) {
@@ -183,9 +227,9 @@ mod tests {
     async fn the_head_goes_forward_and_outlives_the_process() {
         let (key, dir) = (signer().public_key(), tempfile::tempdir().unwrap());
         let (database, heads) = log(1_203).await;
-        let mut trust = Trust::new(Some(dir.path()));
+        let mut trust = Trust::new(Some(dir.path()), &[7; 32]);
         trust.advance(&database, &key, &heads, &heads[1_199]).await.unwrap();
-        let mut again = Trust::new(Some(dir.path()));
+        let mut again = Trust::new(Some(dir.path()), &[7; 32]);
         assert_eq!(again.head(&database, &key).await.unwrap(), heads[1_199]);
         again.advance(&database, &key, &[], &heads[1_202]).await.unwrap();
         again.advance(&database, &key, &[], &heads[1_202]).await.unwrap();
@@ -193,17 +237,25 @@ mod tests {
         assert!(matches!(broken, Err(NoTrust::Broken(Broken::Otherwise(1_202)))), "the end is not there any more");
         let ahead = again.advance(&database, &key, &[], &(1_204, String::new())).await;
         assert!(matches!(ahead, Err(NoTrust::Broken(Broken::Missing(1_204)))));
-        assert!(again.holds(&database, &key, 600).await.unwrap());
-        std::fs::write(dir.path().join("audit.head"), "nonsense").unwrap();
-        let broken = Trust::new(Some(dir.path())).advance(&database, &key, &[], &heads[1_202]).await;
-        assert!(matches!(broken, Err(NoTrust::File(_))));
+        let bases: Vec<u64> =
+            again.bases(&database, &key, 600, 250).await.unwrap().into_iter().map(|one| one.0).collect();
+        assert_eq!(bases, [250, 500, 600]);
+        assert_eq!(again.bases(&database, &key, 9_999, 250).await.unwrap(), [], "nobody has seen that");
+        // A head that was not written with this key is none, be it ever so well-formed.
+        let (path, (seq, digest)) = (dir.path().join("audit.head"), &heads[4]);
+        let others = blake3::keyed_hash(&[1; 32], format!("{seq} {digest}").as_bytes()).to_hex();
+        for text in ["nonsense".to_owned(), format!("{seq} {digest}"), format!("{seq} {digest} {others}")] {
+            std::fs::write(&path, text).unwrap();
+            let broken = Trust::new(Some(dir.path()), &[7; 32]).advance(&database, &key, &[], &heads[1_202]).await;
+            assert!(matches!(broken, Err(NoTrust::File(_))));
+        }
     }
 
     #[tokio::test]
     async fn what_was_made_anew_or_cut_off_is_not_followed() {
         let key = signer().public_key();
         let (database, heads) = log(6).await;
-        let mut trust = Trust::new(None);
+        let mut trust = Trust::new(None, &[7; 32]);
         trust.advance(&database, &key, &heads, &heads[3]).await.unwrap();
         // Another log, as one who knows how makes it.
         let forged = Database::in_memory().await.unwrap();
@@ -227,6 +279,50 @@ mod tests {
         database.keep_checkpoint(&signer().checkpoint(3, &heads[2].1, 1, false)).await.unwrap();
         let other = Signer::new(&[8; 32]).unwrap();
         database.keep_checkpoint(&other.checkpoint(5, &heads[4].1, 1, false)).await.unwrap();
-        assert_eq!(Trust::new(None).head(&database, &key).await.unwrap(), heads[2]);
+        assert_eq!(Trust::new(None, &[7; 32]).head(&database, &key).await.unwrap(), heads[2]);
+    }
+
+    #[tokio::test]
+    async fn wherever_taking_out_breaks_off_what_is_left_can_be_verified() {
+        let key = signer().public_key();
+        let (database, heads) = log(10).await;
+        let mut trust = Trust::new(None, &[7; 32]);
+        trust.advance(&database, &key, &heads, &heads[9]).await.unwrap();
+        let bases = trust.bases(&database, &key, 7, 3).await.unwrap();
+        assert_eq!(bases, [heads[2].clone(), heads[5].clone(), heads[6].clone()]);
+        for (seq, digest) in bases {
+            database.keep_checkpoint(&signer().checkpoint(seq, &digest, 1, true)).await.unwrap();
+            let rows = database.audit(&AuditQuery { most: 100, ..AuditQuery::default() }).await.unwrap();
+            let mut verifier = Verifier::new(database.audit_checkpoints().await.unwrap(), &key).unwrap();
+            rows.iter().try_for_each(|row| verifier.row(row)).unwrap();
+            assert_eq!(verifier.end().unwrap().rows, 10 - seq);
+        }
+        assert_eq!(trust.bases(&database, &key, 9, 5).await.unwrap(), [heads[8].clone()], "on from the last base");
+    }
+
+    #[tokio::test]
+    async fn rows_that_were_edited_or_taken_away_get_no_base() {
+        let key = signer().public_key();
+        for (text, wrong) in [
+            ("UPDATE audit SET actor = 'nobody' WHERE seq = 3", Broken::Changed(3)),
+            ("DELETE FROM audit WHERE seq = 3", Broken::Missing(3)),
+            ("DELETE FROM audit WHERE seq > 4", Broken::Missing(5)),
+            ("UPDATE audit SET actor_id = 'u1' WHERE seq = 2", Broken::Changed(2)),
+        ] {
+            let (database, heads) = log(6).await;
+            let mut trust = Trust::new(None, &[7; 32]);
+            trust.advance(&database, &key, &heads, &heads[5]).await.unwrap();
+            database.tamper(text).await;
+            let found = trust.bases(&database, &key, 4, 2).await;
+            assert!(matches!(&found, Err(NoTrust::Broken(broken)) if *broken == wrong), "{text}: {found:?}");
+        }
+        // Signatures of another key are no word of this node's, wherever they stand.
+        let (database, heads) = log(6).await;
+        let mut trust = Trust::new(None, &[7; 32]);
+        trust.advance(&database, &key, &heads, &heads[5]).await.unwrap();
+        let other = Signer::new(&[8; 32]).unwrap();
+        database.keep_checkpoint(&other.checkpoint(3, &heads[2].1, 1, true)).await.unwrap();
+        let found = trust.bases(&database, &key, 5, 2).await;
+        assert!(matches!(found, Err(NoTrust::Broken(Broken::Missing(1)))), "{found:?}");
     }
 }

@@ -202,7 +202,7 @@ impl Pipeline {
             outcome: AuditOutcome::Refused,
             detail: detail.to_string(),
             request_id: who.request_id.to_owned(),
-            address: String::new(),
+            ..AuditEvent::default()
         });
     }
 

@@ -29,7 +29,8 @@ pub struct AuditQuery {
     pub most: u64,
 }
 
-const COLUMNS: &str = "seq, at_ms, actor, action, target, outcome, detail, request_id, address, previous, digest";
+const COLUMNS: &str =
+    "seq, at_ms, actor, action, target, outcome, detail, request_id, address, previous, digest, actor_id";
 
 impl Database {
     /// Adds events to the end of the log, each with its time: all of them, or none. Gives the number and the digest of the last row.
@@ -42,9 +43,9 @@ impl Database {
         for (at_ms, event) in events {
             seq += 1;
             let row = AuditRow::new(seq, *at_ms, event, &digest);
-            let text = "INSERT INTO audit (seq, at_ms, actor, action, target, outcome, detail, request_id, address, previous, \
-                        digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-            let query = sqlx::query(text).bind(signed(row.seq)).bind(signed(row.at_ms));
+            let text =
+                format!("INSERT INTO audit ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+            let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(signed(row.seq)).bind(signed(row.at_ms));
             let texts = [
                 &row.actor,
                 &row.action,
@@ -55,6 +56,7 @@ impl Database {
                 &row.address,
                 &row.previous,
                 &row.digest,
+                &row.actor_id,
             ];
             let query = texts.into_iter().fold(query, |query, text| query.bind(text.as_str()));
             query.execute(&mut *transaction).await?;
@@ -107,7 +109,7 @@ impl Database {
         let mut transaction = self.writer.begin().await?;
         let text = "INSERT INTO audit_checkpoints (seq, at_ms, digest, is_base, public_key, signature) \
                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (seq) DO UPDATE SET at_ms = excluded.at_ms, \
-                    is_base = excluded.is_base, public_key = excluded.public_key, signature = excluded.signature";
+                    digest = excluded.digest, is_base = excluded.is_base, public_key = excluded.public_key, signature = excluded.signature";
         let query = sqlx::query(text).bind(signed(*seq)).bind(signed(*at_ms)).bind(digest.as_str());
         let query = query.bind(i64::from(*is_base)).bind(public_key.as_str()).bind(signature.as_str());
         query.execute(&mut *transaction).await?;
@@ -117,6 +119,18 @@ impl Database {
             }
         }
         Ok(transaction.commit().await?)
+    }
+
+    /// Is there any row?
+    pub async fn audit_has_rows(&self) -> Result<bool, DatabaseError> {
+        let row = sqlx::query("SELECT seq FROM audit LIMIT 1").fetch_optional(&self.reader).await?;
+        Ok(row.is_some())
+    }
+
+    /// Changes the tables as somebody would who has the database.
+    #[cfg(test)]
+    pub async fn tamper(&self, text: &'static str) {
+        sqlx::query(text).execute(&self.writer).await.unwrap();
     }
 
     /// The last row that is older than that time: its number and digest.
@@ -143,5 +157,6 @@ fn audit_row(row: &AnyRow) -> Result<AuditRow, sqlx::Error> {
         address: row.try_get(8)?,
         previous: row.try_get(9)?,
         digest: row.try_get(10)?,
+        actor_id: row.try_get(11)?,
     })
 }

@@ -229,9 +229,11 @@ impl Database {
         Ok(row.as_ref().map(request).transpose()?)
     }
 
-    /// Forgets requests that arrived before then; how many those were.
-    pub async fn forget_requests(&self, before_ms: u64) -> Result<u64, DatabaseError> {
-        let query = sqlx::query("DELETE FROM requests WHERE at_ms < $1").bind(signed(before_ms));
+    /// Forgets requests that arrived before then, `most` at a time; how many those were.
+    pub async fn forget_requests(&self, before_ms: u64, most: u64) -> Result<u64, DatabaseError> {
+        let text =
+            "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE at_ms < $1 ORDER BY at_ms LIMIT $2)";
+        let query = sqlx::query(text).bind(signed(before_ms)).bind(signed(most));
         Ok(query.execute(&self.writer).await?.rows_affected())
     }
 }
@@ -293,9 +295,11 @@ mod tests {
         assert_eq!(database.request("r2").await.unwrap().unwrap(), rows[1]);
         assert_eq!(database.request("0001").await.unwrap().unwrap(), rows[0]);
         assert_eq!(database.request("r9").await.unwrap(), None);
-        assert_eq!(database.forget_requests(3).await.unwrap(), 2);
+        assert_eq!(database.forget_requests(3, 1).await.unwrap(), 1);
+        assert_eq!(found(all.clone()).await, [3, 2], "the oldest first");
+        assert_eq!(database.forget_requests(3, 10).await.unwrap(), 1);
         assert_eq!(found(all).await, [3]);
-        assert_eq!(database.forget_requests(u64::MAX).await.unwrap(), 1);
+        assert_eq!(database.forget_requests(u64::MAX, 10).await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -309,20 +309,26 @@ impl Database {
         Ok(row.map(|row| row.try_get(0).map(unsigned)).transpose()?)
     }
 
-    /// Forgets what was used in hours before this one; how many rows those were.
-    pub async fn forget_usage(&self, before_ms: u64) -> Result<u64, DatabaseError> {
-        let query = sqlx::query("DELETE FROM usage_hours WHERE hour_ms < $1").bind(signed(before_ms));
+    /// Forgets what was used in hours before this one, `most` rows at a time; how many rows those were.
+    pub async fn forget_usage(&self, before_ms: u64, most: u64) -> Result<u64, DatabaseError> {
+        let text = format!(
+            "DELETE FROM usage_hours WHERE ({TOLD_BY}) IN \
+             (SELECT {TOLD_BY} FROM usage_hours WHERE hour_ms < $1 ORDER BY hour_ms LIMIT $2)"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(signed(before_ms)).bind(signed(most));
         Ok(query.execute(&self.writer).await?.rows_affected())
     }
 }
 
+/// The columns that no two rows have alike.
+const TOLD_BY: &str = "hour_ms, key_name, account, team, customer, organisation, model, provider, cache, tag";
+
 /// The text that adds one row.
 fn added() -> String {
-    let texts = "hour_ms, key_name, account, team, customer, organisation, model, provider, cache, tag";
     let places: Vec<String> = (1..=10 + NUMBERS.len()).map(|at| format!("${at}")).collect();
     let sums = NUMBERS.map(|name| format!("{name} = usage_hours.{name} + excluded.{name}"));
     format!(
-        "INSERT INTO usage_hours ({texts}, {}) VALUES ({}) ON CONFLICT ({texts}) DO UPDATE SET {}",
+        "INSERT INTO usage_hours ({TOLD_BY}, {}) VALUES ({}) ON CONFLICT ({TOLD_BY}) DO UPDATE SET {}",
         NUMBERS.join(", "),
         places.join(", "),
         sums.join(", ")
@@ -410,9 +416,10 @@ mod tests {
         let none = UsageQuery { from_ms: 3_600_001, ..all.clone() };
         assert_eq!(told(&none).await, []);
         assert_eq!(database.first_hour_of_usage(&none).await.unwrap(), None);
-        assert_eq!(database.forget_usage(3_600_000).await.unwrap(), 3);
+        assert_eq!(database.forget_usage(3_600_000, 2).await.unwrap(), 2);
+        assert_eq!(database.forget_usage(3_600_000, 2).await.unwrap(), 1);
         assert_eq!(told(&all).await, [(vec![], sums(1, 7))]);
-        assert_eq!(database.forget_usage(u64::MAX).await.unwrap(), 1);
+        assert_eq!(database.forget_usage(u64::MAX, 9).await.unwrap(), 1);
     }
 
     #[tokio::test]
