@@ -97,6 +97,7 @@ impl AuditLog {
             broken: log.broken.clone(),
             bases: VecDeque::new(),
             signed_at: Instant::now(),
+            sign_after: Instant::now(),
             swept_at: Instant::now() - RETENTION,
         };
         tokio::spawn(writer.run(events));
@@ -204,6 +205,8 @@ struct Writer {
     /// Rows, each of which is to stand for those up to it, that were seen to be whole and are too old.
     bases: VecDeque<Head>,
     signed_at: Instant,
+    /// After a failure it is not tried again before.
+    sign_after: Instant,
     swept_at: Instant,
 }
 
@@ -314,7 +317,8 @@ impl Writer {
     async fn sign(&mut self, ended: bool) {
         let settings = self.settings.load_full();
         let Some((seq, count, digest)) = &self.unsigned else { return };
-        if !ended && *count < settings.checkpoint_rows && self.signed_at.elapsed() < settings.checkpoint {
+        let is_time = *count >= settings.checkpoint_rows || self.signed_at.elapsed() >= settings.checkpoint;
+        if !ended && (!is_time || Instant::now() < self.sign_after) {
             return;
         }
         let checkpoint = self.signer.checkpoint(*seq, digest, self.clock.now_ms(), false);
@@ -333,14 +337,15 @@ impl Writer {
     }
 
     /// The log is not what this node has seen and written: from here on nothing is signed or taken out, and everybody is told.
+    /// Where it could only not be read or written, that is tried again soon.
     async fn unseen(&mut self, why: &NoTrust) {
         tracing::error!(%why, "the audit log is not signed: see docs/audit.md, \"Where it does not hold\"");
+        let NoTrust::Broken(broken) = why else {
+            self.sign_after = Instant::now() + AGAIN;
+            return;
+        };
         // Not again at each row.
-        self.signed_at = Instant::now();
-        if let Some((_, count, _)) = &mut self.unsigned {
-            *count = 0;
-        }
-        let NoTrust::Broken(broken) = why else { return };
+        self.sign_after = Instant::now() + self.settings.load().checkpoint;
         metrics::audit_broken();
         if self.broken.lock().replace(broken.to_string()).is_some() {
             return;
