@@ -159,6 +159,7 @@ impl App {
                 admin_key.as_ref(),
             )),
             objects: governed.objects.clone(),
+            definitions: governed.definitions.clone(),
             access,
             audit: audit.clone(),
             database: governed.database.clone(),
@@ -201,6 +202,13 @@ impl App {
     pub fn admin_router(&self) -> axum::Router {
         let routes = api::health_routes(self.doors.clone()).merge(admin::routes(self.doors.clone()));
         edge::around(routes, self.doors.clone())
+    }
+
+    /// Says what engines cannot be made of `settings`; the gateway goes on with those that it has.
+    pub(super) fn try_out(&self, settings: &Resolved) -> Result<(), String> {
+        all_read(settings)?;
+        Registry::build(&settings.providers, self.embed.clone())?;
+        Guardrails::new(settings).map(drop)
     }
 
     /// Puts new settings in force, but for those that take a restart. The error says why they cannot be.

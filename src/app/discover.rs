@@ -12,15 +12,19 @@ pub struct Discovered {
     pub demo: bool,
 }
 
-/// Fills in providers if `settings` has none. With `demo`, the demo alone.
-pub async fn discover(settings: &mut Resolved, demo: bool) -> Discovered {
+/// Fills in providers if none of `settings` is the file's: the first `of_file` are. With `demo`, the demo alone.
+pub async fn discover(settings: &mut Resolved, demo: bool, of_file: usize) -> Discovered {
     if demo {
         settings.providers = vec![catalogue::demo()];
         settings.models.clear();
         settings.default_provider = None;
-    } else if settings.providers.is_empty() {
+    } else if of_file == 0 {
+        let made = std::mem::take(&mut settings.providers);
         settings.providers = catalogue::hosted(|name| std::env::var(name).ok());
         settings.providers.extend(catalogue::local(&settings.listen).await);
+        // What was made by that name is meant.
+        settings.providers.retain(|found| made.iter().all(|one| one.name != found.name));
+        settings.providers.extend(made);
         if settings.providers.is_empty() {
             settings.providers.push(catalogue::demo());
         }

@@ -6,6 +6,7 @@ use super::build::{StartError, write_private};
 use crate::cache::Cache;
 use crate::config::{Resolved, master_key};
 use crate::governance::Governor;
+use crate::governance::definitions::Definitions;
 use crate::governance::objects::Objects;
 use crate::governance::records::Records;
 use crate::governance::virtual_key::{Hasher, VirtualKeys};
@@ -17,14 +18,18 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How often changes of other nodes are asked for.
 const LOOK: Duration = Duration::from_millis(500);
+/// The file of the key that seals secrets, where the settings have none.
+const SEALING: &str = "sealing.key";
 
 /// Who may ask for what, and how much.
 pub(super) struct Governed {
     pub(super) governor: Arc<Governor>,
     pub(super) objects: Arc<Objects>,
+    pub(super) definitions: Arc<Definitions>,
     pub(super) virtual_keys: Arc<VirtualKeys>,
     pub(super) books: Option<Arc<Books>>,
     pub(super) database: Database,
@@ -51,6 +56,9 @@ impl Governed {
         let books = if persist { Some(Books::open(database.clone(), now_ms).await?) } else { None };
         let written = if persist { bookkeeping::written(&database).await? } else { HashMap::new() };
         let seal = seal(settings, &database, now_ms).await?.map(Arc::new);
+        let changed = Arc::new(Notify::new());
+        let of_file = sealing(settings, persist, &database, now_ms).await?;
+        let definitions = Definitions::new(database.clone(), seal.clone().or(of_file), persist, changed.clone());
         let governor = Arc::new(Governor::among(settings, persist, database.is_shared(), written, now_ms));
         let clock = Arc::downgrade(cache);
         let now = move || clock.upgrade().map_or(0, |cache| cache.now_ms());
@@ -70,12 +78,13 @@ impl Governed {
         };
         let virtual_keys = Arc::new(VirtualKeys::new(hasher));
         let records = Records::begin(settings, database.clone(), governor.clone(), now.clone());
-        let objects = Objects::open(database.clone(), governor.clone(), virtual_keys.clone(), settings, now_ms);
-        let objects = Arc::new(objects.await.map_err(failed)?);
+        let (keys, with) = (virtual_keys.clone(), governor.clone());
+        let objects = Objects::open(database.clone(), with, keys, settings, changed, now_ms).await;
+        let (objects, definitions) = (Arc::new(objects.map_err(failed)?), Arc::new(definitions));
         if objects.is_shared() {
             tokio::spawn(follow(Arc::downgrade(&objects), now));
         }
-        Ok(Governed { governor, objects, virtual_keys, books, database, listeners, seal, records })
+        Ok(Governed { governor, objects, definitions, virtual_keys, books, database, listeners, seal, records })
     }
 
     /// Puts new settings in force.
@@ -105,9 +114,38 @@ async fn seal(settings: &Resolved, database: &Database, now_ms: u64) -> Result<O
     let Some(current) = &settings.store.encryption_key else { return Ok(None) };
     let no_key = || StartError::Database("`store.encryption_key` is no key of 32 bytes".to_owned());
     let former: Option<Vec<_>> = settings.store.former_encryption_keys.iter().map(master_key).collect();
-    let masters = MasterKeys::new(&master_key(current).ok_or_else(no_key)?, &former.ok_or_else(no_key)?);
+    let mut former = former.ok_or_else(no_key)?;
+    // What the data directory's own key has sealed before there was another.
+    former.extend(there(&settings.data_dir.join(SEALING))?);
+    let masters = MasterKeys::new(&master_key(current).ok_or_else(no_key)?, &former);
     let seal = Seal::of(database, &masters.ok_or_else(no_key)?, now_ms).await;
     seal.map(Some).map_err(|error| StartError::Database(error.to_string()))
+}
+
+/// What seals providers' secrets where the settings have no key for that and the database is a file here: a key of the data directory.
+/// It keeps them out of copies of the database, and from whoever may read that alone.
+async fn sealing(
+    settings: &Resolved,
+    persist: bool,
+    database: &Database,
+    now_ms: u64,
+) -> Result<Option<Arc<Seal>>, StartError> {
+    if !persist || database.is_shared() || settings.store.encryption_key.is_some() {
+        return Ok(None);
+    }
+    let path = settings.data_dir.join(SEALING);
+    let key = match there(&path)? {
+        Some(key) => key,
+        None => made(&path).map_err(|source| StartError::DataDir { dir: settings.data_dir.clone(), source })?,
+    };
+    let Some(masters) = MasterKeys::new(&key, &[]) else { return Ok(None) };
+    match Seal::of(database, &masters, now_ms).await {
+        Ok(seal) => Ok(Some(Arc::new(seal))),
+        Err(error) => {
+            tracing::error!(%error, "what is sealed in the database cannot be opened; no secrets are kept there");
+            Ok(None)
+        }
+    }
 }
 
 /// Puts in force what other nodes change.
@@ -123,25 +161,33 @@ async fn follow(objects: Weak<Objects>, now: impl Fn() -> u64) {
 
 /// What hashes keys, made at the first start: without it the hashes in the database are of no use to anybody.
 fn kept_hasher(data_dir: &Path) -> Result<Hasher, StartError> {
-    let failed = |source| StartError::DataDir { dir: data_dir.to_owned(), source };
     let path = data_dir.join("hashing.key");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => match blake3::Hash::from_hex(text.trim()) {
-            Ok(key) => return Ok(Hasher::new(*key.as_bytes())),
-            Err(_) => {
-                let message = format!(
-                    "{} holds no key of 64 hexadecimal digits; put back the one that was there, or take the file away \
-                     and make all virtual keys anew",
-                    path.display()
-                );
-                return Err(StartError::Database(message));
-            }
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let key: [u8; 32] = rand::rng().random();
-    let text = format!("{}\n", blake3::Hash::from_bytes(key).to_hex());
-    write_private(&path, text.as_bytes()).map_err(failed)?;
+    let key = match there(&path)? {
+        Some(key) => key,
+        None => made(&path).map_err(|source| StartError::DataDir { dir: data_dir.to_owned(), source })?,
+    };
     Ok(Hasher::new(key))
+}
+
+/// The key in the file at `path`, if there is one.
+fn there(path: &Path) -> Result<Option<[u8; 32]>, StartError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => blake3::Hash::from_hex(text.trim()).map(|key| Some(*key.as_bytes())).map_err(|_| {
+            let message = format!(
+                "{} holds no key of 64 hexadecimal digits; put back the one that was there, or take the file away and make \
+                 all anew that it was for",
+                path.display()
+            );
+            StartError::Database(message)
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StartError::DataDir { dir: path.parent().unwrap_or(path).to_owned(), source }),
+    }
+}
+
+/// A new key, written to the file at `path`.
+fn made(path: &Path) -> std::io::Result<[u8; 32]> {
+    let key: [u8; 32] = rand::rng().random();
+    write_private(path, format!("{}\n", blake3::Hash::from_bytes(key).to_hex()).as_bytes())?;
+    Ok(key)
 }

@@ -1,6 +1,7 @@
 //! Floor 6: the composition root, the only place where everything meets.
 //!
 //! - `build`: settings → engines → doors
+//! - `assemble`: settings out of the file and of what was made at the admin surface
 //! - `alerts`: what there is to tell of budgets
 //! - `audit`: where what administrators do is kept
 //! - `governed`: who may ask for what, and how much; `bookkeeping`: what is used of budgets, written down
@@ -14,6 +15,7 @@
 //! - `reload`: new settings put in force, or refused
 
 mod alerts;
+mod assemble;
 mod audit;
 mod bookkeeping;
 mod build;

@@ -1,90 +1,151 @@
-//! New settings put in force when the file changes or on SIGHUP, and when a secret changes that they refer to; the last good ones stay
-//! when the new ones are wrong.
+//! New settings put in force when the file changes or on SIGHUP, when a secret changes that they refer to, and when something is made
+//! at the admin surface; the last good ones stay when the new ones are wrong.
 
+use super::assemble::{Assembled, assemble};
 use super::build::App;
 use super::discover::discover;
-use crate::config::{Draft, Overrides, Resolved, Watcher};
+use crate::config::{Definition, Draft, Overrides, Resolved, Section, Watcher};
+use crate::governance::definitions::{Id, InForce, LeftOut, Wish};
 use crate::secrets::Secrets;
 use crate::telemetry::metrics;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Reads the settings again when they may have changed.
+/// Puts settings in force, whoever wants others.
 pub struct Reloader {
-    path: PathBuf,
+    watcher: Option<Watcher>,
     overrides: Overrides,
     demo: bool,
-    watcher: Watcher,
     secrets: Arc<Secrets>,
-    /// What is in force, as it is written.
+    /// The file, as it is written.
+    file: Draft,
+    /// What is in force, as it is written: with definitions.
     draft: Draft,
     in_force: Resolved,
+    /// All that were made at the admin surface.
+    definitions: Vec<Definition>,
+    left_out: Vec<LeftOut>,
+    wishes: Option<mpsc::Receiver<Wish>>,
 }
 
 impl Reloader {
-    /// Watches `path` from now on, which was read as `draft`, and what that refers to.
-    pub fn watch(path: PathBuf, overrides: Overrides, demo: bool, draft: Draft, secrets: Arc<Secrets>) -> Reloader {
-        let watcher = Watcher::new(&path, LOOK);
-        let in_force = draft.settings().clone();
-        Reloader { path, overrides, demo, watcher, secrets, draft, in_force }
+    /// Of settings that were read as `file`, and what that refers to. Watches the file at `path` from now on, where there is one.
+    pub fn new(path: Option<PathBuf>, overrides: Overrides, demo: bool, file: Draft, secrets: Arc<Secrets>) -> Reloader {
+        let watcher = path.map(|path| Watcher::new(path, LOOK));
+        let (draft, in_force) = (file.clone(), file.settings().clone());
+        let (definitions, left_out, wishes) = (Vec::new(), Vec::new(), None);
+        Reloader { watcher, overrides, demo, secrets, file, draft, in_force, definitions, left_out, wishes }
     }
 
-    /// What is to be in force; filled in once it has been read and completed.
-    pub fn begin_with(&mut self, settings: Resolved) {
+    /// The gateway was built with `settings`, which are the file's. What was made at the admin surface is put in force beside it.
+    pub async fn begin(&mut self, app: &App, settings: Resolved) {
         self.in_force = settings;
+        self.wishes = app.doors.definitions.wishes();
+        self.tell(app);
+        self.follow(app).await;
     }
 
-    /// Reloads on a change of the file or of a secret, and whenever `asked` is notified. Never ends.
+    /// Does what is wanted, one after the other: never ends.
     pub async fn run(mut self, app: Arc<App>, asked: Arc<Notify>) {
+        let mut wishes = self.wishes.take();
+        let changed = app.doors.definitions.changed.clone();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let forced = tokio::select! {
-                () = tokio::time::sleep(self.watcher.interval()) => false,
-                () = asked.notified() => true,
+            let wish = async {
+                match &mut wishes {
+                    Some(wishes) => wishes.recv().await,
+                    None => None,
+                }
             };
-            self.look(&app, forced).await;
+            tokio::select! {
+                _ = look.tick() => self.look(&app, false).await,
+                () = asked.notified() => self.look(&app, true).await,
+                () = changed.notified() => self.follow(&app).await,
+                Some(wish) = wish => self.grant(&app, wish).await,
+            }
         }
     }
 
-    /// Looks once whether something has changed, and puts it in force.
+    /// Looks once whether the file or a secret has changed, and puts it in force.
     pub async fn look(&mut self, app: &App, forced: bool) {
         // Looked at either way, so that a change seen here is not seen again.
-        let changed = self.watcher.changed();
+        let changed = self.watcher.as_mut().is_some_and(Watcher::changed);
         if forced || changed {
             self.reload(app).await;
         } else if self.secrets.refresh(&self.draft, app.keys_are_refused()).await {
             let settings = self.secrets.fill(&self.draft).map_err(|error| error.to_string());
-            self.put(app, settings, None).await;
+            let done = match settings {
+                // On the heap: it holds all engines in the making.
+                Ok(settings) => Box::pin(self.put(app, settings, self.file.settings().providers.len())).await,
+                Err(error) => Err(error),
+            };
+            said(&done);
         }
     }
 
     async fn reload(&mut self, app: &App) {
-        let (settings, draft) = match Draft::load(&self.path, &self.overrides) {
-            Ok(draft) => (self.secrets.resolve(&draft).await.map_err(|error| error.to_string()), Some(draft)),
-            Err(error) => (Err(error.to_string()), None),
+        let file = match &self.watcher {
+            Some(watcher) => Draft::load(watcher.path(), &self.overrides).map_err(|error| error.to_string()),
+            None => Ok(self.file.clone()),
         };
-        self.put(app, settings, draft).await;
-    }
-
-    /// Puts `settings` in force; `draft` is how they are written, where that is new.
-    async fn put(&mut self, app: &App, settings: Result<Resolved, String>, draft: Option<Draft>) {
-        let done = match settings {
-            // On the heap: it holds all engines in the making.
-            Ok(settings) => Box::pin(self.completed(app, settings)).await,
+        let done = match file {
+            Ok(file) => Box::pin(self.take(app, file, self.definitions.clone())).await,
             Err(error) => Err(error),
         };
-        metrics::reloaded(done.is_ok());
-        match done {
-            Ok(()) => self.draft = draft.unwrap_or_else(|| self.draft.clone()),
-            Err(error) => tracing::error!("the new settings are not taken, the last good ones stay in force: {error}"),
+        said(&done);
+    }
+
+    /// Puts in force what is written in the database, where that is something else.
+    async fn follow(&mut self, app: &App) {
+        match app.doors.definitions.all().await {
+            Ok(definitions) if definitions == self.definitions => {}
+            Ok(definitions) => said(&Box::pin(self.take(app, self.file.clone(), definitions)).await),
+            Err(error) => {
+                let error = error.message;
+                tracing::error!(error, "what was made at the admin surface is not known; it is asked for again");
+                app.doors.definitions.changed.notify_one();
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
 
-    async fn completed(&mut self, app: &App, mut settings: Resolved) -> Result<(), String> {
-        discover(&mut settings, self.demo).await;
+    async fn grant(&mut self, app: &App, wish: Wish) {
+        let Wish { definitions, only_try, answer } = wish;
+        let done = match only_try {
+            true => Box::pin(self.assembled(app, &self.file, &definitions)).await.map(|assembled| assembled.left_out),
+            false => {
+                let done = Box::pin(self.take(app, self.file.clone(), definitions)).await;
+                said(&done);
+                done.map(|()| self.left_out.clone())
+            }
+        };
+        let _ = answer.send(done);
+    }
+
+    /// Puts the file and definitions in force.
+    async fn take(&mut self, app: &App, file: Draft, mut definitions: Vec<Definition>) -> Result<(), String> {
+        definitions.sort_by(|one, other| (one.section, &one.name).cmp(&(other.section, &other.name)));
+        let Assembled { draft, settings, left_out } = self.assembled(app, &file, &definitions).await?;
+        self.put(app, settings, file.settings().providers.len()).await?;
+        self.secrets.keep_only(&draft);
+        (self.file, self.draft, self.definitions, self.left_out) = (file, draft, definitions, left_out);
+        self.tell(app);
+        Ok(())
+    }
+
+    async fn assembled(&self, app: &App, file: &Draft, definitions: &[Definition]) -> Result<Assembled, String> {
+        assemble(app, &self.secrets, file, definitions).await
+    }
+
+    /// Puts `settings` in force, of whose providers the first `of_file` are the file's.
+    async fn put(&mut self, app: &App, mut settings: Resolved, of_file: usize) -> Result<(), String> {
+        discover(&mut settings, self.demo, of_file).await;
         let restart = self.in_force.restart_needed(&settings);
         app.reconfigure(&settings).await?;
         tracing::info!("new settings are in force");
@@ -93,5 +154,23 @@ impl Reloader {
         }
         self.in_force = settings;
         Ok(())
+    }
+
+    /// Tells the admin surface what is in force.
+    fn tell(&self, app: &App) {
+        let mut of_file = BTreeMap::new();
+        for section in Section::ALL {
+            of_file.extend(self.file.of_file(section).into_iter().map(|(name, entry)| ((section, name), entry)));
+        }
+        let left_out: BTreeMap<Id, String> = self.left_out.iter().map(|one| (one.id.clone(), one.why.clone())).collect();
+        metrics::definitions_left_out(left_out.len());
+        app.doors.definitions.told(InForce { of_file, left_out });
+    }
+}
+
+fn said(done: &Result<(), String>) {
+    metrics::reloaded(done.is_ok());
+    if let Err(error) = done {
+        tracing::error!("the new settings are not taken, the last good ones stay in force: {error}");
     }
 }

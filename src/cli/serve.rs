@@ -59,20 +59,19 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, String> {
     }
     .map_err(|error| error.to_string())?;
     let secrets = Arc::new(Secrets::default());
-    let watch = |path| Reloader::watch(path, overrides, args.demo, draft.clone(), secrets.clone());
-    let watched = args.config.map(watch);
+    let reloader = Reloader::new(args.config, overrides, args.demo, draft.clone(), secrets.clone());
     log::start(&draft.settings().log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the async runtime cannot start: {error}"))?;
-    runtime.block_on(serve(&draft, secrets, watched, args.demo))
+    runtime.block_on(serve(&draft, secrets, reloader, args.demo))
 }
 
 async fn serve(
     draft: &Draft,
     secrets: Arc<Secrets>,
-    reloader: Option<Reloader>,
+    mut reloader: Reloader,
     demo: bool,
 ) -> Result<ExitCode, String> {
     let started = Instant::now();
@@ -82,7 +81,8 @@ async fn serve(
     metrics::start().map_err(|error| StartError::Metrics(error).to_string())?;
     let mut settings =
         secrets.resolve(draft).await.map_err(|error| StartError::Secrets(error.to_string()).to_string())?;
-    let discovered = app::discover(&mut settings, demo).await;
+    let of_file = settings.providers.len();
+    let discovered = app::discover(&mut settings, demo, of_file).await;
     // Bound before the model is fetched: a taken port should not cost a download.
     let listeners = app::Listeners::bind(&settings.listen, settings.admin.listen.as_deref()).await;
     let listeners = listeners.map_err(|error| error.to_string())?;
@@ -91,6 +91,8 @@ async fn serve(
     let spec = embedder.as_ref().map(|embedder| embedder.spec().clone());
     let parts = Parts { embedder, clock: Clock::System, persist: true };
     let app = Arc::new(App::build_with(&settings, parts, secrets).await.map_err(|error| error.to_string())?);
+    // Before anybody is let in, so that nobody is told that a model is not known.
+    reloader.begin(&app, settings.clone()).await;
     for note in app.opened.notes.iter().chain(&app.opened.static_because) {
         tracing::warn!("{note}");
     }
@@ -99,10 +101,7 @@ async fn serve(
     tracing::info!(ready_ms = started.elapsed().as_millis() as u64, listen = %address, "ready");
 
     let asked = Arc::new(Notify::new());
-    if let Some(mut reloader) = reloader {
-        reloader.begin_with(settings.clone());
-        tokio::spawn(reloader.run(app.clone(), asked.clone()));
-    }
+    tokio::spawn(reloader.run(app.clone(), asked.clone()));
     tokio::spawn(async move {
         while hang_up.recv().await.is_some() {
             asked.notify_one();

@@ -4,17 +4,18 @@ use super::accounts;
 use super::auth::{expires, long_secret};
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
-use super::kinds::quoted;
+use super::kinds::{quoted, shortened};
 use super::listen;
 use super::name;
 use super::nearest::nearest;
 use super::resolved::{Account, Auth};
 use super::sso::{self, Sso};
 use crate::types::permission::{Action, BUILT_IN_ROLES, Permissions, Resource};
+use crate::types::reference::Store;
 use crate::types::secret::Secret;
 use jiff::Timestamp;
 
-const KEYS: &[&str] = &["key", "listen", "roles", "tokens", "sso"];
+const KEYS: &[&str] = &["key", "listen", "roles", "tokens", "sso", "secret_stores"];
 const ROLE_KEYS: &[&str] = &["name", "allow"];
 const TOKEN_KEYS: &[&str] = &["name", "key", "roles", "scope", "expires"];
 
@@ -31,6 +32,8 @@ pub struct Admin {
     pub tokens: Vec<AdminToken>,
     /// Where people sign in; `None`: nowhere.
     pub sso: Option<Sso>,
+    /// Stores of secrets that providers of the admin surface may refer to; none of this machine's.
+    pub secret_stores: Vec<Store>,
 }
 
 /// What somebody may do, under one name.
@@ -92,7 +95,17 @@ pub(super) fn admin(root: &Fields<'_>, auth: &Auth, accounts: &[Account]) -> Res
         }
         _ => None,
     };
-    Ok(Admin { key, listen, sso: sso::sso(&fields, (&roles, &tokens), accounts)?, roles, tokens })
+    let secret_stores = fields.list("secret_stores")?.iter().map(secret_store).collect::<Result<_, _>>()?;
+    Ok(Admin { key, listen, sso: sso::sso(&fields, (&roles, &tokens), accounts)?, roles, tokens, secret_stores })
+}
+
+fn secret_store(item: &Item<'_>) -> Result<Store, ConfigError> {
+    let word = item.text()?;
+    let open: Vec<Store> = Store::ALL.into_iter().filter(|store| !store.is_local()).collect();
+    open.iter().find(|store| store.as_str() == word).copied().ok_or_else(|| {
+        let words: Vec<&str> = open.iter().map(|store| store.as_str()).collect();
+        item.error(format!("expected one of {}, found `{}`", quoted(&words), shortened(&word)))
+    })
 }
 
 fn refuse_taken(item: &Item<'_>, key: &Secret, taken: &[(String, Secret)]) -> Result<(), ConfigError> {

@@ -16,7 +16,8 @@
 //! | `insight` | topics and complexity, for conditions |
 //! | `secrets`, `references`, `store` | where secrets lie; what refers to them; what the database is sealed with |
 //! | `harmless` | request fields that may be ignored, and those that never may |
-//! | `known`, `prices` | providers and prices as data |
+//! | `known`, `prices` | providers and prices as data, and the operator's own prices |
+//! | `definitions` | providers, models and prices that are not the file's |
 //! | `listen`, `paths`, `base_url`, `size`, `name`, `nearest` | one form of text each |
 //! | `error` | what is wrong, where, and what to do |
 //! | `show` | the settings as YAML again, secrets masked |
@@ -32,6 +33,7 @@ mod base_url;
 mod cache;
 mod cloud;
 mod condition;
+mod definitions;
 mod embedding;
 mod env;
 mod error;
@@ -86,6 +88,7 @@ pub use base_url::check as check_base_url;
 pub use cache::CacheRules;
 pub use condition::{Fact, Facts, Uses, Variable};
 pub use env::Env;
+pub use definitions::{Definition, MASK, Section, Unfit, has_secrets, mask, unmask};
 pub use error::{ConfigError, Position};
 pub use guardrails::PATTERN_BYTES;
 pub use insight::DEFAULT_AT_LEAST;
@@ -112,6 +115,7 @@ const KEYS: &[&str] = &[
     "providers",
     "default_provider",
     "models",
+    "prices",
     "topics",
     "complexity",
     "guardrails",
@@ -140,7 +144,8 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, ConfigError>
 
 /// Reads settings from `text`, which errors call `source_name`, with the variables that `env` knows.
 pub fn parse(text: &str, source_name: &str, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved, ConfigError> {
-    resolve(text, overrides, &HashMap::new(), env).map_err(|error| error.named(source_name))
+    let settings = resolve(text, &[], overrides, &HashMap::new(), env);
+    settings.map_err(|unfit| unfit.into_error().named(source_name))
 }
 
 /// The settings where there is no file: every default, and no providers.
@@ -155,29 +160,44 @@ fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// `values`: what references stand for, as far as that is known.
+/// The settings of the file `text` with `definitions` beside its own. `values`: what references stand for, as far as that is known.
 fn resolve(
     text: &str,
+    definitions: &[Definition],
     overrides: &Overrides,
     values: &HashMap<String, Secret>,
     env: &Env<'_>,
-) -> Result<Resolved, ConfigError> {
-    let mut node = file::read(text)?;
-    env::expand_tree(&mut node, "", env)?;
+) -> Result<Resolved, Unfit> {
+    let mut node = tree(text, env).map_err(Unfit::Settings)?;
+    let of_file = definitions::add(&mut node, definitions)?;
     references::fill(&mut node, values);
-    let mut settings = whole(&node, overrides, env)?;
+    let settings = whole(&node, of_file, overrides, env);
+    let mut settings = settings.map_err(|error| of_file.unfit(error, definitions))?;
     references::collect(&node, "", &mut settings.secrets.references);
+    definitions::check_references(&settings, definitions, of_file)?;
     Ok(settings)
 }
 
-fn whole(node: &file::Node, overrides: &Overrides, env: &Env<'_>) -> Result<Resolved, ConfigError> {
+/// What is written, with the variables of `env` in place.
+fn tree(text: &str, env: &Env<'_>) -> Result<file::Node, ConfigError> {
+    let mut node = file::read(text)?;
+    env::expand_tree(&mut node, "", env)?;
+    Ok(node)
+}
+
+fn whole(
+    node: &file::Node,
+    of_file: definitions::OfFile,
+    overrides: &Overrides,
+    env: &Env<'_>,
+) -> Result<Resolved, ConfigError> {
     let root = Item::root(node).map_or_else(|| Ok(Fields::none("")), |item| item.fields(KEYS))?;
     let listen = listen(&root, overrides)?;
     let listen_at = root.get("listen").filter(|_| overrides.listen.is_none()).and_then(|item| item.at());
     let accounts = accounts::accounts(&root)?;
     let auth = auth::auth(&root, &listen, listen_at, &accounts)?;
     let catalogue = known::catalogue(&root)?;
-    let providers = provider::providers(&root, &catalogue, env)?;
+    let providers = provider::providers(&root, &catalogue, of_file.of(Section::Providers), env)?;
     let models = model::models(&root, &providers)?;
     let (topics, complexity) = (insight::topics(&root)?, insight::complexity(&root, env)?);
     insight::check(&root, &models, &topics, complexity.as_ref())?;
@@ -195,6 +215,7 @@ fn whole(node: &file::Node, overrides: &Overrides, env: &Env<'_>) -> Result<Reso
         admin,
         limits: limits::limits(&root)?,
         default_provider: model::default_provider(&root, &providers)?,
+        prices: prices::prices(&root, &providers)?,
         models,
         topics,
         complexity,

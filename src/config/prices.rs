@@ -6,7 +6,10 @@ use std::sync::LazyLock;
 use super::error::ConfigError;
 use super::fields::{Fields, Item};
 use super::file;
-use super::model::micro_usd_per_million;
+use super::kinds::shortened;
+use super::model::{self, micro_usd_per_million};
+use super::name;
+use super::resolved::Provider;
 use crate::types::money::Price;
 
 /// The price table that is compiled in.
@@ -35,6 +38,44 @@ pub struct ListPrice {
     pub read: String,
     /// Whether the source is not the vendor's own page.
     pub second_hand: bool,
+}
+
+/// What the operator says a model costs at a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPrice {
+    /// What it is called by. Unique.
+    pub name: String,
+    /// The provider, by its name.
+    pub provider: String,
+    /// The model, as the provider calls it; one `*` stands for any text.
+    pub model: String,
+    /// What its tokens cost.
+    pub price: Price,
+}
+
+/// Reads `prices`.
+pub(super) fn prices(root: &Fields<'_>, providers: &[Provider]) -> Result<Vec<OwnPrice>, ConfigError> {
+    let mut prices: Vec<OwnPrice> = Vec::new();
+    for item in root.list("prices")? {
+        let fields = item.fields(&["name", "provider", "model", "price"])?;
+        let provider = fields.require("provider")?;
+        let own = OwnPrice {
+            name: name::read(&fields.require("name")?)?,
+            provider: model::provider_name(provider.text()?, Some(&provider), providers)?,
+            model: model::pattern(&fields.require("model")?)?,
+            price: model::price(&fields)?.ok_or_else(|| fields.error("the key `price` is missing"))?,
+        };
+        if prices.iter().any(|other| other.name == own.name) {
+            let error = item.error(format!("another price has the name `{}`", own.name));
+            return Err(error.with_suggestion("give each price a name of its own"));
+        }
+        if prices.iter().any(|other| (&other.provider, &other.model) == (&own.provider, &own.model)) {
+            let error = item.error(format!("another price is for `{}` at `{}`", shortened(&own.model), own.provider));
+            return Err(error.with_suggestion("keep one of them"));
+        }
+        prices.push(own);
+    }
+    Ok(prices)
 }
 
 /// All list prices, in the order of the table.

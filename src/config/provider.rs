@@ -75,14 +75,17 @@ const OWN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 
-/// Reads `providers`, whose kinds may be names of the catalogue, the operator's `own` entries included.
+/// Reads `providers`, whose kinds may be names of the catalogue, the operator's `own` entries included. Those behind the first
+/// `of_file` are not the file's: they know no variable.
 pub(super) fn providers(
     root: &Fields<'_>,
     own: &[Arc<KnownProvider>],
+    of_file: usize,
     env: &Env<'_>,
 ) -> Result<Vec<Provider>, ConfigError> {
     let mut providers: Vec<Provider> = Vec::new();
-    for item in root.list("providers")? {
+    for (at, item) in root.list("providers")?.into_iter().enumerate() {
+        let env: &Env<'_> = if at < of_file { env } else { &|_| None };
         let provider = provider(&item, own, env)?;
         if providers.iter().any(|other| other.name == provider.name) {
             let error = item.error(format!("another provider has the name `{}`", provider.name));

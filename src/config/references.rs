@@ -3,6 +3,7 @@
 //! A text is a reference where a secret is wanted, and nowhere else: so the tree is read once, which marks them, and once more with
 //! what they stand for.
 
+use super::definitions::{self, Definition, Section, Unfit};
 use super::env::join;
 use super::error::{ConfigError, Position};
 use super::file::{Node, Text, Value};
@@ -37,6 +38,7 @@ pub struct Draft {
     name: String,
     overrides: Overrides,
     env: SharedEnv,
+    definitions: Vec<Definition>,
     settings: Resolved,
 }
 
@@ -62,7 +64,30 @@ impl Draft {
     /// Reads settings from `text`, which errors call `name`, with the variables that `env` knows.
     pub fn parse(text: String, name: &str, overrides: &Overrides, env: SharedEnv) -> Result<Draft, ConfigError> {
         let settings = super::parse(&text, name, overrides, &*env)?;
-        Ok(Draft { text, name: name.to_owned(), overrides: overrides.clone(), env, settings })
+        let (name, overrides) = (name.to_owned(), overrides.clone());
+        Ok(Draft { text, name, overrides, env, definitions: Vec::new(), settings })
+    }
+
+    /// The same file with other definitions beside its own entries.
+    pub fn with(&self, definitions: Vec<Definition>) -> Result<Draft, Unfit> {
+        let settings = super::resolve(&self.text, &definitions, &self.overrides, &HashMap::new(), &*self.env)?;
+        Ok(Draft { definitions, settings, ..self.clone() })
+    }
+
+    /// What stands beside the entries of the file.
+    pub fn definitions(&self) -> &[Definition] {
+        &self.definitions
+    }
+
+    /// The file's own entries of a list, by name, their secrets masked.
+    pub fn of_file(&self, section: Section) -> Vec<(String, serde_json::Map<String, serde_json::Value>)> {
+        super::tree(&self.text, &*self.env).map_or_else(|_| Vec::new(), |node| definitions::entries(&node, section))
+    }
+
+    /// The place among the definitions of what stands at a key path, as in [`Referred::key`].
+    pub fn place(&self, key: &str) -> Option<usize> {
+        let mut node = super::tree(&self.text, &*self.env).ok()?;
+        definitions::add(&mut node, &[]).ok()?.place(key, &self.definitions).map(|(at, _)| at)
     }
 
     /// The settings, their references unread.
@@ -80,7 +105,8 @@ impl Draft {
         if self.settings.secrets.references.is_empty() {
             return Ok(self.settings.clone());
         }
-        super::resolve(&self.text, &self.overrides, values, &*self.env).map_err(|error| error.named(&self.name))
+        let settings = super::resolve(&self.text, &self.definitions, &self.overrides, values, &*self.env);
+        settings.map_err(|unfit| unfit.into_error().named(&self.name))
     }
 }
 

@@ -32,7 +32,7 @@ pub use super::kinds::{
     Strategy, StreamUsage, Strictness,
 };
 pub use super::known::{KnownProvider, known_providers};
-pub use super::prices::{ListPrice, list_price, list_price_of, list_prices};
+pub use super::prices::{ListPrice, OwnPrice, list_price, list_price_of, list_prices};
 pub use super::queue::Queue;
 pub use super::recording::Recording;
 pub use super::references::{Draft, Referred, SharedEnv};
@@ -80,6 +80,8 @@ pub struct Resolved {
     pub default_provider: Option<String>,
     /// Models with a route or a price of their own, in the order written.
     pub models: Vec<Model>,
+    /// What models cost where no entry of `models` says so, before the vendors' lists.
+    pub prices: Vec<OwnPrice>,
     /// What questions may be about, for conditions of targets.
     pub topics: Vec<Topic>,
     /// How it is known which questions need the stronger model; `None`: it is not.

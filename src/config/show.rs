@@ -56,6 +56,12 @@ impl Resolved {
             yaml.line("default_provider", &text(name));
         }
         yaml.list("models", &self.models, model);
+        yaml.list("prices", &self.prices, |yaml, own| {
+            yaml.line("name", &text(&own.name));
+            yaml.line("provider", &text(&own.provider));
+            yaml.line("model", &text(&own.model));
+            yaml.map("price", |yaml| price(yaml, &own.price));
+        });
         yaml.list("topics", &self.topics, |yaml, topic| {
             yaml.line("name", &text(&topic.name));
             yaml.line("examples", &texts(&topic.examples));

@@ -23,6 +23,7 @@ pub mod whence;
 pub use idempotency::Idempotency;
 pub use layer::{RequestId, around};
 
+use crate::governance::definitions::Definitions;
 use crate::governance::objects::Objects;
 use crate::governance::{Access, Keys};
 use crate::pipeline::Pipeline;
@@ -50,6 +51,8 @@ pub struct Doors {
     pub keys: ArcSwap<Keys>,
     /// Accounts and virtual keys of the admin surface.
     pub objects: Arc<Objects>,
+    /// Providers, models and prices of the admin surface.
+    pub definitions: Arc<Definitions>,
     /// Who administers.
     pub access: Arc<Access>,
     /// Where goes what administrators do, and what is refused.

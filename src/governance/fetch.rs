@@ -1,10 +1,10 @@
 //! How identity providers are asked: whom the configuration names, without redirects, within limits.
 
+use crate::types::host::{address, is_forbidden, is_inside, is_local_name};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::Url;
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// For a connection, and for a whole answer.
@@ -74,53 +74,6 @@ pub(super) fn is_here(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let host = url.host_str().unwrap_or_default();
     is_local_name(host) || address(host).is_some_and(|address| address.is_loopback() || address.is_unspecified())
-}
-
-/// `localhost`, and what is below it (RFC 6761, section 6.3); with the dot at the end as well.
-fn is_local_name(host: &str) -> bool {
-    let name = host.strip_suffix('.').unwrap_or(host);
-    name == "localhost" || name.ends_with(".localhost")
-}
-
-/// The address that `host` is, if it is one. One of IPv4 that is written as one of IPv6 is one of IPv4.
-fn address(host: &str) -> Option<IpAddr> {
-    let address: IpAddr = host.trim_matches(['[', ']']).parse().ok()?;
-    let IpAddr::V6(six) = address else { return Some(address) };
-    let four = match six.segments() {
-        // Mapped, compatible, and by the prefix of RFC 6052.
-        [0, 0, 0, 0, 0, 0xffff, high, low] => Some((high, low)),
-        [0, 0, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => Some((high, low)),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some((high, low)),
-        // By 6to4 (RFC 3056).
-        [0x2002, high, low, ..] => Some((high, low)),
-        _ => None,
-    };
-    let four = four.map(|(high, low)| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
-    Some(four.map_or(address, IpAddr::V4))
-}
-
-/// Is it of this machine, or of a network that only machines here see?
-fn is_inside(host: &str) -> bool {
-    let inside = |address: IpAddr| match address {
-        IpAddr::V4(four) => {
-            let [first, second, ..] = four.octets();
-            // 100.64.0.0/10 is shared among customers of a network (RFC 6598); what begins with 0 is of this one (RFC 1122).
-            let is_shared = first == 100 && (64..128).contains(&second);
-            four.is_loopback() || four.is_private() || first == 0 || is_shared
-        }
-        IpAddr::V6(six) => six.is_loopback() || six.is_unspecified() || six.is_unique_local(),
-    };
-    is_local_name(host) || is_forbidden(host) || address(host).is_some_and(inside)
-}
-
-/// Is it of one link only, where clouds tell machines their credentials, or of no single machine?
-fn is_forbidden(host: &str) -> bool {
-    // What AWS answers at by IPv6.
-    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    address(host).is_some_and(|address| match address {
-        IpAddr::V4(four) => four.is_link_local() || four.is_multicast() || four.is_broadcast(),
-        IpAddr::V6(six) => six.is_unicast_link_local() || six.is_multicast() || six == METADATA,
-    })
 }
 
 /// The cause of an error.

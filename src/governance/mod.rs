@@ -3,6 +3,7 @@
 //! - `keys`: a bearer token → a caller; `virtual_key`: keys that are made at the admin surface
 //! - `governor`: what a caller may ask for, of the key and of every account above it: each is a `level`, and `rights` says what it lets
 //! - `objects`: accounts and keys of the admin surface, written down and in force
+//! - `definitions`: providers, models and prices of the admin surface, written down; others put them in force
 //! - `access`: what somebody shows → who administers, or who calls
 //! - `tokens`, `sessions`, `people`: of the admin surface: tokens made by API, people who signed in, people and groups by SCIM;
 //!   `last_told`: what an identity provider said last of somebody
@@ -18,6 +19,7 @@
 
 mod access;
 mod alert;
+pub mod definitions;
 mod fetch;
 mod governor;
 mod grants;

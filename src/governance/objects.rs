@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 const ACCOUNT: &str = "account";
 const KEY: &str = "key";
@@ -64,6 +65,8 @@ pub struct Object {
     pub id: String,
     /// What may be shown of a key's secret.
     pub hint: String,
+    /// Why it is not in force though it should be; empty: it is.
+    pub problem: String,
     /// When it was made and changed, in milliseconds since 1970.
     pub created_ms: u64,
     /// The same of its latest change.
@@ -102,6 +105,8 @@ pub struct Objects {
     hashes: Mutex<HashMap<String, Vec<[u8; 32]>>>,
     /// The latest change that is in force. Held while changes are made, one after the other.
     seen: tokio::sync::Mutex<u64>,
+    /// Told when what is neither account nor key has changed.
+    others: Arc<Notify>,
 }
 
 /// What the file has, as JSON, by name.
@@ -137,11 +142,12 @@ impl Objects {
         governor: Arc<Governor>,
         keys: Arc<VirtualKeys>,
         settings: &config::Resolved,
+        others: Arc<Notify>,
         now_ms: u64,
     ) -> Result<Objects, DatabaseError> {
         let file = ArcSwap::from_pointee(OfFile::new(settings));
-        let (hashes, seen) = (Mutex::default(), tokio::sync::Mutex::new(0));
-        let objects = Objects { database, governor, keys, file, hashes, seen };
+        let (hashes, seen, others) = (Mutex::default(), tokio::sync::Mutex::new(0), others);
+        let objects = Objects { database, governor, keys, file, hashes, seen, others };
         objects.refresh(now_ms).await?;
         Ok(objects)
     }
@@ -175,7 +181,11 @@ impl Objects {
             seen => (self.database.objects_after(seen).await?, Vec::new()),
         };
         let Some(latest) = rows.last().map(|row| row.revision) else { return Ok(()) };
-        let (accounts, keys): (Vec<&ObjectRow>, Vec<&ObjectRow>) = rows.iter().partition(|row| row.kind == ACCOUNT);
+        let of = |kind: &str| rows.iter().filter(|row| row.kind == kind).collect::<Vec<&ObjectRow>>();
+        let (accounts, keys) = (of(ACCOUNT), of(KEY));
+        if accounts.len() + keys.len() < rows.len() {
+            self.others.notify_one();
+        }
         let mut moved = false;
         for row in accounts {
             moved |= self.know_account(row, now_ms);
@@ -318,10 +328,7 @@ impl Objects {
 
     async fn row(&self, kind: Kind, name: &str) -> Result<ObjectRow, Error> {
         let row = self.database.object(kind.as_str(), name).await.map_err(unavailable)?;
-        row.ok_or_else(|| {
-            let message = format!("There is no {} `{name}`.", kind.as_str());
-            Error::new(ErrorKind::NotFound, message).with_code("object_not_found")
-        })
+        row.ok_or_else(|| not_found(kind.as_str(), name))
     }
 
     /// Makes an account.
@@ -329,7 +336,7 @@ impl Objects {
         let settings = read(json)?;
         let account = config::read_account(&text(&settings)?).map_err(invalid)?;
         self.check_account(&account)?;
-        let row = new_row(Kind::Account, &account.name, text(&settings)?, String::new(), now_ms);
+        let row = new_row(ACCOUNT, &account.name, text(&settings)?, String::new(), now_ms);
         self.put(row, None, (Vec::new(), false), dry_run, now_ms).await
     }
 
@@ -339,7 +346,7 @@ impl Objects {
         let key = config::read_virtual_key(&text(&settings)?).map_err(invalid)?;
         self.check_key(&key)?;
         let secret = virtual_key::new();
-        let row = new_row(Kind::Key, &key.name, text(&settings)?, virtual_key::hint(&secret), now_ms);
+        let row = new_row(KEY, &key.name, text(&settings)?, virtual_key::hint(&secret), now_ms);
         let hash = self.hashed(&secret, &key.name, None);
         let object = self.put(row, None, (vec![hash], true), dry_run, now_ms).await?;
         Ok((object, (!dry_run).then_some(secret)))
@@ -420,12 +427,11 @@ impl Objects {
     /// The row of an object that the admin surface owns, if it is as it has to be.
     async fn own(&self, kind: Kind, name: &str, condition: Condition) -> Result<ObjectRow, Error> {
         if self.file.load().of(kind).contains_key(name) {
-            let message = format!("The {} `{name}` is the configuration file's: change it there.", kind.as_str());
-            return Err(Error::new(ErrorKind::Conflict, message).with_code("owned_by_file"));
+            return Err(owned_by_file(kind.as_str(), name));
         }
         let row = self.row(kind, name).await?;
         match condition.version {
-            Some(version) if version != row.version => Err(changed(kind, name)),
+            Some(version) if version != row.version => Err(changed(kind.as_str(), name)),
             _ => Ok(row),
         }
     }
@@ -439,10 +445,7 @@ impl Objects {
         now_ms: u64,
     ) -> Result<Object, Error> {
         let kind = if row.kind == ACCOUNT { Kind::Account } else { Kind::Key };
-        let taken = || {
-            let message = format!("There is a {} `{}` already.", row.kind, row.name);
-            Error::new(ErrorKind::Conflict, message).with_code("name_taken")
-        };
+        let taken = || name_taken(&row.kind, &row.name);
         if before.is_none() && self.file.load().of(kind).contains_key(&row.name) {
             return Err(taken());
         }
@@ -454,11 +457,8 @@ impl Objects {
         let change = Change { row, before, hashes, only_these };
         match self.database.change(&change).await.map_err(unavailable)? {
             true => self.catch_up(&mut seen, now_ms).await.map_err(unavailable)?,
-            false if before.is_none() => {
-                let message = format!("There is a {} `{}` already.", change.row.kind, change.row.name);
-                return Err(Error::new(ErrorKind::Conflict, message).with_code("name_taken"));
-            }
-            false => return Err(changed(kind, &change.row.name)),
+            false if before.is_none() => return Err(name_taken(&change.row.kind, &change.row.name)),
+            false => return Err(changed(kind.as_str(), &change.row.name)),
         }
         Ok(shown(&change.row, false))
     }
@@ -493,9 +493,9 @@ impl Objects {
     }
 }
 
-fn new_row(kind: Kind, name: &str, body: String, hint: String, now_ms: u64) -> ObjectRow {
+pub(super) fn new_row(kind: &str, name: &str, body: String, hint: String, now_ms: u64) -> ObjectRow {
     let id = format!("{:032x}", rand::rng().random::<u128>());
-    let (kind, name) = (kind.as_str().to_owned(), name.to_owned());
+    let (kind, name) = (kind.to_owned(), name.to_owned());
     ObjectRow { kind, name, id, body, hint, version: 1, created_ms: now_ms, changed_ms: now_ms, revision: 0 }
 }
 
@@ -507,12 +507,13 @@ fn shown(row: &ObjectRow, shadowed: bool) -> Object {
         version: row.version,
         id: row.id.clone(),
         hint: row.hint.clone(),
+        problem: String::new(),
         created_ms: row.created_ms,
         changed_ms: row.changed_ms,
     }
 }
 
-fn in_file(settings: &Map<String, Value>) -> Object {
+pub(super) fn in_file(settings: &Map<String, Value>) -> Object {
     Object {
         settings: settings.clone(),
         source: Source::File,
@@ -520,12 +521,13 @@ fn in_file(settings: &Map<String, Value>) -> Object {
         version: 0,
         id: String::new(),
         hint: String::new(),
+        problem: String::new(),
         created_ms: 0,
         changed_ms: 0,
     }
 }
 
-fn read(json: &[u8]) -> Result<Map<String, Value>, Error> {
+pub(super) fn read(json: &[u8]) -> Result<Map<String, Value>, Error> {
     if json.len() > MOST_BYTES {
         let message = format!("The object has {} bytes; at most {MOST_BYTES} are taken.", json.len());
         return Err(Error::new(ErrorKind::TooLarge, message));
@@ -534,12 +536,12 @@ fn read(json: &[u8]) -> Result<Map<String, Value>, Error> {
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, format!("The body is no JSON object: {error}.")))
 }
 
-fn text(settings: &Map<String, Value>) -> Result<String, Error> {
+pub(super) fn text(settings: &Map<String, Value>) -> Result<String, Error> {
     serde_json::to_string(settings).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
 }
 
 /// Merges `patch` into `settings` (RFC 7396).
-fn merge(settings: &mut Map<String, Value>, patch: Map<String, Value>) {
+pub(super) fn merge(settings: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (key, value) in patch {
         match value {
             Value::Null => drop(settings.remove(&key)),
@@ -562,12 +564,26 @@ fn invalid(error: ConfigError) -> Error {
     Error::invalid(key, message).with_code("invalid_object")
 }
 
-fn changed(kind: Kind, name: &str) -> Error {
-    let message = format!("The {} `{name}` is of another version by now: read it again.", kind.as_str());
+pub(super) fn name_taken(kind: &str, name: &str) -> Error {
+    let message = format!("There is a {kind} `{name}` already.");
+    Error::new(ErrorKind::Conflict, message).with_code("name_taken")
+}
+
+pub(super) fn owned_by_file(kind: &str, name: &str) -> Error {
+    let message = format!("The {kind} `{name}` is the configuration file's: change it there.");
+    Error::new(ErrorKind::Conflict, message).with_code("owned_by_file")
+}
+
+pub(super) fn not_found(kind: &str, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("There is no {kind} `{name}`.")).with_code("object_not_found")
+}
+
+pub(super) fn changed(kind: &str, name: &str) -> Error {
+    let message = format!("The {kind} `{name}` is of another version by now: read it again.");
     Error::new(ErrorKind::PreconditionFailed, message).with_code("version_changed")
 }
 
-fn unavailable(error: DatabaseError) -> Error {
+pub(super) fn unavailable(error: DatabaseError) -> Error {
     tracing::error!(%error, "the database");
     let message = "The database does not answer just now; see the log of the gateway.";
     Error::new(ErrorKind::Overloaded, message).with_code("store_unavailable")

@@ -35,6 +35,8 @@ pub struct Router {
     /// By the names and aliases of their models.
     shadows: HashMap<String, Arc<Shadow>>,
     default_provider: Option<String>,
+    /// What the operator says that models cost at providers, exact names first, then the longest pattern.
+    prices: Vec<config::OwnPrice>,
 }
 
 /// A target on trial, as it is configured, and how that goes.
@@ -99,6 +101,7 @@ impl Router {
         Router::over(
             &settings.models,
             &settings.providers,
+            &settings.prices,
             settings.default_provider.as_deref(),
             settings.breaker,
             settings.retry.budget_percent,
@@ -109,6 +112,7 @@ impl Router {
     fn over(
         models: &[config::Model],
         providers: &[config::Provider],
+        prices: &[config::OwnPrice],
         default_provider: Option<&str>,
         breaker: config::Breaker,
         retry_percent: u32,
@@ -125,8 +129,10 @@ impl Router {
             made_of: providers.to_vec(),
             lanes: Lanes { breaker: Some(breaker), retry_percent, ..Lanes::default() },
             default_provider,
+            prices: prices.to_vec(),
             ..Router::default()
         };
+        router.prices.sort_by_key(|one| (one.model.contains('*'), std::cmp::Reverse(one.model.len())));
         for target in models.iter().flat_map(|model| &model.targets) {
             router.lanes.cap(target, before);
         }
@@ -337,8 +343,23 @@ impl Router {
         before.filter(|before| before.made_of.iter().find(named) == providers.iter().find(named))
     }
 
+    /// What the operator says, else the vendor's list.
     fn list_price(&self, target: &Target) -> Option<Price> {
+        let is_for = |own: &&config::OwnPrice| own.provider == target.provider && fits(&own.model, &target.model);
+        if let Some(own) = self.prices.iter().find(is_for) {
+            return Some(own.price);
+        }
         config::list_price(self.providers.get(&target.provider)?.listed.as_deref()?, &target.model)
+    }
+}
+
+/// Is `model` called so? One `*` stands for any text.
+fn fits(pattern: &str, model: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((before, after)) => {
+            model.len() >= before.len() + after.len() && model.starts_with(before) && model.ends_with(after)
+        }
+        None => pattern == model,
     }
 }
 

@@ -83,9 +83,21 @@ impl Secrets {
     /// The settings of `draft` with what they refer to, all of it read now. What cannot be read is as it was known before; where
     /// nothing is known, the error names each reference and its store.
     pub async fn resolve(&self, draft: &Draft) -> Result<Resolved, SecretsError> {
+        let settings = self.read(draft).await?;
+        self.keep_only(draft);
+        Ok(settings)
+    }
+
+    /// Forgets what `draft` does not refer to.
+    pub fn keep_only(&self, draft: &Draft) {
+        let wanted = references(draft);
+        self.state.lock().slots.retain(|reference, _| wanted.contains(reference));
+    }
+
+    /// As [`Secrets::resolve`], of a draft that may never be in force: what others refer to is still kept.
+    pub async fn read(&self, draft: &Draft) -> Result<Resolved, SecretsError> {
         let wanted = references(draft);
         if wanted.is_empty() {
-            self.state.lock().slots.clear();
             return Ok(draft.settings().clone());
         }
         self.round(draft, &wanted, true).await?;
@@ -93,9 +105,7 @@ impl Secrets {
         if !unread.is_empty() {
             return Err(SecretsError::Unread(unread));
         }
-        let settings = draft.filled(&self.values())?;
-        self.state.lock().slots.retain(|reference, _| wanted.contains(reference));
-        Ok(settings)
+        Ok(draft.filled(&self.values())?)
     }
 
     /// Reads again what `draft` refers to, where it is due: files that changed at once, everything when its time has come, or when
@@ -228,6 +238,14 @@ impl Secrets {
             }
         }
         unread
+    }
+
+    /// The key paths of the references of `draft` of which no value is known.
+    pub fn lacking(&self, draft: &Draft) -> Vec<String> {
+        let state = self.state.lock();
+        let known = |one: &Reference| state.slots.get(one).is_some_and(|slot| slot.value.is_some());
+        let lacking = draft.settings().secrets.references.iter().filter(|one| !known(&one.reference));
+        lacking.map(|one| one.key.clone()).collect()
     }
 
     /// What is known, by the texts of the references.

@@ -65,6 +65,7 @@ const SHADOW_TOKENS: &str = "askonce_shadow_tokens_total";
 const SHADOW_COST: &str = "askonce_shadow_cost_micro_usd_total";
 const SHADOW_LABELS: &str = "askonce_shadow_labels_total";
 const CONDITION_QUESTIONS: &str = "askonce_condition_questions_total";
+const DEFINITIONS_LEFT_OUT: &str = "askonce_definitions_left_out";
 const RELOADS: &str = "askonce_config_reloads_total";
 const SECRETS: &str = "askonce_secret_refresh_total";
 
@@ -156,6 +157,7 @@ fn describe() {
     describe_counter!(JUDGE_CALLS, "Calls of the model that compares answers (`cache.judge`), by outcome.");
     describe_gauge!(JUDGEMENT_COST, "US dollars that shadow calls and judge calls have cost, where prices are known.");
     describe_counter!(FEEDBACK, "Feedback of callers on answers, by what they said and what came of it.");
+    describe_gauge!(DEFINITIONS_LEFT_OUT, "Providers, models and prices of the admin surface that do not fit beside the file.");
     describe_gauge!(AUDIT_BROKEN, "1 where the audit log is not what was seen and written, so that nothing is signed.");
     describe_gauge!("askonce_judgement_error", "Estimated wrong hits over requests, of all scopes.");
     describe_gauge!("askonce_judgement_error_upper", "Upper bound of it, 95 %, one-sided.");
@@ -572,6 +574,12 @@ pub fn insight(outcome: &'static str) {
 /// The configuration was read again.
 pub fn reloaded(ok: bool) {
     counter!(RELOADS, "outcome" => if ok { "ok" } else { "refused" }).increment(1);
+}
+
+/// So many of what was made at the admin surface is not in force, though it should be.
+pub fn definitions_left_out(count: usize) {
+    #[allow(clippy::cast_precision_loss, reason = "there are a few thousand at most")]
+    gauge!(DEFINITIONS_LEFT_OUT).set(count as f64);
 }
 
 /// A secret was read from its store, is another than before, or could not be read.

@@ -11,6 +11,7 @@ pub mod embed;
 pub mod embeddings;
 pub mod entry;
 pub mod error;
+pub mod host;
 pub mod ids;
 pub mod json;
 pub mod lost;

@@ -25,6 +25,10 @@ pub(super) fn admin(yaml: &mut Yaml, admin: &Admin) {
         if let Some(settings) = &admin.sso {
             yaml.map("sso", |yaml| sso(yaml, settings));
         }
+        if !admin.secret_stores.is_empty() {
+            let words: Vec<String> = admin.secret_stores.iter().map(|store| store.as_str().to_owned()).collect();
+            yaml.line("secret_stores", &texts(&words));
+        }
     });
 }
 

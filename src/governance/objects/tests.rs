@@ -17,7 +17,7 @@ async fn objects(yaml: &str, database: Database) -> Objects {
     let settings = settings(yaml);
     let governor = Arc::new(Governor::new(&settings, false, HashMap::new(), NOW));
     let keys = Arc::new(VirtualKeys::new(Hasher::new([3; 32])));
-    Objects::open(database, governor, keys, &settings, NOW).await.unwrap()
+    Objects::open(database, governor, keys, &settings, Arc::default(), NOW).await.unwrap()
 }
 
 fn bytes(value: Value) -> Vec<u8> {

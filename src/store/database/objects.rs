@@ -1,19 +1,19 @@
-//! Accounts and virtual keys that were made at the admin surface, and the hashes of these keys.
+//! What was made at the admin surface: accounts, virtual keys and the hashes of these; providers, models and prices.
 
 use super::{Database, DatabaseError, signed, unsigned};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Connection, Row, Transaction};
 
-/// One account or key.
+/// One object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObjectRow {
-    /// `account` or `key`.
+    /// `account`, `key`, `provider`, `model` or `price`.
     pub kind: String,
     /// Unique among those of its kind.
     pub name: String,
     /// Unique, and never used again.
     pub id: String,
-    /// The JSON that was sent; empty where it was taken away.
+    /// The JSON that was sent, perhaps sealed; empty where it was taken away.
     pub body: String,
     /// What may be shown of a key's secret.
     pub hint: String,
@@ -105,34 +105,47 @@ impl Database {
 
     /// Makes a change, as a whole. False if the object is not as it has to be: somebody else was faster.
     pub async fn change(&self, change: &Change) -> Result<bool, DatabaseError> {
-        self.within(self.make(change)).await
+        self.changes(std::slice::from_ref(change)).await.map(|refused| refused.is_none())
     }
 
-    async fn make(&self, change: &Change) -> Result<bool, DatabaseError> {
+    /// Makes all changes or none. Gives the place of the first whose object is not as it has to be.
+    pub async fn changes(&self, changes: &[Change]) -> Result<Option<usize>, DatabaseError> {
+        self.within(self.make(changes)).await
+    }
+
+    async fn make(&self, changes: &[Change]) -> Result<Option<usize>, DatabaseError> {
         let mut held = self.lend(&self.writer).await?;
         let mut transaction = held.get()?.begin().await?;
         sqlx::query("UPDATE revisions SET latest = latest + 1 WHERE one = 1").execute(&mut *transaction).await?;
         let latest = sqlx::query("SELECT latest FROM revisions WHERE one = 1").fetch_one(&mut *transaction).await?;
         let revision: i64 = latest.try_get(0)?;
-        if !put(&mut transaction, change, revision).await? {
-            transaction.rollback().await?;
-            held.done();
-            return Ok(false);
-        }
-        if change.only_these {
-            let text = "DELETE FROM key_hashes WHERE name = $1";
-            sqlx::query(text).bind(change.row.name.as_str()).execute(&mut *transaction).await?;
-        }
-        for HashRow { hash, name, until_ms } in &change.hashes {
-            let text = "INSERT INTO key_hashes (hash, name, until_ms) VALUES ($1, $2, $3) \
-                        ON CONFLICT (hash) DO UPDATE SET until_ms = excluded.until_ms";
-            let until = signed(until_ms.unwrap_or(0));
-            sqlx::query(text).bind(hash.as_str()).bind(name.as_str()).bind(until).execute(&mut *transaction).await?;
+        for (at, change) in changes.iter().enumerate() {
+            if !put(&mut transaction, change, revision).await? {
+                transaction.rollback().await?;
+                held.done();
+                return Ok(Some(at));
+            }
+            put_hashes(&mut transaction, change).await?;
         }
         transaction.commit().await?;
         held.done();
-        Ok(true)
+        Ok(None)
     }
+}
+
+async fn put_hashes(transaction: &mut Transaction<'_, Any>, change: &Change) -> Result<(), DatabaseError> {
+    // An account may have the name of a key.
+    if change.only_these && change.row.kind == "key" {
+        let text = "DELETE FROM key_hashes WHERE name = $1";
+        sqlx::query(text).bind(change.row.name.as_str()).execute(&mut **transaction).await?;
+    }
+    for HashRow { hash, name, until_ms } in &change.hashes {
+        let text = "INSERT INTO key_hashes (hash, name, until_ms) VALUES ($1, $2, $3) \
+                    ON CONFLICT (hash) DO UPDATE SET until_ms = excluded.until_ms";
+        let until = signed(until_ms.unwrap_or(0));
+        sqlx::query(text).bind(hash.as_str()).bind(name.as_str()).bind(until).execute(&mut **transaction).await?;
+    }
+    Ok(())
 }
 
 /// Writes the row, if it is as it has to be.
