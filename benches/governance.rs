@@ -110,7 +110,8 @@ async fn start() {
     let governor = Arc::new(Governor::new(&empty, true, HashMap::new(), NOW));
     let keys = Arc::new(VirtualKeys::new(hasher));
     let begun = Instant::now();
-    let objects = Objects::open(database, governor.clone(), keys.clone(), &empty, NOW).await.expect("they open");
+    let objects =
+        Objects::open(database, governor.clone(), keys.clone(), &empty, Arc::default(), NOW).await.expect("they open");
     println!("\n{KEYS} keys and {ACCOUNTS} budgets, in force after {:.2} s", begun.elapsed().as_secs_f64());
     assert!(keys.holder(last.expose(), NOW).is_some());
     drop(objects);

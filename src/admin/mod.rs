@@ -7,6 +7,8 @@
 //! - `POST /admin/cache/warm`: store questions and answers of the operator's own; `warm_up`
 //! - `GET` and `DELETE /admin/cache/entries/{id}`: one entry
 //! - `/admin/accounts` and `/admin/keys`: accounts and virtual keys; `objects`
+//! - `/admin/providers`, `/admin/models` and `/admin/prices`: what is beside that of the file; `definitions`
+//! - `GET /admin/config/export`, `POST /admin/config/import`: all of these at once; `transfer`
 //! - `GET /admin/audit`, `GET /admin/audit/checkpoints`: who did what; `audit`
 //! - `GET /admin/usage`: what was used; `usage`, with `csv` and `span`
 //! - `GET /admin/requests`: the log of requests; `requests`
@@ -20,6 +22,7 @@
 
 mod audit;
 mod csv;
+mod definitions;
 mod explain;
 mod objects;
 pub mod openapi;
@@ -34,10 +37,12 @@ mod shadow;
 mod sign_in;
 mod span;
 mod tokens;
+mod transfer;
 mod usage;
 mod warm_up;
 
 use crate::cache::{Purge, Purged};
+use crate::config::Section;
 use crate::edge::officer::{Gate, Guard, Reach, gate, refuse};
 use crate::edge::{Doors, reject};
 use crate::types::entry::Entry;
@@ -92,7 +97,7 @@ where
 /// Every route of the admin surface, and what it takes. There is no other way in.
 pub fn table() -> Vec<Route> {
     use Action::{Create, Delete, Read, Update};
-    use Resource::{Accounts, Audit, Cache, Keys, Providers, Requests, Roles, Routes, Tokens, Usage};
+    use Resource::{Accounts, Audit, Cache, Config, Keys, Providers, Requests, Roles, Routes, Tokens, Usage};
     let own = |action| Guard::Permission(Tokens, action, Reach::Accounts);
     let mut all = vec![
         guarded(Method::GET, "/admin/openapi.json", Guard::Somebody, openapi::openapi),
@@ -140,6 +145,8 @@ pub fn table() -> Vec<Route> {
             Guard::Permission(Keys, Update, Reach::Accounts),
             objects::rotate,
         ),
+        whole(Method::GET, "/admin/config/export", (Config, Read), transfer::export),
+        whole(Method::POST, "/admin/config/import", (Config, Update), transfer::import),
         whole(Method::GET, "/admin/secrets", (Providers, Read), secrets::secrets),
         guarded(Method::GET, "/admin/usage", Guard::Permission(Usage, Read, Reach::Accounts), usage::usage),
         whole(Method::GET, "/admin/requests", (Requests, Read), requests::requests),
@@ -157,8 +164,26 @@ pub fn table() -> Vec<Route> {
         guarded(Method::POST, "/admin/auth/refresh", Guard::Somebody, sign_in::refresh),
         guarded(Method::POST, "/admin/auth/logout", Guard::Somebody, sign_in::logout),
     ];
+    all.extend(Section::ALL.into_iter().flat_map(of_section));
     all.extend(scim::routes());
     all
+}
+
+/// The routes of providers, models or prices.
+fn of_section(section: Section) -> [Route; 5] {
+    use Action::{Create, Delete, Read, Update};
+    let (all, one, resource) = match section {
+        Section::Providers => ("/admin/providers", "/admin/providers/{name}", Resource::Providers),
+        Section::Models => ("/admin/models", "/admin/models/{name}", Resource::Routes),
+        Section::Prices => ("/admin/prices", "/admin/prices/{name}", Resource::Providers),
+    };
+    [
+        whole(Method::GET, all, (resource, Read), definitions::all(section)),
+        whole(Method::POST, all, (resource, Create), definitions::all(section)),
+        whole(Method::GET, one, (resource, Read), definitions::one(section)),
+        whole(Method::PATCH, one, (resource, Update), definitions::one(section)),
+        whole(Method::DELETE, one, (resource, Delete), definitions::one(section)),
+    ]
 }
 
 /// The routes of the admin surface, each behind what it takes.

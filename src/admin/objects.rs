@@ -28,10 +28,20 @@ const PAGE: u64 = 100;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wish {
-    limit: Option<u64>,
-    cursor: Option<String>,
+    pub(super) limit: Option<u64>,
+    pub(super) cursor: Option<String>,
     #[serde(default)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
+}
+
+impl Wish {
+    /// How many are on a page.
+    pub(super) fn page(&self) -> Result<u64, Error> {
+        match self.limit.unwrap_or(PAGE) {
+            limit if (1..=MOST_ON_A_PAGE).contains(&limit) => Ok(limit),
+            limit => Err(Error::invalid("limit", format!("`limit` is from 1 to {MOST_ON_A_PAGE}; got {limit}."))),
+        }
+    }
 }
 
 pub(super) async fn accounts(
@@ -85,10 +95,7 @@ async fn all(by: By<'_>, kind: Kind, wish: Wish, request: Request) -> Response {
 }
 
 async fn list((doors, officer): By<'_>, kind: Kind, wish: &Wish) -> Result<Response, Error> {
-    let limit = wish.limit.unwrap_or(PAGE);
-    if !(1..=MOST_ON_A_PAGE).contains(&limit) {
-        return Err(Error::invalid("limit", format!("`limit` is from 1 to {MOST_ON_A_PAGE}; got {limit}.")));
-    }
+    let limit = wish.page()?;
     let mut after = wish.cursor.clone().unwrap_or_default();
     let mut own: Vec<Object> = Vec::new();
     // Nothing tells of what is not theirs, a cursor neither.
@@ -263,13 +270,13 @@ fn no_object(kind: Kind, name: &str) -> Error {
 }
 
 /// The response, with what the audit log is to be told.
-fn told(mut response: Response, target: &str, wish: &Wish, detail: &Value) -> Response {
+pub(super) fn told(mut response: Response, target: &str, wish: &Wish, detail: &Value) -> Response {
     let (target, detail) = (target.to_owned(), detail.to_string());
     response.extensions_mut().insert(Told { target, detail, dry_run: wish.dry_run });
     response
 }
 
-fn condition(headers: &HeaderMap, wish: &Wish) -> Result<Condition, Error> {
+pub(super) fn condition(headers: &HeaderMap, wish: &Wish) -> Result<Condition, Error> {
     let dry_run = wish.dry_run;
     let Some(value) = headers.get(IF_MATCH) else { return Ok(Condition { version: None, dry_run }) };
     let text = value.to_str().unwrap_or_default().trim();
@@ -293,9 +300,14 @@ fn answered(doors: &Doors, kind: Kind, object: &Object, secret: Option<&Secret>,
     if let (Some(secret), Some(map)) = (secret, value.as_object_mut()) {
         map.insert("key".to_owned(), secret.expose().into());
     }
+    tagged(value, object.version, status)
+}
+
+/// An object as it is answered, with its version.
+pub(super) fn tagged(value: Value, version: u64, status: StatusCode) -> Response {
     let mut response = reply(Ok(value));
     *response.status_mut() = status;
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", object.version)) {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(ETAG, tag);
     }
     // A secret may be in it.
@@ -309,10 +321,16 @@ fn shown(doors: &Doors, kind: Kind, object: &Object) -> Value {
         Kind::Account => governor.account_standing(object.name(), now_ms),
         Kind::Key => governor.key_standing(object.name(), now_ms),
     };
-    let mut value = Value::Object(object.settings.clone());
-    let Some(map) = value.as_object_mut() else { return value };
+    let mut map = owned(object);
     // What stands in for the key of one in the file.
     map.remove("key");
+    map.insert("standing".to_owned(), standing.iter().map(stands).collect());
+    Value::Object(map)
+}
+
+/// The settings of an object, who owns it, and its version.
+pub(super) fn owned(object: &Object) -> Map<String, Value> {
+    let mut map = object.settings.clone();
     map.insert("source".to_owned(), object.source.as_str().into());
     if object.version > 0 {
         map.insert("id".to_owned(), object.id.as_str().into());
@@ -320,14 +338,15 @@ fn shown(doors: &Doors, kind: Kind, object: &Object) -> Value {
         map.insert("created_ms".to_owned(), object.created_ms.into());
         map.insert("changed_ms".to_owned(), object.changed_ms.into());
     }
-    if !object.hint.is_empty() {
-        map.insert("hint".to_owned(), object.hint.as_str().into());
+    for (key, text) in [("hint", &object.hint), ("problem", &object.problem)] {
+        if !text.is_empty() {
+            map.insert(key.to_owned(), text.as_str().into());
+        }
     }
     if object.shadowed {
         map.insert("shadowed".to_owned(), true.into());
     }
-    map.insert("standing".to_owned(), standing.iter().map(stands).collect());
-    value
+    map
 }
 
 /// What is left of a budget or a limit.

@@ -96,7 +96,7 @@ async fn fit(
                 let (key, why) = error.in_request();
                 Wrong::At(at, key, why)
             }
-            Unfit::Settings(error) => Wrong::Together(error.to_string()),
+            Unfit::Settings(error) => Wrong::Together(error.in_request().1),
         })?,
     };
     let settings = secrets.read(&draft).await.map_err(|error| unread(secrets, &draft, &error))?;

@@ -12,13 +12,27 @@ pub struct Discovered {
     pub demo: bool,
 }
 
-/// Fills in providers if none of `settings` is the file's: the first `of_file` are. With `demo`, the demo alone.
-pub async fn discover(settings: &mut Resolved, demo: bool, of_file: usize) -> Discovered {
+/// How much of settings is the file's: so many of the providers, which are the first, and of the models.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OfFile {
+    providers: usize,
+    models: usize,
+}
+
+impl OfFile {
+    /// Of these, which are the file's alone.
+    pub fn of(settings: &Resolved) -> OfFile {
+        OfFile { providers: settings.providers.len(), models: settings.models.len() }
+    }
+}
+
+/// Fills in providers if none of `settings` is the file's. With `demo`, the demo alone.
+pub async fn discover(settings: &mut Resolved, demo: bool, of_file: OfFile) -> Discovered {
     if demo {
         settings.providers = vec![catalogue::demo()];
         settings.models.clear();
         settings.default_provider = None;
-    } else if of_file == 0 {
+    } else if of_file.providers == 0 {
         let made = std::mem::take(&mut settings.providers);
         settings.providers = catalogue::hosted(|name| std::env::var(name).ok());
         settings.providers.extend(catalogue::local(&settings.listen).await);
@@ -29,7 +43,7 @@ pub async fn discover(settings: &mut Resolved, demo: bool, of_file: usize) -> Di
             settings.providers.push(catalogue::demo());
         }
     }
-    if settings.default_provider.is_none() && settings.models.is_empty() {
+    if settings.default_provider.is_none() && of_file.models == 0 {
         settings.default_provider = settings.providers.first().map(|provider| provider.name.clone());
     }
     let providers: Vec<String> = settings.providers.iter().map(|provider| provider.name.clone()).collect();

@@ -30,7 +30,7 @@ mod probe;
 mod reload;
 
 pub use build::{App, Parts, StartError, cache_in_memory};
-pub use discover::{Discovered, discover};
+pub use discover::{Discovered, OfFile, discover};
 pub use embedder::{Progress, load as load_embedder};
 pub use listen::{Listeners, bind, run};
 pub use reload::Reloader;

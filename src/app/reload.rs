@@ -3,7 +3,7 @@
 
 use super::assemble::{Assembled, assemble};
 use super::build::App;
-use super::discover::discover;
+use super::discover::{OfFile, discover};
 use crate::config::{Definition, Draft, Overrides, Resolved, Section, Watcher};
 use crate::governance::definitions::{Id, InForce, LeftOut, Wish};
 use crate::secrets::Secrets;
@@ -26,7 +26,7 @@ pub struct Reloader {
     file: Draft,
     /// What is in force, as it is written: with definitions.
     draft: Draft,
-    in_force: Resolved,
+    in_force: Box<Resolved>,
     /// All that were made at the admin surface.
     definitions: Vec<Definition>,
     left_out: Vec<LeftOut>,
@@ -35,16 +35,22 @@ pub struct Reloader {
 
 impl Reloader {
     /// Of settings that were read as `file`, and what that refers to. Watches the file at `path` from now on, where there is one.
-    pub fn new(path: Option<PathBuf>, overrides: Overrides, demo: bool, file: Draft, secrets: Arc<Secrets>) -> Reloader {
+    pub fn new(
+        path: Option<PathBuf>,
+        overrides: Overrides,
+        demo: bool,
+        file: Draft,
+        secrets: Arc<Secrets>,
+    ) -> Reloader {
         let watcher = path.map(|path| Watcher::new(path, LOOK));
-        let (draft, in_force) = (file.clone(), file.settings().clone());
+        let (draft, in_force) = (file.clone(), Box::new(file.settings().clone()));
         let (definitions, left_out, wishes) = (Vec::new(), Vec::new(), None);
         Reloader { watcher, overrides, demo, secrets, file, draft, in_force, definitions, left_out, wishes }
     }
 
     /// The gateway was built with `settings`, which are the file's. What was made at the admin surface is put in force beside it.
     pub async fn begin(&mut self, app: &App, settings: Resolved) {
-        self.in_force = settings;
+        *self.in_force = settings;
         self.wishes = app.doors.definitions.wishes();
         self.tell(app);
         self.follow(app).await;
@@ -82,7 +88,7 @@ impl Reloader {
             let settings = self.secrets.fill(&self.draft).map_err(|error| error.to_string());
             let done = match settings {
                 // On the heap: it holds all engines in the making.
-                Ok(settings) => Box::pin(self.put(app, settings, self.file.settings().providers.len())).await,
+                Ok(settings) => Box::pin(self.put(app, settings, OfFile::of(self.file.settings()))).await,
                 Err(error) => Err(error),
             };
             said(&done);
@@ -132,7 +138,7 @@ impl Reloader {
     async fn take(&mut self, app: &App, file: Draft, mut definitions: Vec<Definition>) -> Result<(), String> {
         definitions.sort_by(|one, other| (one.section, &one.name).cmp(&(other.section, &other.name)));
         let Assembled { draft, settings, left_out } = self.assembled(app, &file, &definitions).await?;
-        self.put(app, settings, file.settings().providers.len()).await?;
+        self.put(app, settings, OfFile::of(file.settings())).await?;
         self.secrets.keep_only(&draft);
         (self.file, self.draft, self.definitions, self.left_out) = (file, draft, definitions, left_out);
         self.tell(app);
@@ -143,8 +149,8 @@ impl Reloader {
         assemble(app, &self.secrets, file, definitions).await
     }
 
-    /// Puts `settings` in force, of whose providers the first `of_file` are the file's.
-    async fn put(&mut self, app: &App, mut settings: Resolved, of_file: usize) -> Result<(), String> {
+    /// Puts `settings` in force, of which so much is the file's.
+    async fn put(&mut self, app: &App, mut settings: Resolved, of_file: OfFile) -> Result<(), String> {
         discover(&mut settings, self.demo, of_file).await;
         let restart = self.in_force.restart_needed(&settings);
         app.reconfigure(&settings).await?;
@@ -152,7 +158,7 @@ impl Reloader {
         if !restart.is_empty() {
             tracing::warn!("these take a restart: {}", restart.join(", "));
         }
-        self.in_force = settings;
+        *self.in_force = settings;
         Ok(())
     }
 
@@ -162,7 +168,8 @@ impl Reloader {
         for section in Section::ALL {
             of_file.extend(self.file.of_file(section).into_iter().map(|(name, entry)| ((section, name), entry)));
         }
-        let left_out: BTreeMap<Id, String> = self.left_out.iter().map(|one| (one.id.clone(), one.why.clone())).collect();
+        let left_out: BTreeMap<Id, String> =
+            self.left_out.iter().map(|one| (one.id.clone(), one.why.clone())).collect();
         metrics::definitions_left_out(left_out.len());
         app.doors.definitions.told(InForce { of_file, left_out });
     }

@@ -5,6 +5,7 @@ mod bench;
 mod cache;
 mod check;
 mod complexity;
+mod definitions;
 mod gateway;
 mod index;
 mod index_bench;
@@ -55,6 +56,8 @@ enum Command {
     #[command(subcommand)]
     Cache(cache::CacheCommand),
     #[command(subcommand)]
+    Config(definitions::ConfigCommand),
+    #[command(subcommand)]
     Key(objects::KeyCommand),
     /// Organisations of a gateway that runs.
     #[command(subcommand)]
@@ -93,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Topics(command) => topics::run(&command),
         Command::Complexity(command) => complexity::run(&command),
         Command::Cache(command) => cache::run(command),
+        Command::Config(command) => definitions::run(command),
         Command::Key(command) => objects::key(command),
         Command::Organisation(command) => objects::account(command, "organisation"),
         Command::Customer(command) => objects::account(command, "customer"),

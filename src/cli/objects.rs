@@ -248,7 +248,7 @@ pub(super) fn budget(command: BudgetCommand) -> Result<ExitCode, String> {
     })
 }
 
-fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
+pub(super) fn block_on(work: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| format!("the async runtime cannot start: {error}"))?.block_on(work)
 }
@@ -314,7 +314,8 @@ fn url(admin: &Admin, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Stri
     Ok(url)
 }
 
-async fn call(
+/// What the gateway says to a request for an object.
+pub(super) async fn call(
     gateway: &Gateway,
     method: Method,
     path: &[&str],

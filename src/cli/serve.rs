@@ -68,12 +68,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, String> {
     runtime.block_on(serve(&draft, secrets, reloader, args.demo))
 }
 
-async fn serve(
-    draft: &Draft,
-    secrets: Arc<Secrets>,
-    mut reloader: Reloader,
-    demo: bool,
-) -> Result<ExitCode, String> {
+async fn serve(draft: &Draft, secrets: Arc<Secrets>, mut reloader: Reloader, demo: bool) -> Result<ExitCode, String> {
     let started = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("SIGTERM: {error}"))?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(|error| format!("SIGHUP: {error}"))?;
@@ -81,7 +76,7 @@ async fn serve(
     metrics::start().map_err(|error| StartError::Metrics(error).to_string())?;
     let mut settings =
         secrets.resolve(draft).await.map_err(|error| StartError::Secrets(error.to_string()).to_string())?;
-    let of_file = settings.providers.len();
+    let of_file = app::OfFile::of(&settings);
     let discovered = app::discover(&mut settings, demo, of_file).await;
     // Bound before the model is fetched: a taken port should not cost a download.
     let listeners = app::Listeners::bind(&settings.listen, settings.admin.listen.as_deref()).await;

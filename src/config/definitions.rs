@@ -7,7 +7,7 @@
 use super::error::ConfigError;
 use super::fields::Item;
 use super::file::{self, Key, Node, Value};
-use super::resolved::Resolved;
+use super::references::Referred;
 use crate::types::host::is_forbidden;
 use crate::types::reference::{Reference, Store, Told};
 use serde_json::{Map, Value as Json};
@@ -200,7 +200,11 @@ fn of_its_own(entry: &Map<String, Json>) -> Result<(), ConfigError> {
     for (key, url) in urls {
         let uri = url.and_then(Json::as_str).and_then(|text| text.parse::<http::Uri>().ok());
         if uri.as_ref().and_then(http::Uri::host).is_some_and(is_forbidden) {
-            let error = ConfigError::new(key, None, "this address is of one link only, as that where clouds tell machines their credentials");
+            let error = ConfigError::new(
+                key,
+                None,
+                "this address is of one link only, as that where clouds tell machines their credentials",
+            );
             return Err(error.with_suggestion("no provider answers there"));
         }
     }
@@ -209,24 +213,21 @@ fn of_its_own(entry: &Map<String, Json>) -> Result<(), ConfigError> {
 
 /// Refuses what definitions refer to and is not opened to them.
 pub(super) fn check_references(
-    settings: &Resolved,
+    referred: &[Referred],
+    open: &[Store],
+    of_file: OfFile,
     definitions: &[Definition],
-    counts: OfFile,
-) -> Result<(), Unfit> {
-    let open = |store: Store| settings.admin.secret_stores.contains(&store);
-    for one in &settings.secrets.references {
-        let Some((at, rest)) = counts.place(&one.key, definitions).filter(|_| !open(one.reference.store)) else {
-            continue;
-        };
-        let store = one.reference.store.as_str();
-        let error = ConfigError::new(rest, None, format!("what is made at the admin surface may not refer to the store `{store}`"));
-        let error = match one.reference.store.is_local() {
-            true => error.with_suggestion("write `literal:` before it where it is a secret itself"),
-            false => error.with_suggestion("open the store to it by `admin.secret_stores` in the configuration file"),
-        };
-        return Err(Unfit::Definition(at, error));
-    }
-    Ok(())
+) -> Result<(), ConfigError> {
+    let closed =
+        |one: &&Referred| of_file.place(&one.key, definitions).is_some() && !open.contains(&one.reference.store);
+    let Some(Referred { reference, key, .. }) = referred.iter().find(closed) else { return Ok(()) };
+    let store = reference.store.as_str();
+    let message = format!("what is made at the admin surface may not refer to the store `{store}`");
+    let error = ConfigError::new(key, None, message);
+    Err(match reference.store.is_local() {
+        true => error.with_suggestion("write `literal:` before it where it is a secret itself"),
+        false => error.with_suggestion("open the store to it by `admin.secret_stores` in the configuration file"),
+    })
 }
 
 /// The entries of a list in `root`, by name, their secrets masked.
@@ -247,16 +248,8 @@ pub(super) fn entries(root: &Node, section: Section) -> Vec<(String, Map<String,
 }
 
 /// Keys of a provider, at whatever depth, whose texts are secrets; each header is one, too.
-const SECRET_KEYS: [&str; 8] = [
-    "api_key",
-    "key",
-    "proxy",
-    "access_key_id",
-    "secret_access_key",
-    "session_token",
-    "external_id",
-    "client_secret",
-];
+const SECRET_KEYS: [&str; 8] =
+    ["api_key", "key", "proxy", "access_key_id", "secret_access_key", "session_token", "external_id", "client_secret"];
 
 /// Masks the secrets of an entry; what refers to one is shown.
 pub fn mask(section: Section, entry: &mut Map<String, Json>) {
@@ -286,7 +279,9 @@ fn each_secret(entry: &mut Map<String, Json>, see: &mut impl FnMut(&mut String))
                 other => *other = Json::Null,
             }),
             Json::Object(inner) => each_secret(inner, see),
-            Json::Array(items) => items.iter_mut().filter_map(Json::as_object_mut).for_each(|one| each_secret(one, see)),
+            Json::Array(items) => {
+                items.iter_mut().filter_map(Json::as_object_mut).for_each(|one| each_secret(one, see))
+            }
             _ => {}
         }
     }
@@ -320,7 +315,8 @@ pub fn unmask(new: &mut Map<String, Json>, old: &Map<String, Json>) -> Result<()
         before.remove("proxy");
     }
     for ((key, now), (_, was)) in ways(new).into_iter().zip(ways(&before)) {
-        if now != was {
+        // Where nothing is there, the mask itself is at fault.
+        if now != was && !old.is_empty() {
             return Err(key.to_owned());
         }
     }

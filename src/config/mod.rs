@@ -87,8 +87,8 @@ pub use auth::MIN_KEY_CHARS;
 pub use base_url::check as check_base_url;
 pub use cache::CacheRules;
 pub use condition::{Fact, Facts, Uses, Variable};
-pub use env::Env;
 pub use definitions::{Definition, MASK, Section, Unfit, has_secrets, mask, unmask};
+pub use env::Env;
 pub use error::{ConfigError, Position};
 pub use guardrails::PATTERN_BYTES;
 pub use insight::DEFAULT_AT_LEAST;
@@ -148,6 +148,13 @@ pub fn parse(text: &str, source_name: &str, overrides: &Overrides, env: &Env<'_>
     settings.map_err(|unfit| unfit.into_error().named(source_name))
 }
 
+/// A document of lists of settings, as YAML or JSON; variables and references stand as they are written.
+pub fn read_document(text: &str) -> Result<serde_json::Value, ConfigError> {
+    let node = file::read(text)?;
+    let json = Item::root(&node).map_or(Ok(None), |item| item.json())?;
+    Ok(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_else(|| serde_json::json!({})))
+}
+
 /// The settings where there is no file: every default, and no providers.
 ///
 /// Fails where the defaults do not fit the command line, as with `--listen 0.0.0.0:8080` and no keys.
@@ -171,10 +178,9 @@ fn resolve(
     let mut node = tree(text, env).map_err(Unfit::Settings)?;
     let of_file = definitions::add(&mut node, definitions)?;
     references::fill(&mut node, values);
-    let settings = whole(&node, of_file, overrides, env);
+    let settings = whole(&node, (of_file, definitions), overrides, env);
     let mut settings = settings.map_err(|error| of_file.unfit(error, definitions))?;
     references::collect(&node, "", &mut settings.secrets.references);
-    definitions::check_references(&settings, definitions, of_file)?;
     Ok(settings)
 }
 
@@ -187,7 +193,7 @@ fn tree(text: &str, env: &Env<'_>) -> Result<file::Node, ConfigError> {
 
 fn whole(
     node: &file::Node,
-    of_file: definitions::OfFile,
+    (of_file, definitions): (definitions::OfFile, &[Definition]),
     overrides: &Overrides,
     env: &Env<'_>,
 ) -> Result<Resolved, ConfigError> {
@@ -206,6 +212,7 @@ fn whole(
     // All that may be secrets has been read, so that it is known which stores are referred to.
     let mut referred = Vec::new();
     references::collect(node, "", &mut referred);
+    definitions::check_references(&referred, &admin.secret_stores, of_file, definitions)?;
     let refers = |store| referred.iter().any(|one: &Referred| one.reference.store == store);
     Ok(Resolved {
         secrets: secrets::secrets(&root, &refers, env)?,
@@ -214,7 +221,7 @@ fn whole(
         log: log::log(&root, overrides)?,
         admin,
         limits: limits::limits(&root)?,
-        default_provider: model::default_provider(&root, &providers)?,
+        default_provider: model::default_provider(&root, of_file.of(Section::Providers), &providers)?,
         prices: prices::prices(&root, &providers)?,
         models,
         topics,

@@ -62,10 +62,16 @@ fn names(model: &Model) -> impl Iterator<Item = &String> {
     std::iter::once(&model.name).chain(&model.aliases)
 }
 
-/// Reads `default_provider`.
-pub(super) fn default_provider(root: &Fields<'_>, providers: &[Provider]) -> Result<Option<String>, ConfigError> {
+/// Reads `default_provider`. The only one of the file, whose first `of_file` providers are its own, stays everybody's when others are
+/// made beside it.
+pub(super) fn default_provider(
+    root: &Fields<'_>,
+    of_file: usize,
+    providers: &[Provider],
+) -> Result<Option<String>, ConfigError> {
     match root.text("default_provider")? {
         Some(name) => provider_name(name, root.get("default_provider").as_ref(), providers).map(Some),
+        None if of_file == 1 && providers.len() > 1 => Ok(providers.first().map(|only| only.name.clone())),
         None => Ok(None),
     }
 }

@@ -39,7 +39,7 @@ pub struct Draft {
     overrides: Overrides,
     env: SharedEnv,
     definitions: Vec<Definition>,
-    settings: Resolved,
+    settings: Box<Resolved>,
 }
 
 impl std::fmt::Debug for Draft {
@@ -63,7 +63,7 @@ impl Draft {
 
     /// Reads settings from `text`, which errors call `name`, with the variables that `env` knows.
     pub fn parse(text: String, name: &str, overrides: &Overrides, env: SharedEnv) -> Result<Draft, ConfigError> {
-        let settings = super::parse(&text, name, overrides, &*env)?;
+        let settings = Box::new(super::parse(&text, name, overrides, &*env)?);
         let (name, overrides) = (name.to_owned(), overrides.clone());
         Ok(Draft { text, name, overrides, env, definitions: Vec::new(), settings })
     }
@@ -71,7 +71,7 @@ impl Draft {
     /// The same file with other definitions beside its own entries.
     pub fn with(&self, definitions: Vec<Definition>) -> Result<Draft, Unfit> {
         let settings = super::resolve(&self.text, &definitions, &self.overrides, &HashMap::new(), &*self.env)?;
-        Ok(Draft { definitions, settings, ..self.clone() })
+        Ok(Draft { definitions, settings: Box::new(settings), ..self.clone() })
     }
 
     /// What stands beside the entries of the file.
@@ -103,7 +103,7 @@ impl Draft {
     /// The settings with what their references stand for, by the texts of these, as far as `values` has it.
     pub fn filled(&self, values: &HashMap<String, Secret>) -> Result<Resolved, ConfigError> {
         if self.settings.secrets.references.is_empty() {
-            return Ok(self.settings.clone());
+            return Ok(self.settings().clone());
         }
         let settings = super::resolve(&self.text, &self.definitions, &self.overrides, values, &*self.env);
         settings.map_err(|unfit| unfit.into_error().named(&self.name))

@@ -5,6 +5,8 @@
 //! ([`Definitions::wishes`]), one wish after the other. A definition that does not fit any more, because the file has changed or
 //! another gateway was faster, is left out, told as such, and tried again at each change.
 
+mod import;
+
 use super::objects::{self, Condition, Object};
 use crate::config::{self, Definition, Section};
 use crate::store::database::{Change, Database, ObjectRow};
@@ -15,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -300,16 +302,24 @@ impl Definitions {
         }
     }
 
-    /// Tries the changes, writes them down and has them put in force: all of them, or none.
-    async fn make(&self, known: &[Known], planned: Vec<Planned>, dry_run: bool) -> Result<Vec<Object>, Error> {
-        let is_planned = |one: &Definition| planned.iter().any(|plan| (plan.section, &plan.name) == (one.section, &one.name));
-        let mut all: Vec<Definition> = known.iter().filter_map(Known::definition).filter(|one| !is_planned(one)).collect();
-        for plan in &planned {
+    /// All definitions as they are with the changes, which were tried.
+    async fn tried(&self, known: &[Known], planned: &[Planned]) -> Result<Vec<Definition>, Error> {
+        let ids: HashSet<(Section, &str)> = planned.iter().map(|plan| (plan.section, plan.name.as_str())).collect();
+        let is_planned = |one: &Definition| ids.contains(&(one.section, one.name.as_str()));
+        let mut all: Vec<Definition> =
+            known.iter().filter_map(Known::definition).filter(|one| !is_planned(one)).collect();
+        for plan in planned {
             let Some(settings) = &plan.settings else { continue };
             all.push(Definition { section: plan.section, name: plan.name.clone(), json: objects::text(settings)? });
         }
         let left_out = self.wish(all.clone(), true).await?;
-        self.refuse_loss(&left_out, &planned)?;
+        self.refuse_loss(&left_out, planned)?;
+        Ok(all)
+    }
+
+    /// Tries the changes, writes them down and has them put in force: all of them, or none.
+    async fn make(&self, known: &[Known], planned: Vec<Planned>, dry_run: bool) -> Result<Vec<Object>, Error> {
+        let all = self.tried(known, &planned).await?;
         if !dry_run {
             let changes: Vec<Change> = planned.iter().map(|plan| plan.change.clone()).collect();
             if let Some(at) = self.database.changes(&changes).await.map_err(objects::unavailable)? {
@@ -352,7 +362,8 @@ impl Definitions {
         self.wishes.send(Wish { definitions, only_try, answer }).await.map_err(|_| gone())?;
         let left_out = answered.await.map_err(|_| gone())?;
         left_out.map_err(|why| {
-            Error::new(ErrorKind::Conflict, format!("The settings cannot be put in force: {why}")).with_code("unfit_settings")
+            Error::new(ErrorKind::Conflict, format!("The settings cannot be put in force: {why}"))
+                .with_code("unfit_settings")
         })
     }
 }

@@ -4,6 +4,7 @@
 //! - `governor`: what a caller may ask for, of the key and of every account above it: each is a `level`, and `rights` says what it lets
 //! - `objects`: accounts and keys of the admin surface, written down and in force
 //! - `definitions`: providers, models and prices of the admin surface, written down; others put them in force
+//! - `transfer`: all that the admin surface owns, put in at once
 //! - `access`: what somebody shows → who administers, or who calls
 //! - `tokens`, `sessions`, `people`: of the admin surface: tokens made by API, people who signed in, people and groups by SCIM;
 //!   `last_told`: what an identity provider said last of somebody
@@ -41,6 +42,7 @@ mod sharded;
 mod sso;
 mod stamp;
 mod tokens;
+pub mod transfer;
 pub mod virtual_key;
 
 pub use access::{Access, NotRenewed};

@@ -3,6 +3,8 @@
 //! Each object has one owner, the file or the admin surface, and is changed there only. Where the file takes a name that the admin
 //! surface has used, the file's object is in force, and the other one is told as shadowed until one of them goes.
 
+mod import;
+
 use super::governor::Governor;
 use super::level::Source;
 use super::virtual_key::{self, VirtualKeys};

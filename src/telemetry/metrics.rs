@@ -157,7 +157,10 @@ fn describe() {
     describe_counter!(JUDGE_CALLS, "Calls of the model that compares answers (`cache.judge`), by outcome.");
     describe_gauge!(JUDGEMENT_COST, "US dollars that shadow calls and judge calls have cost, where prices are known.");
     describe_counter!(FEEDBACK, "Feedback of callers on answers, by what they said and what came of it.");
-    describe_gauge!(DEFINITIONS_LEFT_OUT, "Providers, models and prices of the admin surface that do not fit beside the file.");
+    describe_gauge!(
+        DEFINITIONS_LEFT_OUT,
+        "Providers, models and prices of the admin surface that do not fit beside the file."
+    );
     describe_gauge!(AUDIT_BROKEN, "1 where the audit log is not what was seen and written, so that nothing is signed.");
     describe_gauge!("askonce_judgement_error", "Estimated wrong hits over requests, of all scopes.");
     describe_gauge!("askonce_judgement_error_upper", "Upper bound of it, 95 %, one-sided.");

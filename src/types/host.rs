@@ -45,7 +45,8 @@ pub fn is_forbidden(host: &str) -> bool {
     const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     let name = host.strip_suffix('.').unwrap_or(host);
     // By these names Google's and Alibaba's clouds tell them.
-    if ["metadata.google.internal", "metadata.goog", "100.100.100.200"].iter().any(|one| name.eq_ignore_ascii_case(one)) {
+    if ["metadata.google.internal", "metadata.goog", "100.100.100.200"].iter().any(|one| name.eq_ignore_ascii_case(one))
+    {
         return true;
     }
     address(host).is_some_and(|address| match address {
@@ -60,7 +61,8 @@ mod tests {
 
     #[test]
     fn metadata_is_known_in_every_spelling() {
-        let all = ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "[fd00:ec2::254]", "metadata.google.internal"];
+        let all =
+            ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "[fd00:ec2::254]", "metadata.google.internal"];
         for host in all {
             assert!(is_forbidden(host) && is_inside(host), "{host}");
         }

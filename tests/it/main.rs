@@ -13,6 +13,7 @@ mod cache;
 mod canary;
 mod conditions;
 mod counts;
+mod definitions;
 mod doors;
 mod embeddings;
 mod fallback;

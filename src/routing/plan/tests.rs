@@ -40,7 +40,7 @@ fn model(name: &str, targets: Vec<config::Target>, price: Option<Price>) -> conf
 }
 
 fn router(models: &[config::Model], providers: &[config::Provider], default: Option<&str>) -> Router {
-    Router::over(models, providers, default, DEFAULT_BREAKER, 20, None)
+    Router::over(models, providers, &[], default, DEFAULT_BREAKER, 20, None)
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn what_was_learned_of_what_stays_stays() {
         [model("one", vec![bounded, canary], None)]
     };
     let over = |models: &[config::Model], b: &str, before: Option<&Router>| {
-        Router::over(models, &[provider("a", there), provider("b", b)], None, DEFAULT_BREAKER, 20, before)
+        Router::over(models, &[provider("a", there), provider("b", b)], &[], None, DEFAULT_BREAKER, 20, before)
     };
     let first = over(&models(4, 5.0), there, None);
     let lane = |router: &Router, name: &str| {
@@ -329,7 +329,7 @@ fn a_shadow_has_a_route_and_lanes_of_its_own() {
     drop(held);
     // A reload knows it again; with other settings it is another.
     let over =
-        |models: &[config::Model]| Router::over(models, &providers, Some("a"), DEFAULT_BREAKER, 20, Some(&router));
+        |models: &[config::Model]| Router::over(models, &providers, &[], Some("a"), DEFAULT_BREAKER, 20, Some(&router));
     let own = |router: &Router| router.shadow("quick").unwrap().0.clone();
     assert!(Arc::ptr_eq(&own(&over(&models)), &own(&router)));
     let mut others = models.clone();

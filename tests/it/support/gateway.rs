@@ -1,8 +1,9 @@
 //! `Gateway`: the real app, built from a configuration, on a free port of loopback.
 
 use super::{Reply, Upstream, store};
-use askonce::app::{self, App, Parts, StartError};
-use askonce::config::{self, Overrides, Resolved};
+use askonce::app::{self, App, Parts, Reloader, StartError};
+use askonce::config::{Draft, Overrides, Resolved};
+use askonce::secrets::Secrets;
 use askonce::types::clock::Clock;
 use askonce_models::Embedder;
 use serde_json::Value;
@@ -85,13 +86,20 @@ impl Given {
 
     /// The settings, and a folder if one had to be made.
     pub fn settings(&self) -> (Resolved, Option<TempDir>) {
+        let (draft, _, own) = self.draft();
+        (draft.settings().clone(), own)
+    }
+
+    /// The settings as they are written, what the command line says beside them, and a folder if one had to be made.
+    fn draft(&self) -> (Draft, Overrides, Option<TempDir>) {
         let own = self.dir.is_none().then(|| tempfile::tempdir().unwrap());
         let dir = self.dir.clone().or(own.as_ref().map(|own| own.path().to_owned()));
         let overrides = Overrides { listen: Some("127.0.0.1:0".to_owned()), data_dir: dir, ..Overrides::default() };
-        let variable = |name: &str| self.variables.get(name).cloned();
+        let variables = self.variables.clone();
+        let variable = Arc::new(move |name: &str| variables.get(name).cloned());
         let store = if self.yaml.contains("\nstore:") { String::new() } else { store::yaml(self.dir.as_deref()) };
-        let settings = config::parse(&format!("{}{store}", self.yaml), "story.yaml", &overrides, &variable);
-        (settings.unwrap_or_else(|error| panic!("{error}")), own)
+        let draft = Draft::parse(format!("{}{store}", self.yaml), "story.yaml", &overrides, variable);
+        (draft.unwrap_or_else(|error| panic!("{error}")), overrides, own)
     }
 
     /// Builds the app, or says why it cannot be.
@@ -103,28 +111,38 @@ impl Given {
 
     /// Builds the app from settings made of these.
     pub async fn app(&self, settings: &Resolved) -> Result<App, StartError> {
+        self.app_with(settings, Arc::default()).await
+    }
+
+    async fn app_with(&self, settings: &Resolved, secrets: Arc<Secrets>) -> Result<App, StartError> {
         let parts = Parts { embedder: self.embedder.clone(), clock: self.clock.clone(), persist: true };
-        App::build(settings, parts).await
+        App::build_with(settings, parts, secrets).await
     }
 
     /// Starts the gateway.
     pub async fn start(&self) -> Gateway {
         askonce::install_tls();
-        let (settings, own) = self.settings();
-        let listener = app::bind(&settings.listen).await.unwrap();
-        let app = Arc::new(self.app(&settings).await.unwrap());
-        Gateway::serve(app, listener, settings, own)
+        let (draft, overrides, own) = self.draft();
+        let listener = app::bind(&draft.settings().listen).await.unwrap();
+        let secrets = Arc::new(Secrets::default());
+        let settings = Box::new(secrets.resolve(&draft).await.unwrap());
+        let app = Arc::new(self.app_with(&settings, secrets.clone()).await.unwrap());
+        Gateway::serve(app, listener, (draft, overrides, secrets), settings, own).await
     }
 
     /// Starts the gateway on the folder of one that has just been stopped: its writer lets go of it in its own time.
     pub async fn start_again(&self) -> Gateway {
         askonce::install_tls();
-        let (settings, own) = self.settings();
-        let listener = app::bind(&settings.listen).await.unwrap();
+        let (draft, overrides, own) = self.draft();
+        let listener = app::bind(&draft.settings().listen).await.unwrap();
+        let secrets = Arc::new(Secrets::default());
+        let settings = Box::new(secrets.resolve(&draft).await.unwrap());
         let deadline = std::time::Instant::now() + super::PATIENCE;
         loop {
-            match self.app(&settings).await {
-                Ok(app) => return Gateway::serve(Arc::new(app), listener, settings, own),
+            match self.app_with(&settings, secrets.clone()).await {
+                Ok(app) => {
+                    return Gateway::serve(Arc::new(app), listener, (draft, overrides, secrets), settings, own).await;
+                }
                 Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -141,15 +159,17 @@ pub struct Gateway {
     /// A client with connections of its own.
     pub client: reqwest::Client,
     /// The settings it was started with.
-    pub settings: Resolved,
+    pub settings: Box<Resolved>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<usize>,
+    reloader: JoinHandle<()>,
     _own: Option<TempDir>,
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.served.abort();
+        self.reloader.abort();
     }
 }
 
@@ -160,7 +180,16 @@ pub fn client() -> reqwest::Client {
 }
 
 impl Gateway {
-    fn serve(app: Arc<App>, listener: TcpListener, settings: Resolved, own: Option<TempDir>) -> Gateway {
+    async fn serve(
+        app: Arc<App>,
+        listener: TcpListener,
+        (draft, overrides, secrets): (Draft, Overrides, Arc<Secrets>),
+        settings: Box<Resolved>,
+        own: Option<TempDir>,
+    ) -> Gateway {
+        let mut reloader = Reloader::new(None, overrides, false, draft, secrets);
+        Box::pin(reloader.begin(&app, settings.as_ref().clone())).await;
+        let reloader = tokio::spawn(reloader.run(app.clone(), Arc::default()));
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let (served, limits) = (app.clone(), settings.limits.clone());
@@ -171,7 +200,7 @@ impl Gateway {
             let grace = limits.shutdown_timeout;
             app::run(&served, listener, limits.header_timeout, stopped, || grace).await
         });
-        Gateway { app, address, client: client(), settings, stop: Some(stop), served, _own: own }
+        Gateway { app, address, client: client(), settings, stop: Some(stop), served, reloader, _own: own }
     }
 
     /// The URL of a path.
@@ -252,6 +281,7 @@ impl Gateway {
         self.ask_to_stop();
         // Connections that are kept alive go with their client.
         self.client = client();
+        self.reloader.abort();
         let served = std::mem::replace(&mut self.served, tokio::spawn(async { 0 }));
         tokio::time::timeout(super::PATIENCE, served).await.expect("the gateway does not stop").unwrap()
     }

@@ -35,6 +35,11 @@ pub fn yaml(dir: Option<&Path>) -> String {
     format!("\nstore: {{url: \"{url}\", hashing_key: {}}}\n", "ab".repeat(32))
 }
 
+/// The same, where secrets are kept in it: PostgreSQL needs a key for that.
+pub fn sealed(dir: &Path) -> String {
+    yaml(Some(dir)).replace("hashing_key:", &format!("encryption_key: {}, hashing_key:", "cd".repeat(32)))
+}
+
 /// The database of the gateway in that folder: its URL, or its file.
 pub fn of(dir: &Path) -> String {
     match is_postgres() {
