@@ -22,7 +22,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use trust::{Head, NoTrust, Trust};
 
@@ -58,6 +59,10 @@ pub(super) struct AuditLog {
     clock: Clock,
     signer: Arc<Signer>,
     broken: Arc<Mutex<Option<String>>>,
+    /// Told when no more is taken.
+    closing: Arc<Notify>,
+    /// Ends when all is written.
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl AuditLog {
@@ -82,6 +87,8 @@ impl AuditLog {
             clock: clock.clone(),
             signer: Arc::new(signer),
             broken: Arc::default(),
+            closing: Arc::default(),
+            writer: Mutex::default(),
         });
         let writer = Writer {
             database,
@@ -100,13 +107,24 @@ impl AuditLog {
             sign_after: Instant::now(),
             swept_at: Instant::now() - RETENTION,
         };
-        tokio::spawn(writer.run(events));
+        *log.writer.lock() = Some(tokio::spawn(writer.run(events, log.closing.clone())));
         Ok(log)
     }
 
     /// Puts new settings in force.
     pub(super) fn reconfigure(&self, settings: &Resolved) {
         self.settings.store(Arc::new(settings.audit.clone()));
+    }
+
+    /// Takes no more events; resolves when all that was taken is on disk and signed, or when that takes too long.
+    pub(super) async fn close(&self) {
+        self.closing.notify_one();
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer
+            && timeout(SETTLE, writer).await.is_err()
+        {
+            tracing::error!("the audit log could not be written to its end");
+        }
     }
 }
 
@@ -211,10 +229,16 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut events: mpsc::Receiver<(u64, AuditEvent)>) {
+    async fn run(mut self, mut events: mpsc::Receiver<(u64, AuditEvent)>, closing: Arc<Notify>) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let came = timeout(Duration::from_secs(1), events.recv_many(&mut batch, BATCH)).await;
+            let came = tokio::select! {
+                came = timeout(Duration::from_secs(1), events.recv_many(&mut batch, BATCH)) => came,
+                () = closing.notified() => {
+                    events.close();
+                    continue;
+                }
+            };
             let ended = came == Ok(0);
             let taken = batch.len() as u64;
             let mut rows: Vec<(u64, AuditEvent)> = Vec::with_capacity(batch.len());

@@ -280,10 +280,11 @@ impl App {
         self.governed.seal.clone()
     }
 
-    /// Writes down what was used of budgets, for the last time.
+    /// Writes down what was used of budgets and what was done, for the last time, and lets go of the database.
     pub async fn close_books(&self) {
         self.governed.close(self.doors.pipeline.cache().now_ms()).await;
-        self.doors.audit.settled().await;
+        self.audit.close().await;
+        self.governed.database.close().await;
     }
 
     /// Takes no new requests from here on; `/readyz` says so.

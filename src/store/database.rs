@@ -133,6 +133,17 @@ impl Database {
         Database::open(IN_MEMORY).await
     }
 
+    /// Lets go of it: what comes later is refused. SQLite's file is whole by itself from then on.
+    pub async fn close(&self) {
+        let all = async {
+            self.writer.close().await;
+            self.reader.close().await;
+        };
+        if tokio::time::timeout(self.timeout, all).await.is_err() {
+            tracing::warn!("the database is still in use at the end");
+        }
+    }
+
     /// The one at `url`: `postgres://…`, or `sqlite://…`. Its tables are brought up to date; one that a later version has
     /// changed is refused.
     pub async fn open(url: &str) -> Result<Database, DatabaseError> {
@@ -199,12 +210,6 @@ impl Database {
     /// May other nodes write to it?
     pub fn is_shared(&self) -> bool {
         self.shared
-    }
-
-    /// Ends all connections.
-    pub async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
     }
 }
 

@@ -115,6 +115,7 @@ async fn a_row_that_is_changed_or_taken_away_is_found() {
     let cut: String = export.lines().take(3).map(|line| format!("{line}\n")).collect();
     assert_eq!(of_export(&cut).0, 2, "the end is missing");
     gateway.stop().await;
+    until("the database is let go", || store::is_let_go(dir.path())).await;
     let database = store::of(dir.path());
     let of_database = || verify(&["--database", &database, "--public-key", &key]);
     assert_eq!(of_database().0, 0, "{}", of_database().1);
@@ -161,6 +162,7 @@ async fn a_log_that_was_cut_off_while_nobody_looked_gets_no_signature() {
     until("it is a row", || async { rows(&gateway, "?action=audit.broken").await.len() == 1 }).await;
     assert_eq!(signed(&gateway).await.0, 0, "nothing is signed");
     gateway.stop().await;
+    until("the database is let go", || store::is_let_go(dir.path())).await;
     // The operator has looked, and begins anew.
     std::fs::remove_file(dir.path().join("audit.head")).unwrap();
     let gateway = given(&upstream).dir(dir.path()).start_again().await;

@@ -59,7 +59,11 @@ pub fn copied(old: &Path, new: &Path) {
 /// Does no gateway use that folder's database any more?
 pub async fn is_let_go(dir: &Path) -> bool {
     if !is_postgres() {
-        return !dir.join("askonce.db-wal").exists();
+        // That changes only where nobody else has it open.
+        let mut connection = sqlx::SqliteConnection::connect(&of(dir)).await.unwrap();
+        let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = DELETE").fetch_one(&mut connection).await;
+        connection.close().await.unwrap();
+        return mode.is_ok_and(|mode| mode == "delete");
     }
     let mut connection = sqlx::PgConnection::connect(&of(dir)).await.unwrap();
     let text = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()";
