@@ -5,9 +5,19 @@ use super::fields::{Fields, Item};
 use super::kinds::{Counted, Measure, Per};
 use jiff::tz::TimeZone;
 
-const BUDGET_KEYS: &[&str] = &["usd", "soft_usd", "per", "window", "time_zone", "models"];
-const RATE_KEYS: &[&str] =
-    &["requests", "tokens", "input_tokens", "output_tokens", "concurrent", "per", "window", "time_zone", "models"];
+const BUDGET_KEYS: &[&str] = &["usd", "soft_usd", "per", "window", "time_zone", "models", "providers"];
+const RATE_KEYS: &[&str] = &[
+    "requests",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "concurrent",
+    "per",
+    "window",
+    "time_zone",
+    "models",
+    "providers",
+];
 
 /// More than anybody spends, in US dollars.
 const MAX_USD: f64 = 1_000_000_000.0;
@@ -33,15 +43,18 @@ pub struct Allowance {
     pub time_zone: TimeZone,
     /// Of models with these names, in which one `*` stands for any text. Empty: of all.
     pub models: Vec<String>,
+    /// At providers with these names, in which one `*` stands for any text. Empty: wherever it is answered, and by the cache too.
+    pub providers: Vec<String>,
 }
 
 impl Allowance {
     /// Is what one counts what the other counts?
     fn counts_the_same(&self, other: &Allowance) -> bool {
         let sorted = |one: &Allowance| {
-            let mut models = one.models.clone();
+            let (mut models, mut providers) = (one.models.clone(), one.providers.clone());
             models.sort();
-            models
+            providers.sort();
+            (models, providers)
         };
         (self.measure, self.per, self.counted) == (other.measure, other.per, other.counted)
             && self.time_zone == other.time_zone
@@ -94,6 +107,7 @@ fn budget(item: &Item<'_>) -> Result<Allowance, ConfigError> {
         counted,
         time_zone: zone(&fields)?,
         models: models(&fields)?,
+        providers: providers(&fields)?,
     })
 }
 
@@ -117,7 +131,8 @@ fn rate(item: &Item<'_>) -> Result<Allowance, ConfigError> {
             return Err(other.error("`concurrent` counts what is under way, and has no time"));
         }
         let (per, counted, time_zone) = (Per::Ever, Counted::Calendar, TimeZone::UTC);
-        return Ok(Allowance { measure, most, soft: None, per, counted, time_zone, models: models(&fields)? });
+        let (models, providers) = (models(&fields)?, providers(&fields)?);
+        return Ok(Allowance { measure, most, soft: None, per, counted, time_zone, models, providers });
     }
     let per = fields.require("per")?.word::<Per>()?;
     let default = if per == Per::Ever { Counted::Calendar } else { Counted::Bucket };
@@ -125,7 +140,8 @@ fn rate(item: &Item<'_>) -> Result<Allowance, ConfigError> {
     if per == Per::Ever && counted != Counted::Calendar {
         return Err(fields.error("what holds for ever has no `window`"));
     }
-    Ok(Allowance { measure, most, soft: None, per, counted, time_zone: zone(&fields)?, models: models(&fields)? })
+    let (time_zone, models, providers) = (zone(&fields)?, models(&fields)?, providers(&fields)?);
+    Ok(Allowance { measure, most, soft: None, per, counted, time_zone, models, providers })
 }
 
 fn zone(fields: &Fields<'_>) -> Result<TimeZone, ConfigError> {
@@ -139,6 +155,11 @@ fn zone(fields: &Fields<'_>) -> Result<TimeZone, ConfigError> {
 /// Names of models, in which one `*` stands for any text.
 pub(super) fn models(fields: &Fields<'_>) -> Result<Vec<String>, ConfigError> {
     fields.list("models")?.iter().map(super::model::pattern).collect()
+}
+
+/// Names of providers, in which one `*` stands for any text. Whether they are there nobody looks: others may be made later.
+fn providers(fields: &Fields<'_>) -> Result<Vec<String>, ConfigError> {
+    fields.list("providers")?.iter().map(super::model::pattern).collect()
 }
 
 /// Micro-dollars nearest to `usd`, which is from zero to [`MAX_USD`].

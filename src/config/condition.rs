@@ -76,11 +76,15 @@ pub enum Variable {
     Complexity,
     /// Whether that is probable enough.
     Hard,
+    /// How far the caller's budgets are used up.
+    Budget,
+    /// The same of its rate limits.
+    Limits,
 }
 
 impl Variable {
     /// All of them.
-    pub const ALL: [Variable; 11] = [
+    pub const ALL: [Variable; 13] = [
         Variable::Model,
         Variable::Surface,
         Variable::Stream,
@@ -92,6 +96,8 @@ impl Variable {
         Variable::Topic,
         Variable::Complexity,
         Variable::Hard,
+        Variable::Budget,
+        Variable::Limits,
     ];
 
     /// Those that take an embedding of the question to tell.
@@ -111,6 +117,8 @@ impl Variable {
             Variable::Topic => "topic",
             Variable::Complexity => "complexity",
             Variable::Hard => "hard",
+            Variable::Budget => "budget",
+            Variable::Limits => "limits",
         }
     }
 

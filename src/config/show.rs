@@ -193,8 +193,10 @@ fn allowance(yaml: &mut Yaml, one: &Allowance) {
         yaml.line("window", one.counted.as_str());
         yaml.maybe("time_zone", one.time_zone.iana_name().map(text));
     }
-    if !one.models.is_empty() {
-        yaml.line("models", &texts(&one.models));
+    for (key, names) in [("models", &one.models), ("providers", &one.providers)] {
+        if !names.is_empty() {
+            yaml.line(key, &texts(names));
+        }
     }
 }
 

@@ -66,15 +66,17 @@ pub struct Place(#[allow(dead_code, reason = "it is given back when this is drop
 /// What is reserved for an answer. Dropped, nothing of it was used; or all of it, if the answer had begun.
 #[derive(Debug, Default)]
 pub struct Purse {
-    held: Option<(Hold, Vec<(At, Measure)>)>,
+    held: Vec<(Hold, Vec<(At, Measure)>)>,
     alerts: Option<Arc<Alerts>>,
     begun: bool,
 }
 
 impl Drop for Purse {
     fn drop(&mut self) {
-        if let Some((hold, _)) = self.held.take().filter(|_| self.begun) {
-            hold.spend();
+        for (hold, _) in std::mem::take(&mut self.held) {
+            if self.begun {
+                hold.spend();
+            }
         }
     }
 }
@@ -92,6 +94,19 @@ pub struct Standing {
     pub left: u64,
     /// When all of it may be used again.
     pub resets: Duration,
+}
+
+/// How far what a caller has is used up: as shares from 0 to 1, of the level where most is.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Used {
+    /// Of budgets.
+    pub budget: f64,
+    /// What is left of the one with the least; `None`: there is none.
+    pub left: Option<MicroUsd>,
+    /// Of limits of requests, those under way among them.
+    pub requests: f64,
+    /// Of limits of tokens.
+    pub tokens: f64,
 }
 
 impl Governor {
@@ -228,7 +243,8 @@ impl Governor {
         let meter = |one: &Allowance| {
             let at = self.meter(kind, name, one, now_ms);
             self.alerts.know(at, &what, one);
-            Metered { at, measure: one.measure, per: one.per, models: one.models.clone() }
+            let (models, providers) = (one.models.clone(), one.providers.clone());
+            Metered { at, measure: one.measure, per: one.per, models, providers }
         };
         Terms {
             source,
@@ -287,13 +303,27 @@ impl Governor {
         self.level(caller).is_some()
     }
 
-    /// Does anybody count what this caller's answers use?
+    /// Does anybody count what this caller's answers use, or at whom?
     pub fn counts_answers(&self, caller: &Caller) -> bool {
-        let of_answer = |one: &Metered| !matches!(one.measure, Measure::Requests | Measure::Concurrent);
+        let of_answer = |one: &Metered| {
+            !one.providers.is_empty() || !matches!(one.measure, Measure::Requests | Measure::Concurrent)
+        };
         let mut counts = false;
         if let Some(level) = self.level(caller) {
             let _ = level.climb::<()>(|_, terms| {
                 counts |= terms.meters.iter().any(of_answer);
+                Ok(())
+            });
+        }
+        counts
+    }
+
+    /// Does anybody count what some providers answer this caller?
+    pub fn counts_at_providers(&self, caller: &Caller) -> bool {
+        let mut counts = false;
+        if let Some(level) = self.level(caller) {
+            let _ = level.climb::<()>(|_, terms| {
+                counts |= terms.meters.iter().any(|one| !one.providers.is_empty());
                 Ok(())
             });
         }
@@ -323,7 +353,7 @@ impl Governor {
         let mut lasting = Vec::new();
         let climbed = level.climb(|level, terms| {
             rights::asked(level, terms, asked)?;
-            for one in terms.meters.iter().filter(|one| fits(&one.models, asked.model)) {
+            for one in terms.meters.iter().filter(|one| one.is_for(asked.model)) {
                 match one.measure {
                     Measure::Requests => amounts.push(Amount { at: one.at, amount: 1 }),
                     Measure::Concurrent => {
@@ -382,7 +412,36 @@ impl Governor {
         now: impl Fn() -> u64,
     ) -> Result<Purse, Error> {
         let Some(level) = self.level(caller) else { return Ok(Purse::default()) };
-        let (amounts, measures) = of_answers(&level, model, estimate)?;
+        let counts =
+            |one: &Metered| one.is_for(model) && !matches!(one.measure, Measure::Requests | Measure::Concurrent);
+        self.hold(&level, of_answers(&level, counts, estimate)?, now).await
+    }
+
+    /// Reserves what an answer of `provider` may use of what is counted there alone, or says which has not enough left. Its request, and
+    /// its place among those under way, are counted with it.
+    pub async fn reserve_at(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        model: &str,
+        estimate: Estimate,
+        now: impl Fn() -> u64,
+    ) -> Result<Purse, Error> {
+        let Some(level) = self.level(caller) else { return Ok(Purse::default()) };
+        let amounts = of_answers(&level, |one| one.is_at(provider, model), estimate)?;
+        let refused = |error: Error| {
+            let message = format!("{} It counts what the provider `{provider}` answers.", error.message);
+            Error { message, ..error }
+        };
+        self.hold(&level, amounts, now).await.map_err(refused)
+    }
+
+    async fn hold(
+        &self,
+        level: &Arc<Level>,
+        (amounts, measures): OfAnswer,
+        now: impl Fn() -> u64,
+    ) -> Result<Purse, Error> {
         if amounts.is_empty() {
             return Ok(Purse::default());
         }
@@ -396,16 +455,16 @@ impl Governor {
             match self.ledger.hold(now(), &amounts) {
                 Ok(hold) => {
                     let alerts = Some(self.alerts.clone());
-                    return Ok(Purse { held: Some((hold, measures)), alerts, begun: false });
+                    return Ok(Purse { held: vec![(hold, measures)], alerts, begun: false });
                 }
                 Err(Refused::Over(at, over)) => {
                     self.alerts.exceeded(at, now());
-                    return Err(refused(&level, at, over));
+                    return Err(refused(level, at, over));
                 }
                 // Other nodes have it, and do not give it back: their requests hold it.
                 Err(Refused::Uncovered(at)) if answered && begun.elapsed() >= OTHERS => {
                     let left = self.ledger.left(at, now()).map_or(0, |(left, ..)| left);
-                    return Err(refused(&level, at, Over { left, after_ms: None }));
+                    return Err(refused(level, at, Over { left, after_ms: None }));
                 }
                 Err(Refused::Uncovered(_)) => {
                     tokio::time::timeout_at(begun + DISK, saved).await.map_err(|_| no_store())?;
@@ -415,12 +474,35 @@ impl Governor {
         }
     }
 
+    /// How far the budgets and limits of this caller are used up, what is reserved for others of its requests included.
+    pub fn used(&self, caller: &Caller, model: &str, now_ms: u64) -> Used {
+        let mut used = Used::default();
+        let Some(level) = self.level(caller) else { return used };
+        let _ = level.climb::<()>(|_, terms| {
+            for one in terms.meters.iter().filter(|one| one.is_for(model)) {
+                let Some((left, most, _)) = self.ledger.left(one.at, now_ms) else { continue };
+                let share = share(most.saturating_sub(left), most);
+                let of = match one.measure {
+                    Measure::Usd => {
+                        used.left = Some(MicroUsd(used.left.map_or(left, |known| known.0.min(left))));
+                        &mut used.budget
+                    }
+                    Measure::Requests | Measure::Concurrent => &mut used.requests,
+                    Measure::Tokens | Measure::InputTokens | Measure::OutputTokens => &mut used.tokens,
+                };
+                *of = of.max(share);
+            }
+            Ok(())
+        });
+        used
+    }
+
     /// How much is left of the limits of requests and tokens of this caller: of each kind of the level where least is.
     pub fn standing(&self, caller: &Caller, model: &str, now_ms: u64) -> Vec<Standing> {
         let mut all: Vec<Standing> = Vec::new();
         let Some(level) = self.level(caller) else { return all };
         let _ = level.climb::<()>(|_, terms| {
-            for one in terms.meters.iter().filter(|one| is_rate(one.measure) && fits(&one.models, model)) {
+            for one in terms.meters.iter().filter(|one| is_rate(one.measure) && one.is_for(model)) {
                 let Some((left, most, resets_ms)) = self.ledger.left(one.at, now_ms) else { continue };
                 let resets = Duration::from_millis(resets_ms);
                 let standing = Standing { measure: one.measure, per: one.per, most, left, resets };
@@ -474,12 +556,11 @@ impl Governor {
 /// So much of each meter, and of what it is one.
 type OfAnswer = (Vec<Amount>, Vec<(At, Measure)>);
 
-/// Each meter that counts for an answer of `model`, how much of it, and of what it is one.
-fn of_answers(level: &Level, model: &str, estimate: Estimate) -> Result<OfAnswer, Error> {
+/// Each meter that counts, how much of it, and of what it is one.
+fn of_answers(level: &Level, counts: impl Fn(&Metered) -> bool, estimate: Estimate) -> Result<OfAnswer, Error> {
     let (mut amounts, mut measures) = (Vec::new(), Vec::new());
     let climbed = level.climb::<Error>(|_, terms| {
-        let is_of_answers = |one: &&Metered| !matches!(one.measure, Measure::Requests | Measure::Concurrent);
-        for one in terms.meters.iter().filter(is_of_answers).filter(|one| fits(&one.models, model)) {
+        for one in terms.meters.iter().filter(|one| counts(one)) {
             amounts.push(Amount { at: one.at, amount: estimate.of(one.measure) });
             measures.push((one.at, one.measure));
         }
@@ -487,6 +568,12 @@ fn of_answers(level: &Level, model: &str, estimate: Estimate) -> Result<OfAnswer
     });
     climbed.map_err(refusal)?;
     Ok((amounts, measures))
+}
+
+/// What part of `most` is `used`; all of nothing.
+#[allow(clippy::cast_precision_loss, reason = "a share of so much is not told to the last bit")]
+fn share(used: u64, most: u64) -> f64 {
+    if most == 0 { 1.0 } else { used as f64 / most as f64 }
 }
 
 fn refusal(why: Climb<Error>) -> Error {
@@ -565,12 +652,21 @@ impl Purse {
 
     /// The answer has ended: it used that, and cost that.
     pub fn settle(&mut self, usage: Usage, cost: MicroUsd, now_ms: u64) {
-        let Some((hold, measures)) = self.held.take() else { return };
         let used = Estimate { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens, cost };
-        let measure = |at: At| measures.iter().find(|(one, _)| *one == at).map(|(_, measure)| *measure);
-        let reached = hold.settle(now_ms, |at| measure(at).map_or(0, |measure| used.of(measure)));
-        if let Some(alerts) = &self.alerts {
-            reached.into_iter().for_each(|at| alerts.soft(at, now_ms));
+        for (hold, measures) in std::mem::take(&mut self.held) {
+            let measure = |at: At| measures.iter().find(|(one, _)| *one == at).map(|(_, measure)| *measure);
+            let reached = hold.settle(now_ms, |at| measure(at).map_or(0, |measure| used.of(measure)));
+            if let Some(alerts) = &self.alerts {
+                reached.into_iter().for_each(|at| alerts.soft(at, now_ms));
+            }
+        }
+    }
+
+    /// With what another holds.
+    pub fn join(&mut self, mut other: Purse) {
+        self.held.append(&mut other.held);
+        if self.alerts.is_none() {
+            self.alerts = other.alerts.take();
         }
     }
 }
@@ -599,7 +695,10 @@ fn window(one: &Allowance) -> Window {
 fn meter_id(kind: &str, name: &str, one: &Allowance) -> MeterId {
     let zone = one.time_zone.iana_name().unwrap_or_default();
     let told = (kind, name, one.measure.as_str(), one.per.as_str(), one.counted.as_str(), zone, &one.models);
-    let digest = blake3::derive_key("askonce 2026 meter v1", format!("{told:?}").as_bytes());
+    let digest = match one.providers.is_empty() {
+        true => blake3::derive_key("askonce 2026 meter v1", format!("{told:?}").as_bytes()),
+        false => blake3::derive_key("askonce 2026 meter v2", format!("{told:?} {:?}", one.providers).as_bytes()),
+    };
     MeterId(u64::from_le_bytes(std::array::from_fn(|at| digest[at])))
 }
 

@@ -1,6 +1,7 @@
 //! `Level`: a key or an account, and what it may. Each knows the one above it; whatever is asked is asked of all of them.
 
 use super::ledger::At;
+use super::rights::fits;
 use super::sharded::Sharded;
 use crate::config::{AccountKind, Measure, Per, Rights};
 use arc_swap::ArcSwapOption;
@@ -59,6 +60,20 @@ pub(super) struct Metered {
     pub(super) measure: Measure,
     pub(super) per: Per,
     pub(super) models: Vec<String>,
+    /// Counted at these only; empty: wherever it is answered.
+    pub(super) providers: Vec<String>,
+}
+
+impl Metered {
+    /// Does it count a request for `model` before it is known who answers?
+    pub(super) fn is_for(&self, model: &str) -> bool {
+        self.providers.is_empty() && fits(&self.models, model)
+    }
+
+    /// Does it count what `provider` answers for `model`, and nothing else?
+    pub(super) fn is_at(&self, provider: &str, model: &str) -> bool {
+        !self.providers.is_empty() && fits(&self.providers, provider) && fits(&self.models, model)
+    }
 }
 
 /// Why the levels above one could not all be asked.

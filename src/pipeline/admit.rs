@@ -59,6 +59,12 @@ impl Tokens {
         estimate
     }
 
+    /// What they cost at the lane at `at` of `route`.
+    pub(super) fn at_one(self, route: &Route, at: usize) -> Estimate {
+        let others: Vec<usize> = (0..route.legs.len()).filter(|other| *other != at).collect();
+        self.at(route, &others)
+    }
+
     /// Tokens of the longest answers of `model`, which gives no longer ones than `most`. Where nothing is named, as many are asked of
     /// Claude as are reserved here.
     fn output(self, most: Option<u64>, model: &str) -> u64 {

@@ -169,7 +169,7 @@ impl Pipeline {
         let started = Instant::now();
         let json = parse(&inbound.body)?;
         let request = read(inbound.surface, &json, &inbound.body, &inbound.path)?;
-        let (plan, out) = About::new(inbound, &json, &request, self.cache.now_ms()).plan(setup)?;
+        let (plan, out) = About::new(inbound, &self.governor, (&json, &request), self.cache.now_ms()).plan(setup)?;
         let out = self.without_barred(inbound, (&plan, &request.model), out)?;
         let left = plan.targets_left(&out);
         let applied = setup.guardrails.applied(&inbound.caller, &request.model, &plan);

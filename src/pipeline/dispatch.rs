@@ -7,16 +7,18 @@
 //! is translated back here, so that all that follows sees the caller's wire only. Fields that the operator sets for a target are
 //! set last, in the target's wire.
 
+use super::admit::Tokens;
 use super::attempts::{self, Answered, Sender, Tried};
 use super::insight::LeftOut;
 use super::invoke;
-use super::serve::Setup;
+use super::serve::{Pipeline, Setup};
 use crate::cache::flight::Lead;
+use crate::governance::Purse;
 use crate::providers::{Call, Provider, Reply};
 use crate::routing::{Course, Form, Lane, Pass, Route, Start, Target};
 use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
-use crate::types::caller::Tenant;
+use crate::types::caller::{Caller, Tenant};
 use crate::types::error::{Error, ErrorKind, UNSUPPORTED};
 use crate::types::lost::Lost;
 use crate::types::money::Price;
@@ -64,6 +66,8 @@ pub(super) struct Upstream {
     pub(super) price: Option<Price>,
     /// All attempts.
     pub(super) tried: Vec<Tried>,
+    /// What is reserved of what is counted at its provider alone.
+    pub(super) purse: Purse,
 }
 
 /// Names of what a stream loses on its way into another wire, noted as it goes.
@@ -115,6 +119,22 @@ pub(super) struct To<'t> {
     pub(super) key: Option<&'t str>,
 }
 
+/// Who pays for a request: what is counted at providers is reserved before each is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Payer<'p> {
+    pub(super) pipeline: &'p Pipeline,
+    pub(super) caller: &'p Caller,
+    pub(super) tokens: Tokens,
+}
+
+impl Payer<'_> {
+    async fn reserve(&self, route: &Route, at: usize, provider: &str, model: &str) -> Result<Purse, Error> {
+        let (governor, cache) = (self.pipeline.governor(), self.pipeline.cache());
+        let estimate = self.tokens.at_one(route, at);
+        governor.reserve_at(self.caller, provider, model, estimate, || cache.now_ms()).await
+    }
+}
+
 /// Goes the route's course until a target answers. Where the readers of `lead` have all left before the request could be sent, it is
 /// not sent any more.
 pub(super) async fn dispatch(
@@ -122,6 +142,7 @@ pub(super) async fn dispatch(
     route: &Arc<Route>,
     outbound: &Outbound,
     lead: Option<&Lead>,
+    payer: Option<Payer<'_>>,
 ) -> Result<Upstream, Error> {
     let out = outbound.out.settled(setup, route, outbound).await?;
     let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: outbound.stick_to };
@@ -130,7 +151,7 @@ pub(super) async fn dispatch(
     let form = if outbound.request.stream { Form::Stream } else { Form::Plain };
     course = course.asks_for(form);
     out.iter().for_each(|at| course.leave_out(*at));
-    let sender = Conversation { setup, route, outbound, lead };
+    let sender = Conversation { setup, route, outbound, lead, payer };
     match attempts::go(&sender, course, &setup.queue, setup.clock).await {
         Ok(Answered { answer, at, pass, tried }) => {
             let price = route.legs.get(at).and_then(|leg| leg.price).or(route.price);
@@ -146,7 +167,7 @@ pub(super) async fn once(setup: &Setup, route: &Route, at: usize, outbound: &Out
     let Some(leg) = route.legs.get(at) else {
         return Err(Error::new(ErrorKind::Internal, "The route has no such leg."));
     };
-    let upstream = Conversation { setup, route, outbound, lead: None }.attempt(at, &leg.lane).await?;
+    let upstream = Conversation { setup, route, outbound, lead: None, payer: None }.attempt(at, &leg.lane).await?;
     Ok(Upstream { price: leg.price, ..upstream })
 }
 
@@ -157,6 +178,7 @@ struct Conversation<'d> {
     outbound: &'d Outbound,
     /// Whose readers want the answer; `None` where nobody reads it, and it is wanted all the same.
     lead: Option<&'d Lead>,
+    payer: Option<Payer<'d>>,
 }
 
 impl Sender for Conversation<'_> {
@@ -170,12 +192,17 @@ impl Sender for Conversation<'_> {
                 return Err(Error::new(ErrorKind::Internal, message));
             };
             let to = To { target, key: lane.id.key.as_deref() };
+            let purse = match &self.payer {
+                Some(payer) => payer.reserve(self.route, at, &target.provider, &self.outbound.request.model).await?,
+                None => Purse::default(),
+            };
             let attempt = attempt(provider.as_ref(), to, self.outbound, Instant::now());
             // Of an answer that does not stream nothing is seen before it is whole.
             match timeout.filter(|_| self.outbound.request.stream) {
                 Some(timeout) => attempts::in_time(timeout, &target.provider, attempt).await,
                 None => attempt.await,
             }
+            .map(|upstream| Upstream { purse, ..upstream })
         })
     }
 
@@ -250,6 +277,7 @@ async fn attempt(provider: &dyn Provider, to: To<'_>, outbound: &Outbound, sent:
         pass: None,
         price: None,
         tried: Vec::new(),
+        purse: Purse::default(),
     })
 }
 

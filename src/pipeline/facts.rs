@@ -6,8 +6,9 @@ use super::Inbound;
 use super::insight::LeftOut;
 use super::serve::Setup;
 use crate::config::{Fact, Facts, Variable};
+use crate::governance::{Governor, Used};
 use crate::routing::Route;
-use crate::types::caller::Tenant;
+use crate::types::caller::Caller;
 use crate::types::error::Error;
 use crate::types::json::{Json, Number};
 use crate::types::request::Request;
@@ -37,7 +38,9 @@ const NO_TEXT: [&str; 11] = [
 pub(super) struct About<'r> {
     pub(super) model: &'r str,
     pub(super) surface: Surface,
-    pub(super) tenant: &'r Tenant,
+    pub(super) caller: &'r Caller,
+    /// Knows how much this caller has left.
+    pub(super) governor: &'r Governor,
     /// Headers that conditions are told of.
     pub(super) told: &'r [(http::HeaderName, http::HeaderValue)],
     /// What was read of its body, where that was read.
@@ -55,11 +58,17 @@ pub(super) struct Read<'r> {
 
 impl<'r> About<'r> {
     /// A request whose body was read.
-    pub(super) fn new(inbound: &'r Inbound, json: &'r Json<'r>, request: &'r Request, now_ms: u64) -> About<'r> {
+    pub(super) fn new(
+        inbound: &'r Inbound,
+        governor: &'r Governor,
+        (json, request): (&'r Json<'r>, &'r Request),
+        now_ms: u64,
+    ) -> About<'r> {
         About {
             model: &request.model,
             surface: request.surface,
-            tenant: &inbound.caller.tenant,
+            caller: &inbound.caller,
+            governor,
             told: &inbound.told,
             read: Some(Read { json, stream: request.stream }),
             now_ms,
@@ -110,11 +119,17 @@ impl<'r> About<'r> {
             Variable::Headers => Fact::Map(self.headers()),
             Variable::Params => Fact::Map(params(self.read?.json)),
             Variable::Tokens => Fact::Integer(whole(text_bytes(self.read?.json).div_ceil(BYTES_OF_A_TOKEN))),
-            Variable::Tenant => Fact::Text(self.tenant.name().to_owned()),
+            Variable::Tenant => Fact::Text(self.caller.tenant.name().to_owned()),
             Variable::Time => Fact::Map(time(self.now_ms)),
+            Variable::Budget => Fact::Map(self.used().budget()),
+            Variable::Limits => Fact::Map(self.used().limits()),
             // The embedding of the question tells these, later.
             Variable::Topic | Variable::Complexity | Variable::Hard => return None,
         })
+    }
+
+    fn used(&self) -> Used {
+        self.governor.used(self.caller, self.model, self.now_ms)
     }
 
     /// What came in several lines is one value, as HTTP has it (RFC 9110, section 5.3).
@@ -128,6 +143,22 @@ impl<'r> About<'r> {
             }
         }
         headers.into_iter().map(|(name, value)| (name, Fact::Text(value))).collect()
+    }
+}
+
+impl Used {
+    /// For conditions; `left_usd` is not there where there is no budget.
+    fn budget(self) -> Vec<(String, Fact)> {
+        let used = ("used".to_owned(), Fact::Float(self.budget));
+        #[allow(clippy::cast_precision_loss, reason = "no budget has so many micro-dollars that this matters")]
+        let left = self.left.map(|left| ("left_usd".to_owned(), Fact::Float(left.0 as f64 / 1e6)));
+        std::iter::once(used).chain(left).collect()
+    }
+
+    fn limits(self) -> Vec<(String, Fact)> {
+        [("requests", self.requests), ("tokens", self.tokens)]
+            .map(|(name, used)| (name.to_owned(), Fact::Float(used)))
+            .into()
     }
 }
 

@@ -6,7 +6,7 @@ use super::Inbound;
 use super::admit::Tokens;
 use super::attempts;
 use super::decode::Decoded;
-use super::dispatch::{Late, Outbound, Upstream, UpstreamBody, dispatch};
+use super::dispatch::{Late, Outbound, Payer, Upstream, UpstreamBody, dispatch};
 use super::guard::{self, Guard, Watch};
 use super::label::{Fresh, Kept};
 use super::places::{Deserted, Unawaited};
@@ -208,11 +208,11 @@ impl Fetch {
 
     async fn carry(&self, lead: &Lead) -> End {
         let wanted = matches!(self.errand, Errand::Serve).then_some(lead);
-        let (mut purse, reserved) = match self.reserve().await {
+        let (mut purse, reserved, payer) = match self.reserve().await {
             Ok(reserved) => reserved,
             Err(error) => return End::Failed(error),
         };
-        let upstream = match dispatch(&self.setup, &self.plan, &self.outbound, wanted).await {
+        let upstream = match dispatch(&self.setup, &self.plan, &self.outbound, wanted, payer).await {
             Ok(upstream) => upstream,
             Err(error) => {
                 self.slip.iter().for_each(|slip| slip.tried(attempts::made(&error)));
@@ -220,7 +220,8 @@ impl Fetch {
             }
         };
         let Upstream { provider, content_type, mut headers, usage_added, translated, lost, late, sent, .. } = upstream;
-        let Upstream { body, pass, price, tried, model, .. } = upstream;
+        let Upstream { body, pass, price, tried, model, purse: at_provider, .. } = upstream;
+        purse.join(at_provider);
         if let Some(price) = price {
             let _ = self.price.set(price);
         }
@@ -302,19 +303,21 @@ impl Fetch {
     }
 
     /// Reserves what the answer may cost, where somebody pays for it: what is fetched for the cache's own sake is nobody's.
-    async fn reserve(&self) -> Result<(Purse, MicroUsd), Error> {
+    async fn reserve(&self) -> Result<(Purse, MicroUsd, Option<Payer<'_>>), Error> {
         if !matches!(self.errand, Errand::Serve) {
-            return Ok((Purse::default(), MicroUsd(0)));
+            return Ok((Purse::default(), MicroUsd(0), None));
         }
         let cache = self.pipeline.cache();
         let (governor, model) = (self.pipeline.governor(), &self.outbound.request.model);
         if !governor.counts_answers(&self.caller) {
-            return Ok((Purse::default(), MicroUsd(0)));
+            return Ok((Purse::default(), MicroUsd(0), None));
         }
         let tokens = self.tokens.counted(tokens::count(&self.outbound.request.body).await);
         let estimate = tokens.at(&self.plan, &self.outbound.out);
         let purse = governor.reserve(&self.caller, model, estimate, || cache.now_ms()).await?;
-        Ok((purse, estimate.cost))
+        let payer = governor.counts_at_providers(&self.caller);
+        let payer = payer.then_some(Payer { pipeline: &self.pipeline, caller: &self.caller, tokens });
+        Ok((purse, estimate.cost, payer))
     }
 
     /// Has the request sent to the shadow of its model as well, now that it was answered.

@@ -2,6 +2,7 @@
 //! one request, whose answers are one answer.
 
 use super::dispatch::{self, Late, Outbound, To, Upstream, UpstreamBody};
+use crate::governance::Purse;
 use crate::providers::{ALL_AT_LIMITS, Call, Provider, Reply};
 use crate::types::error::Error;
 use crate::types::lost::Lost;
@@ -81,6 +82,7 @@ pub(super) async fn attempt(
         pass: None,
         price: None,
         tried: Vec::new(),
+        purse: Purse::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use super::facts::{About, Read};
 use super::serve::Pipeline;
 use crate::config;
 use crate::telemetry::metrics;
-use crate::types::caller::Tenant;
+use crate::types::caller::{Caller, Tenant};
 use crate::types::money::MicroUsd;
 use crate::types::surface::Surface;
 use crate::wire::answer;
@@ -124,6 +124,8 @@ impl Pipeline {
     ) -> Result<(Option<bool>, Option<MicroUsd>), String> {
         let setup = self.setup();
         let tenant = Tenant("judge".to_owned());
+        // No key has this name.
+        let nobody = Caller::unknown("", tenant.clone());
         let body = body(&judge.model, questions, answers);
         let (request, (plan, out)) = {
             let json = parse(&body).map_err(|error| error.message)?;
@@ -132,7 +134,8 @@ impl Pipeline {
             let about = About {
                 model: &judge.model,
                 surface: request.surface,
-                tenant: &tenant,
+                caller: &nobody,
+                governor: &self.governor,
                 told: &[],
                 read: Some(Read { json: &json, stream: false }),
                 now_ms: self.cache.now_ms(),
@@ -150,7 +153,7 @@ impl Pipeline {
             stick_to: 0,
             no_store: true,
         };
-        let upstream = dispatch(&setup, &plan, &outbound, None).await.map_err(|error| error.message)?;
+        let upstream = dispatch(&setup, &plan, &outbound, None, None).await.map_err(|error| error.message)?;
         let UpstreamBody::Plain { answer, .. } = upstream.body else {
             return Err("it answered with a stream, which was not asked for".to_owned());
         };

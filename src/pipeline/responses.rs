@@ -248,7 +248,8 @@ impl Pipeline {
                 let about = About {
                     model: &model,
                     surface: inbound.surface,
-                    tenant,
+                    caller: &inbound.caller,
+                    governor: &self.governor,
                     told: &inbound.told,
                     read: Some(Read { json: &json, stream }),
                     now_ms: self.cache.now_ms(),

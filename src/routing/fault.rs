@@ -68,6 +68,8 @@ impl Fault {
             ErrorKind::UpstreamBroken => {
                 Some(refusal(error)).filter(|one| *one != Fault::Caller).unwrap_or(Fault::Passing)
             }
+            // What is left of a limit that is counted there does not reach: another's may.
+            ErrorKind::OverBudget | ErrorKind::TooMany => Fault::Unable,
             // What went wrong here is not the target's fault; one that speaks another wire may do.
             ErrorKind::Internal => Fault::Unable,
             _ if error.is_transient() => Fault::Passing,

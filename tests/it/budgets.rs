@@ -109,3 +109,107 @@ async fn models_are_listed_for_who_may_ask_for_them() {
     let one = gateway.client.get(gateway.url("/v1/models/x")).bearer_auth("sk-a-0123456789ab");
     assert_eq!(crate::support::Reply::of(one).await.error(), (404, "model_not_found".to_owned()));
 }
+
+/// Two providers of one model, the dear one first.
+fn two(dear: &Upstream, cheap: &Upstream, key: &str) -> Given {
+    let price = "price: {input_usd_per_million_tokens: 1, output_usd_per_million_tokens: 1}";
+    let yaml = format!(
+        "providers:\n  - {{name: dear, kind: openai_compatible, base_url: \"${{DEAR}}\", api_key: sk-up-0123456789, models: [m]}}\n\
+         \x20 - {{name: cheap, kind: openai_compatible, base_url: \"${{CHEAP}}\", api_key: sk-up-0123456789, models: [m]}}\n\
+         models:\n  - {{name: m, targets: [{{provider: dear}}, {{provider: cheap}}], {price}}}\n\
+         \x20 - {{name: n, targets: [{{provider: cheap, model: m, when: \"budget.used > 0.5\"}}, {{provider: dear, model: m}}], {price}}}\n\
+         \x20 - {{name: o, targets: [{{provider: cheap, model: m, when: \"limits.requests >= 0.5\"}}, {{provider: dear, model: m}}], {price}}}\n\
+         admin: {{key: {ADMIN_KEY}}}\nretry: {{attempts: 1}}\nauth: {{keys: [{{name: a, key: sk-a-0123456789ab, {key}}}]}}\n"
+    );
+    Given::yaml(&yaml).variable("DEAR", &dear.url).variable("CHEAP", &cheap.url)
+}
+
+#[tokio::test]
+async fn what_is_used_up_at_one_provider_is_asked_of_the_next() {
+    let (dear, cheap) = (Upstream::counting().await, Upstream::counting().await);
+    let gateway = two(&dear, &cheap, "budgets: [{usd: 0.00006, per: ever, providers: [de*]}]").start().await;
+    let mut from = Vec::new();
+    for number in 0..8 {
+        let reply = send(&gateway, "a", &format!("question {number}")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        from.push(reply.header("x-askonce-provider").to_owned());
+    }
+    let (first, rest) = from.split_at(dear.calls());
+    assert!(!first.is_empty() && first.iter().all(|one| one == "dear"), "{from:?}");
+    assert!(!rest.is_empty() && rest.iter().all(|one| one == "cheap"), "{from:?}");
+    let key = gateway.client.get(gateway.url("/admin/keys/a")).bearer_auth(ADMIN_KEY);
+    let shown = crate::support::Reply::of(key).await.json();
+    // What others answered is not counted there: 15 tokens each.
+    assert_eq!(shown["standing"][0]["used"], json!(dear.calls() as f64 * 15.0 / 1e6), "{shown}");
+    // A stored answer is nobody's.
+    assert_eq!(send(&gateway, "a", "question 0").await.cache(), "hit/exact");
+    gateway.stop().await;
+
+    // Where it is used up everywhere, that is said.
+    let limits =
+        "rate_limits: [{requests: 1, per: hour, providers: [dear]}, {requests: 1, per: hour, providers: [cheap]}]";
+    let gateway = two(&dear, &cheap, limits).start().await;
+    let served: Vec<String> = [send(&gateway, "a", "one").await, send(&gateway, "a", "two").await]
+        .map(|one| one.header("x-askonce-provider").to_owned())
+        .into();
+    assert_eq!(served, ["dear", "cheap"]);
+    let refused = send(&gateway, "a", "three").await;
+    assert_eq!(refused.error(), (429, "rate_limit_exceeded".to_owned()));
+    assert!(refused.text().contains("`cheap`") && refused.header("retry-after") != "", "{}", refused.text());
+    let models = gateway.client.get(gateway.url("/v1/models")).bearer_auth("sk-a-0123456789ab");
+    assert_eq!(crate::support::Reply::of(models).await.status, 200, "what no provider answers is not counted");
+}
+
+#[tokio::test]
+async fn what_a_provider_did_not_answer_is_not_counted_there() {
+    let failing = Upstream::start(|_| crate::support::script::reply(500, &[], "{}")).await;
+    let cheap = Upstream::counting().await;
+    let limits = "rate_limits: [{requests: 2, per: hour, providers: [dear]}, {concurrent: 1, providers: [dear, cheap]}], budgets: [{usd: 1, per: ever, providers: [dear]}]";
+    let gateway = two(&failing, &cheap, limits).start().await;
+    for number in 0..4 {
+        let reply = send(&gateway, "a", &format!("question {number}")).await;
+        assert_eq!((reply.status, reply.header("x-askonce-provider")), (200, "cheap"), "{}", reply.text());
+    }
+    let key = gateway.client.get(gateway.url("/admin/keys/a")).bearer_auth(ADMIN_KEY);
+    let shown = crate::support::Reply::of(key).await.json();
+    assert!(
+        shown["standing"].as_array().unwrap().iter().all(|one| one["used"] == json!(0) || one["used"] == json!(0.0)),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn conditions_ask_how_much_is_used() {
+    let (dear, cheap) = (Upstream::counting().await, Upstream::counting().await);
+    let gateway = two(
+        &dear,
+        &cheap,
+        "budgets: [{usd: 0.0001, per: ever}], rate_limits: [{requests: 4, per: hour, window: calendar, models: [o]}]",
+    )
+    .start()
+    .await;
+    let ask_for = async |model: &str, number: usize| {
+        let mut body = ask(&format!("question {number}"));
+        body["model"] = model.into();
+        body["max_tokens"] = json!(10);
+        let reply = gateway.chat_with(&body, &[("authorization", "Bearer sk-a-0123456789ab")]).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.header("x-askonce-provider").to_owned()
+    };
+    let mut from = Vec::new();
+    for number in 0..5 {
+        from.push(ask_for("n", number).await);
+    }
+    // 15 micro-dollars each, of 100.
+    assert_eq!(from, ["dear", "dear", "dear", "dear", "cheap"]);
+    gateway.stop().await;
+    let gateway = two(&dear, &cheap, "rate_limits: [{requests: 4, per: hour, window: calendar}]").start().await;
+    let mut from = Vec::new();
+    for number in 0..4 {
+        let mut body = ask(&format!("question {number}"));
+        body["model"] = "o".into();
+        let reply = gateway.chat_with(&body, &[("authorization", "Bearer sk-a-0123456789ab")]).await;
+        from.push(reply.header("x-askonce-provider").to_owned());
+    }
+    assert_eq!(from, ["dear", "dear", "cheap", "cheap"]);
+}

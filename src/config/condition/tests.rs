@@ -35,6 +35,8 @@ fn known(variable: Variable) -> Option<Fact> {
         Variable::Topic => text("legal"),
         Variable::Complexity => Fact::Float(0.75),
         Variable::Hard => Fact::Bool(true),
+        Variable::Budget => map(&[("used", Fact::Float(0.92)), ("left_usd", Fact::Float(1.5))]),
+        Variable::Limits => map(&[("requests", Fact::Float(0.5)), ("tokens", Fact::Float(0.0))]),
     })
 }
 
@@ -47,6 +49,8 @@ fn said(condition: &str, known: impl Fn(Variable) -> Option<Fact>) -> Result<boo
 fn conditions_are_true_or_false_of_a_request() {
     let table = [
         ("true", true),
+        ("budget.used > 0.9 && budget.left_usd < 2.0", true),
+        ("limits.requests > 0.5 || limits.tokens > 0.0", false),
         ("stream", true),
         ("!stream", false),
         ("model == 'fast'", true),

@@ -4,6 +4,7 @@ use super::super::facts::About;
 use super::super::serve::Setup;
 use super::holders::Holders;
 use super::{MODEL, Parcel};
+use crate::governance::Governor;
 use crate::governance::{Asked, Estimate};
 use crate::providers::Provider;
 use crate::routing::{Leg, Route, Target, no_target};
@@ -104,7 +105,13 @@ fn spliced(body: &Bytes, span: &Range<usize>, by: &str) -> Bytes {
 
 /// Finds where `parcel` goes: to the provider that it names, to the targets of its model, to the one that keeps what it is
 /// about, or to the default provider.
-pub(super) fn way(parcel: &Parcel, setup: &Setup, holders: &Holders, now_ms: u64) -> Result<Way, Error> {
+pub(super) fn way(
+    parcel: &Parcel,
+    setup: &Setup,
+    governor: &Governor,
+    holders: &Holders,
+    now_ms: u64,
+) -> Result<Way, Error> {
     let read = read(parcel)?;
     let id = parcel.to.id.as_ref().or(read.id.as_ref());
     let keeper = match id {
@@ -122,7 +129,8 @@ pub(super) fn way(parcel: &Parcel, setup: &Setup, holders: &Holders, now_ms: u64
     let about = |model| About {
         model,
         surface: parcel.surface,
-        tenant: &parcel.caller.tenant,
+        caller: &parcel.caller,
+        governor,
         told: &parcel.told,
         read: None,
         now_ms,

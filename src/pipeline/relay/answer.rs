@@ -8,6 +8,7 @@ use super::super::{Reply, ReplyBody};
 use super::holders::Holders;
 use super::send::Sent;
 use super::{Ids, Parcel};
+use crate::governance::Purse;
 use crate::routing::Pass;
 use crate::telemetry::metrics::{self, About};
 use crate::types::caller::Tenant;
@@ -27,7 +28,8 @@ const READ_BYTES: usize = 16 << 20;
 
 /// The reply to the caller.
 pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &Holders) -> Result<Reply, Error> {
-    let Sent { provider, model, sent, begun, reply, pass, tried, .. } = sent;
+    let Sent { provider, model, sent, begun, reply, pass, tried, mut purse, .. } = sent;
+    purse.begun();
     let mut headers = vec![
         ("x-askonce-cache".to_owned(), "bypass".to_owned()),
         ("x-askonce-reason".to_owned(), BypassReason::Relayed.as_str().to_owned()),
@@ -44,6 +46,7 @@ pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &
         request_timeout: setup.request_timeout,
         clock: setup.clock,
         pass,
+        _purse: purse,
         is_events: reply.content_type.starts_with("text/event-stream"),
         between_events: true,
         begun,
@@ -106,6 +109,8 @@ struct Rest {
     clock: RouterClock,
     /// The request's place on its lane.
     pass: Option<Pass>,
+    /// What it takes of what is counted at its provider, as long.
+    _purse: Purse,
     /// Bytes still to come, where that is known: who has them all asks for no end.
     left: Option<u64>,
     is_events: bool,

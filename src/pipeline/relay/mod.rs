@@ -109,13 +109,13 @@ impl Pipeline {
             // As with conversations, an answer that is not known any more is no reason to refuse this request.
             let _ = self.feedback(&parcel.caller.tenant, id, *right);
         }
-        let mut way = address::way(parcel, setup, &self.holders, self.cache.now_ms())?;
+        let mut way = address::way(parcel, setup, &self.governor, &self.holders, self.cache.now_ms())?;
         let guarded = self.guard_relayed(setup, parcel, way.model.as_deref().unwrap_or_default(), &way.route)?;
         let changed = guarded.body.map(|body| Parcel { body, ..parcel.clone() });
         let parcel = changed.as_ref().unwrap_or(parcel);
         if changed.is_some() {
             // What was replaced may stand before the model's name.
-            way = address::way(parcel, setup, &self.holders, self.cache.now_ms())?;
+            way = address::way(parcel, setup, &self.governor, &self.holders, self.cache.now_ms())?;
         }
         if let Some(model) = &way.model {
             settlement.of_model(model);
@@ -130,7 +130,7 @@ impl Pipeline {
         let (model, most) = (way.model.as_deref().unwrap_or_default(), way.most());
         let mut purse = self.governor.reserve(&parcel.caller, model, most, || self.cache.now_ms()).await?;
         let slip = settlement.slip();
-        let sent = send::send(parcel, setup, &way).await.inspect_err(|error| {
+        let sent = send::send(self, parcel, setup, &way).await.inspect_err(|error| {
             slip.iter().for_each(|slip| slip.tried(attempts::made(error)));
         })?;
         // What is known of such an answer's cost is the price of a request, and that is due now.

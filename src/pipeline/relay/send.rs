@@ -2,9 +2,10 @@
 //! another try or another target is free to be made.
 
 use super::super::attempts::{self, Answered, Sender, Tried};
-use super::super::serve::Setup;
+use super::super::serve::{Pipeline, Setup};
 use super::Parcel;
 use super::address::Way;
+use crate::governance::{Estimate, Purse};
 use crate::providers::{Provider, RelayCall, Reply};
 use crate::routing::{Course, Lane, Pass, Start, Target};
 use crate::telemetry::metrics::{self, About};
@@ -33,10 +34,12 @@ pub(super) struct Sent {
     pub(super) pass: Option<Pass>,
     /// All attempts.
     pub(super) tried: Vec<Tried>,
+    /// What is counted at its provider alone, to be held as long.
+    pub(super) purse: Purse,
 }
 
 /// Goes the route's course until a target begins to answer.
-pub(super) async fn send(parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Sent, Error> {
+pub(super) async fn send(pipeline: &Pipeline, parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Sent, Error> {
     let start = Start { now: setup.clock.now(), seed: rand::random(), stick_to: stick_to(parcel) };
     let mut course =
         Course::begin(way.route.clone(), setup.retry.clone(), start).with_callers_key(parcel.caller.bearer.is_some());
@@ -44,7 +47,7 @@ pub(super) async fn send(parcel: &Parcel, setup: &Setup, way: &Way) -> Result<Se
         course = course.off_trial();
     }
     way.out.iter().for_each(|at| course.leave_out(*at));
-    match attempts::go(&Passing { parcel, setup, way }, course, &setup.queue, setup.clock).await {
+    match attempts::go(&Passing { pipeline, parcel, setup, way }, course, &setup.queue, setup.clock).await {
         Ok(Answered { answer, at, pass, tried }) => Ok(Sent { at, pass: Some(pass), tried, ..answer }),
         Err((error, tried)) => Err(attempts::tell(error, &tried)),
     }
@@ -58,9 +61,20 @@ fn stick_to(parcel: &Parcel) -> u64 {
 
 /// One request, to be passed on to whichever target its course says.
 struct Passing<'p> {
+    pipeline: &'p Pipeline,
     parcel: &'p Parcel,
     setup: &'p Setup,
     way: &'p Way,
+}
+
+impl Passing<'_> {
+    /// A request, one under way, and its price: more is not known of what passes unread.
+    async fn reserve(&self, at: usize, provider: &str) -> Result<Purse, Error> {
+        let (governor, cache) = (self.pipeline.governor(), self.pipeline.cache());
+        let estimate = Estimate { cost: self.way.price_at(at), ..Estimate::default() };
+        let (caller, model) = (&self.parcel.caller, self.way.model.as_deref().unwrap_or_default());
+        governor.reserve_at(caller, provider, model, estimate, || cache.now_ms()).await
+    }
 }
 
 impl Sender for Passing<'_> {
@@ -73,11 +87,13 @@ impl Sender for Passing<'_> {
                 let message = format!("The route names a provider `{}` that there is not.", target.provider);
                 return Err(Error::new(ErrorKind::Internal, message));
             };
+            let purse = self.reserve(at, &target.provider).await?;
             let attempt = attempt(self.parcel, self.way, (provider.as_ref(), target), lane.id.key.clone());
             match timeout {
                 Some(timeout) => attempts::in_time(timeout, &target.provider, attempt).await,
                 None => attempt.await,
             }
+            .map(|sent| Sent { purse, ..sent })
         })
     }
 
@@ -141,5 +157,15 @@ async fn attempt(
     let mut reply = provider.relay(call).await?;
     let begun = reply.body.next().await.transpose()?;
     let model = way.model.clone().unwrap_or_else(|| "unknown".to_owned());
-    Ok(Sent { provider: provider.name().clone(), at: 0, model, sent, begun, reply, pass: None, tried: Vec::new() })
+    Ok(Sent {
+        provider: provider.name().clone(),
+        at: 0,
+        model,
+        sent,
+        begun,
+        reply,
+        pass: None,
+        tried: Vec::new(),
+        purse: Purse::default(),
+    })
 }
