@@ -12,8 +12,7 @@ const MOST: usize = 16;
 /// The fewest characters of a secret.
 const SECRET_CHARS: usize = 16;
 /// What no header of the operator's can say.
-const OWN_HEADERS: [&str; 6] =
-    ["host", "content-type", "content-length", "transfer-encoding", "connection", "expect"];
+const OWN_HEADERS: [&str; 6] = ["host", "content-type", "content-length", "transfer-encoding", "connection", "expect"];
 
 /// Whom to tell of budgets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

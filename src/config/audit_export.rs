@@ -95,7 +95,9 @@ pub(super) fn exports(audit: &Fields<'_>, env: &Env<'_>) -> Result<Vec<AuditExpo
         let export = export(item, env)?;
         if all.iter().any(|other| other.name == export.name) {
             let error = item.error(format!("another export has the name `{}`", export.name));
-            return Err(error.with_suggestion("how far an export has come is kept under its name: give each one of its own"));
+            return Err(
+                error.with_suggestion("how far an export has come is kept under its name: give each one of its own")
+            );
         }
         all.push(export);
     }
@@ -143,7 +145,9 @@ fn syslog(item: &Item<'_>, env: &Env<'_>) -> Result<SyslogExport, ConfigError> {
     let tls = outbound::tls(&fields, "https://", env)?;
     if protocol == SyslogProtocol::Tls && tls.ca_file.is_none() {
         let error = item.error("`tls.ca_file` is missing: the authority that signed the receiver's certificate");
-        return Err(error.with_suggestion("for the public ones name the system's file, as in `/etc/ssl/certs/ca-certificates.crt`"));
+        return Err(error.with_suggestion(
+            "for the public ones name the system's file, as in `/etc/ssl/certs/ca-certificates.crt`",
+        ));
     }
     let max_bytes = fields.integer("max_bytes", MOST_BYTES, LEAST_BYTES..=MOST_BYTES)?;
     Ok(SyslogExport {
@@ -163,7 +167,8 @@ fn word(fields: &Fields<'_>, key: &str) -> Result<Option<String>, ConfigError> {
     let text = item.text_if_any()?;
     match &text {
         Some(text) if text.len() > 255 || !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Err(item.error("expected the name or address of a host: at most 255 characters of visible ASCII, no spaces"))
+            Err(item
+                .error("expected the name or address of a host: at most 255 characters of visible ASCII, no spaces"))
         }
         _ => Ok(text),
     }

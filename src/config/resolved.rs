@@ -28,9 +28,9 @@ pub use super::issuer::{ALGORITHMS, Claims, Issuer};
 pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    AccountKind, After, Counted, Device, Eviction, ExportFormat, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, LimitField,
-    LogFormat, LogLevel, LongText, Measure, OnHangUp, Per, Pin, Precision, ProviderKind, RecordedPrompts, Replay,
-    Strategy, StreamUsage, Strictness, SyslogProtocol,
+    AccountKind, After, Counted, Device, Eviction, ExportFormat, FollowUps, GraphKind, Judgement, Kernels, KeyPlace,
+    LimitField, LogFormat, LogLevel, LongText, Measure, OnHangUp, Per, Pin, Precision, ProviderKind, RecordedPrompts,
+    Replay, Strategy, StreamUsage, Strictness, SyslogProtocol,
 };
 pub use super::known::{KnownProvider, known_providers};
 pub use super::prices::{ListPrice, list_price, list_price_of, list_prices};

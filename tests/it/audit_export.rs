@@ -74,7 +74,11 @@ fn has_no_gap(arrived: &Arrived, from: u64) -> u64 {
     let (rows, mut next) = (arrived.lock(), from);
     for row in rows.iter() {
         let seq = row["seq"].as_u64().unwrap();
-        assert!(seq <= next, "row {next} is missing or late: {:?}", rows.iter().map(|row| &row["seq"]).collect::<Vec<_>>());
+        assert!(
+            seq <= next,
+            "row {next} is missing or late: {:?}",
+            rows.iter().map(|row| &row["seq"]).collect::<Vec<_>>()
+        );
         next = next.max(seq + 1);
     }
     next - 1
@@ -147,8 +151,7 @@ impl Receiver {
 async fn rows_go_by_datagrams_and_what_is_too_long_is_cut() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let export =
-        format!("syslog: {{address: '{address}', protocol: udp, hostname: gate-1, max_bytes: 700}}");
+    let export = format!("syslog: {{address: '{address}', protocol: udp, hostname: gate-1, max_bytes: 700}}");
     let gateway = given(&export).start().await;
     make(&gateway, &["one", "two"]).await;
     let long = json!({"name": "long", "models": vec!["m".repeat(100); 10]});
@@ -176,8 +179,7 @@ async fn rows_go_by_datagrams_and_what_is_too_long_is_cut() {
 async fn a_receiver_that_is_away_and_a_restart_lose_nothing() {
     let (arrived, dir) = (Arrived::default(), tempfile::tempdir().unwrap());
     let (receiver, address) = Receiver::at("127.0.0.1:0".parse().unwrap(), arrived.clone()).await;
-    let given =
-        given(&format!("syslog: {{address: '{address}', protocol: tcp, hostname: gate-1}}")).dir(dir.path());
+    let given = given(&format!("syslog: {{address: '{address}', protocol: tcp, hostname: gate-1}}")).dir(dir.path());
     let gateway = given.start().await;
     make(&gateway, &["one", "two"]).await;
     all_arrived(&gateway, &arrived).await;
@@ -351,11 +353,10 @@ async fn a_webhook_gets_signed_batches_and_what_arrived_can_be_verified() {
     assert!(seen.iter().all(|one| rows(one) <= 3), "no batch is larger than it may be");
     assert!(seen.len() > end as usize / 3);
     let url = gateway.url("");
-    let (code, out, err) = tokio::task::spawn_blocking(move || {
-        run(&["audit", "exports", "--url", &url, "--admin-key", ADMIN_KEY])
-    })
-    .await
-    .unwrap();
+    let (code, out, err) =
+        tokio::task::spawn_blocking(move || run(&["audit", "exports", "--url", &url, "--admin-key", ADMIN_KEY]))
+            .await
+            .unwrap();
     assert!(code == 0 && out.contains(&format!("siem (webhook): row {end} of {end}, 0 to go")), "{code} {out} {err}");
     // What arrived is what an export has, and holds by itself.
     until("all is signed", || async {
@@ -434,7 +435,9 @@ async fn rows_that_are_gone_before_they_are_sent_are_told_of() {
     let is_told = || async {
         arrived.lock().iter().any(|row| {
             let detail = row["detail"].as_str().unwrap_or_default();
-            row["action"] == "audit.export_missing" && row["target"] == "siem" && detail.contains("\"from\":1,\"rows\":3,\"to\":3")
+            row["action"] == "audit.export_missing"
+                && row["target"] == "siem"
+                && detail.contains("\"from\":1,\"rows\":3,\"to\":3")
         })
     };
     until("the receiver is told", is_told).await;
@@ -471,10 +474,8 @@ async fn one_gateway_exports_at_a_time_and_another_goes_on_after_it() {
     }
     let (arrived, status, url) = (Arrived::default(), Arc::new(AtomicU16::new(200)), store::made());
     let upstream = hook(&status, &arrived).await;
-    let given = to_hook(&upstream, "").with(
-        "audit:",
-        &format!("store: {{url: \"{url}\", hashing_key: {}}}\naudit:", "ab".repeat(32)),
-    );
+    let given = to_hook(&upstream, "")
+        .with("audit:", &format!("store: {{url: \"{url}\", hashing_key: {}}}\naudit:", "ab".repeat(32)));
     let (one, other) = (given.start().await, given.start().await);
     make(&one, &["one", "two"]).await;
     make(&other, &["three"]).await;

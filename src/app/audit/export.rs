@@ -282,7 +282,11 @@ impl Export {
         self.retry_at = Instant::now() + if failed.is_smaller { FIRST_PAUSE } else { pause };
         let (export, why) = (&self.name, &failed.why);
         if failed.is_refused {
-            tracing::error!(export, why, "the audit log is refused by its receiver: look at what it says, nothing is lost as yet");
+            tracing::error!(
+                export,
+                why,
+                "the audit log is refused by its receiver: look at what it says, nothing is lost as yet"
+            );
         } else {
             tracing::warn!(export, why, failures = self.failures, "the audit log is not taken");
         }

@@ -122,8 +122,8 @@ fn body(format: ExportFormat, rows: &[AuditRow]) -> (&'static str, String) {
 fn refused(why: &NotTaken, rows: u64) -> Failed {
     let failed = Failed::new(why.to_string());
     let NotTaken::Answered(status, again) = why else { return failed };
-    let goes_by = status.is_server_error()
-        || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    let goes_by =
+        status.is_server_error() || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     let is_smaller = *status == StatusCode::PAYLOAD_TOO_LARGE && rows > 1;
     Failed { is_refused: !goes_by && !is_smaller, again: again.filter(|_| goes_by), is_smaller, ..failed }
 }

@@ -23,8 +23,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 const SETTLE: Duration = Duration::from_millis(250);
 /// The shortest look at whether it has.
 const GLANCE: Duration = Duration::from_millis(1);
-/// Bytes that are written between two looks at the clock.
-const PIECE: usize = 16 * 1024;
 
 /// A receiver, and the connection to it where there is one.
 pub(super) struct Wire {
@@ -37,8 +35,32 @@ pub(super) struct Wire {
 
 enum Open {
     Udp(UdpSocket),
-    Tcp(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tcp(Timed),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+/// A connection that nobody waits for longer than until `by`, however little at a time the other side takes.
+struct Timed {
+    stream: TcpStream,
+    by: Instant,
+}
+
+impl Read for Timed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left(self.by)?))?;
+        self.stream.read(into).map_err(late)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(left(self.by)?))?;
+        self.stream.write(bytes).map_err(late)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 impl Wire {
@@ -66,20 +88,16 @@ impl Wire {
             Some(open) => open,
             None => self.connect(by)?,
         };
+        open.wait_until(by);
         match &mut open {
             Open::Udp(socket) => {
                 for line in lines {
+                    socket.set_write_timeout(Some(left(by)?))?;
                     socket.send(cut(line, self.max_bytes).as_bytes())?;
                 }
             }
-            stream => {
-                let bytes: String = lines.iter().map(|line| framed(line)).collect();
-                for piece in bytes.as_bytes().chunks(PIECE) {
-                    stream.patience(left(by)?)?;
-                    stream.write_all(piece)?;
-                }
-                stream.flush()?;
-            }
+            Open::Tcp(stream) => all(stream, &lines)?,
+            Open::Tls(stream) => all(stream.as_mut(), &lines)?,
         }
         open.seen(SETTLE)?;
         self.open = Some(open);
@@ -107,13 +125,11 @@ impl Wire {
         }
         let stream = TcpStream::connect_timeout(&address, CONNECT.min(left(by)?))?;
         stream.set_nodelay(true)?;
+        let stream = Timed { stream, by };
         let Some((config, name)) = &self.tls else { return Ok(Open::Tcp(stream)) };
         let connection = ClientConnection::new(config.clone(), name.clone()).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {
-            let left = left(by)?;
-            stream.sock.set_read_timeout(Some(left))?;
-            stream.sock.set_write_timeout(Some(left))?;
             stream.conn.complete_io(&mut stream.sock)?;
         }
         Ok(Open::Tls(Box::new(stream)))
@@ -121,38 +137,33 @@ impl Wire {
 }
 
 impl Open {
-    fn patience(&mut self, left: Duration) -> io::Result<()> {
+    fn wait_until(&mut self, by: Instant) {
         match self {
-            Open::Udp(socket) => socket.set_write_timeout(Some(left)),
-            Open::Tcp(stream) => stream.set_write_timeout(Some(left)),
-            Open::Tls(stream) => stream.sock.set_write_timeout(Some(left)),
+            Open::Udp(_) => {}
+            Open::Tcp(stream) => stream.by = by,
+            Open::Tls(stream) => stream.sock.by = by,
         }
     }
 
     /// Looks for so long whether the other side hangs up or refuses. What it says besides is not for us.
     fn seen(&mut self, time: Duration) -> io::Result<()> {
-        let by = Instant::now() + time;
-        let mut said = [0; 512];
-        while let Some(left) = by.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        let (by, mut said) = (Instant::now() + time, [0; 512]);
+        self.wait_until(by);
+        while let Ok(left) = left(by) {
             let read = match self {
                 Open::Udp(socket) => {
                     socket.set_read_timeout(Some(left))?;
-                    socket.recv(&mut said).map(|_| 1)
+                    // A datagram may be empty.
+                    socket.recv(&mut said).map(|_| 1).map_err(late)
                 }
-                Open::Tcp(stream) => {
-                    stream.set_read_timeout(Some(left))?;
-                    stream.read(&mut said)
-                }
-                Open::Tls(stream) => {
-                    stream.sock.set_read_timeout(Some(left))?;
-                    stream.read(&mut said)
-                }
+                Open::Tcp(stream) => stream.read(&mut said),
+                Open::Tls(stream) => stream.read(&mut said),
             };
             match read {
                 Ok(0) => return Err(io::Error::new(ErrorKind::ConnectionAborted, "the receiver has hung up")),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
@@ -160,27 +171,25 @@ impl Open {
     }
 }
 
-impl Write for Open {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Open::Udp(socket) => socket.send(bytes),
-            Open::Tcp(stream) => stream.write(bytes),
-            Open::Tls(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Open::Udp(_) => Ok(()),
-            Open::Tcp(stream) => stream.flush(),
-            Open::Tls(stream) => stream.flush(),
-        }
-    }
+/// Writes all lines, each with its length before it.
+fn all(stream: &mut impl Write, lines: &[String]) -> io::Result<()> {
+    let bytes: String = lines.iter().map(|line| framed(line)).collect();
+    stream.write_all(bytes.as_bytes())?;
+    stream.flush()
 }
 
 fn left(by: Instant) -> io::Result<Duration> {
     let left = by.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
-    left.ok_or_else(|| io::Error::new(ErrorKind::TimedOut, "the receiver takes too long"))
+    left.ok_or_else(too_long)
+}
+
+/// Systems name it in two ways that the time has passed.
+fn late(error: io::Error) -> io::Error {
+    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) { too_long() } else { error }
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "the receiver takes too long")
 }
 
 /// TLS that trusts the operator's authority only, and shows a certificate where there is one.
@@ -207,4 +216,63 @@ fn client(tls: &Tls) -> Result<ClientConfig, String> {
     let own = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| no_key())?;
     let built = builder.with_client_auth_cert(chain("client_cert_file", certificate)?, own);
     built.map_err(|error| of("client_key_file", key, format!("it does not go with the certificate: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(address: String, protocol: SyslogProtocol) -> Wire {
+        let settings = SyslogExport {
+            address,
+            protocol,
+            facility: 13,
+            hostname: None,
+            max_bytes: 600,
+            tls: Tls::default(),
+            server_name: None,
+        };
+        Wire::new(&settings).unwrap()
+    }
+
+    #[test]
+    fn a_receiver_that_hangs_up_has_taken_nothing_and_is_called_again() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut wire = to(listener.local_addr().unwrap().to_string(), SyslogProtocol::Tcp);
+        let receiving = std::thread::spawn(move || {
+            drop(listener.accept().unwrap());
+            let (mut second, _) = listener.accept().unwrap();
+            let mut bytes = [0; 10];
+            second.read_exact(&mut bytes).unwrap();
+            // It hangs up while nothing is under way.
+            drop(second);
+            let (mut third, _) = listener.accept().unwrap();
+            let mut again = [0; 5];
+            third.read_exact(&mut again).unwrap();
+            (bytes, again)
+        });
+        assert!(wire.send(vec!["one".into()]).is_err(), "nobody has read it");
+        wire.send(vec!["one".into(), "two".into()])
+            .unwrap_or_else(|error| assert_eq!(error.kind(), ErrorKind::ConnectionAborted));
+        wire.send(vec!["six".into()]).unwrap_or_else(|error| assert_eq!(error.kind(), ErrorKind::ConnectionAborted));
+        assert_eq!(receiving.join().unwrap(), (*b"3 one3 two", *b"3 six"));
+    }
+
+    #[test]
+    fn nobody_listens_for_datagrams_and_that_is_seen() {
+        let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut wire = to(gone.to_string(), SyslogProtocol::Udp);
+        assert_eq!(wire.send(vec!["one".into()]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn one_that_takes_nothing_is_given_up_in_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let begun = Instant::now();
+        let mut timed = Timed { stream, by: begun + Duration::from_millis(200) };
+        let error = all(&mut timed, &vec!["x".repeat(1 << 20); 64]).unwrap_err();
+        assert_eq!(error.to_string(), "the receiver takes too long");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
 }

@@ -1,8 +1,8 @@
 //! The audit log's settings as YAML again.
 
 use super::{Yaml, path, secret, text};
-use crate::config::resolved::{AuditExport, AuditSettings, ExportTo, SyslogExport, WebhookExport};
 use crate::config::SyslogProtocol;
+use crate::config::resolved::{AuditExport, AuditSettings, ExportTo, SyslogExport, WebhookExport};
 
 pub(super) fn audit(yaml: &mut Yaml, audit: &AuditSettings) {
     yaml.maybe("retention_days", audit.retention_days.map(|days| days.to_string()));
