@@ -47,12 +47,23 @@ pub(super) async fn post(
         request = request.header(name, value.expose());
     }
     let reply = request.body(body).send().await;
-    let reply = reply.map_err(|error| NotTaken::NoAnswer(error.without_url().to_string()))?;
+    let reply = reply.map_err(|error| NotTaken::NoAnswer(why(error)))?;
     if reply.status().is_success() {
         return Ok(());
     }
     let again = reply.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     Err(NotTaken::Answered(reply.status(), again.map(Duration::from_secs)))
+}
+
+/// What went wrong, down to what the system said; without the address.
+fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut root: &dyn std::error::Error = &error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    let (error, root) = (error.to_string(), root.to_string());
+    if error == root { error } else { format!("{error}: {root}") }
 }
 
 fn signature(secret: &str, id: &str, timestamp: u64, body: &str) -> String {
@@ -66,6 +77,16 @@ fn signature(secret: &str, id: &str, timestamp: u64, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn why_nobody_answered_is_said_without_the_address() {
+        crate::install_tls();
+        let url = crate::types::secret::Secret::new("http://127.0.0.1:9/sk-hidden-0123456789");
+        let webhook = Webhook { url, secret: None, headers: std::collections::BTreeMap::new() };
+        let client = client(Duration::from_secs(5)).unwrap();
+        let error = post(&client, &webhook, "application/json", "id", "{}".to_owned()).await.unwrap_err().to_string();
+        assert!(error.contains("refused") && !error.contains("hidden"), "{error}");
+    }
 
     /// The example of the specification.
     #[test]
