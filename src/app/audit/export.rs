@@ -188,7 +188,7 @@ impl Export {
             Err(error) => {
                 let error: DatabaseError = error;
                 tracing::warn!(export = self.name, %error, "the audit log is not exported: the database does not answer");
-                self.retry_at = Instant::now() + LOOK;
+                self.retry_at = self.retry_at.max(Instant::now() + LOOK);
                 false
             }
         }
