@@ -93,6 +93,33 @@ pub(super) async fn checkpoints(State(doors): State<Arc<Doors>>) -> Response {
     reply(checkpoints.map(|all| json!({"object": "list", "data": all, "public_key": key, "broken": broken})))
 }
 
+/// `GET /admin/audit/exports`: where rows are sent to, and how far that is.
+pub(super) async fn exports(State(doors): State<Arc<Doors>>) -> Response {
+    let (exported, now_ms) = (doors.audit.exports(), doors.pipeline.cache().now_ms());
+    let told = doors.database.audit_exports().await.map_err(|error| unavailable(&error));
+    reply(told.map(|(rows, last)| {
+        let one = |(name, kind): &(String, &'static str)| {
+            // One that has only just been written into the settings has no row yet.
+            let row = rows.iter().find(|row| row.name == *name).cloned().unwrap_or_default();
+            let (had, at_ms) = (!row.node.is_empty() && row.until_ms >= now_ms, row.delivered_at_ms);
+            json!({
+                "name": name,
+                "kind": kind,
+                "delivered": row.delivered,
+                "delivered_at_ms": Some(at_ms).filter(|at| *at > 0),
+                "lag_rows": last.saturating_sub(row.delivered),
+                "missing_rows": row.missing,
+                "failures": row.failures,
+                "error": Some(row.error).filter(|error| !error.is_empty()),
+                "node": Some(&row.node).filter(|_| had),
+                "is_here": had && row.node == exported.node,
+            })
+        };
+        let data: Vec<serde_json::Value> = exported.names.iter().map(one).collect();
+        json!({"object": "list", "data": data, "last": last, "node": exported.node})
+    }))
+}
+
 fn unavailable(error: &DatabaseError) -> Error {
     tracing::error!(%error, "the database");
     let message = "The database does not answer just now; see the log of the gateway.";

@@ -9,7 +9,7 @@
 //! - `/admin/accounts` and `/admin/keys`: accounts and virtual keys; `objects`
 //! - `/admin/providers`, `/admin/models` and `/admin/prices`: what is beside that of the file; `definitions`
 //! - `GET /admin/config/export`, `POST /admin/config/import`: all of these at once; `transfer`
-//! - `GET /admin/audit`, `GET /admin/audit/checkpoints`: who did what; `audit`
+//! - `GET /admin/audit`, `/admin/audit/checkpoints`, `/admin/audit/exports`: who did what, and who is sent it; `audit`
 //! - `GET /admin/usage`: what was used; `usage`, with `csv` and `span`
 //! - `GET /admin/requests`: the log of requests; `requests`
 //! - `GET /admin/routes`: where requests may go, and how each way there is; `routes`
@@ -153,6 +153,7 @@ pub fn table() -> Vec<Route> {
         whole(Method::GET, "/admin/requests/{id}", (Requests, Read), requests::request),
         whole(Method::GET, "/admin/audit", (Audit, Read), audit::list),
         whole(Method::GET, "/admin/audit/checkpoints", (Audit, Read), audit::checkpoints),
+        whole(Method::GET, "/admin/audit/exports", (Audit, Read), audit::exports),
         guarded(Method::GET, "/admin/roles", Guard::Permission(Roles, Read, Reach::Accounts), roles::list),
         guarded(Method::GET, "/admin/self", Guard::Somebody, roles::oneself),
         guarded(Method::GET, "/admin/tokens", own(Read), tokens::list),

@@ -2,8 +2,13 @@
 //!
 //! Whoever records an event goes on at once; a task writes. A change at the admin surface is answered when its row is on disk. What does
 //! not fit into the queue is counted, and the count becomes a row. What is signed is what this node has seen to be whole: `trust`. What is too old is taken out by `retention`.
+//! Rows are sent to receivers by `export`: to which, by `export_to`; lines of syslog, by `syslog` and `syslog_wire`.
 
+mod export;
+mod export_to;
 mod retention;
+mod syslog;
+mod syslog_wire;
 mod trust;
 
 use super::build::{StartError, write_private};
@@ -11,9 +16,10 @@ use crate::config::{AuditSettings, Resolved};
 use crate::store::audit_chain::Signer;
 use crate::store::database::Database;
 use crate::telemetry::metrics;
-use crate::types::audit::{Audit, AuditEvent, AuditOutcome, KEY_USED, REFUSED};
+use crate::types::audit::{Audit, AuditEvent, AuditOutcome, Exported, KEY_USED, REFUSED};
 use crate::types::clock::Clock;
 use arc_swap::ArcSwap;
+use export::Exports;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -63,6 +69,7 @@ pub(super) struct AuditLog {
     closing: Arc<Notify>,
     /// Ends when all is written.
     writer: Mutex<Option<JoinHandle<()>>>,
+    exports: Exports,
 }
 
 impl AuditLog {
@@ -89,7 +96,12 @@ impl AuditLog {
             broken: Arc::default(),
             closing: Arc::default(),
             writer: Mutex::default(),
+            exports: Exports::new(database.clone(), clock.clone()),
         });
+        // What keeps nothing has nothing to tell.
+        let exports = if persist { settings.audit.export.as_slice() } else { &[] };
+        let begun = log.exports.reconfigure(exports, &Arc::downgrade(&log), &log.written);
+        begun.map_err(StartError::AuditExport)?;
         let writer = Writer {
             database,
             clock,
@@ -111,12 +123,15 @@ impl AuditLog {
         Ok(log)
     }
 
-    /// Puts new settings in force.
-    pub(super) fn reconfigure(&self, settings: &Resolved) {
+    /// Puts new settings in force. The error says why they cannot be.
+    pub(super) fn reconfigure(self: &Arc<Self>, settings: &Resolved) -> Result<(), String> {
+        self.exports.reconfigure(&settings.audit.export, &Arc::downgrade(self), &self.written)?;
         self.settings.store(Arc::new(settings.audit.clone()));
+        Ok(())
     }
 
-    /// Takes no more events; resolves when all that was taken is on disk and signed, or when that takes too long.
+    /// Takes no more events; resolves when all that was taken is on disk and signed, and others may export it, or when that takes too
+    /// long.
     pub(super) async fn close(&self) {
         self.closing.notify_one();
         let writer = self.writer.lock().take();
@@ -125,6 +140,7 @@ impl AuditLog {
         {
             tracing::error!("the audit log could not be written to its end");
         }
+        self.exports.close().await;
     }
 }
 
@@ -181,6 +197,10 @@ impl Audit for AuditLog {
 
     fn broken(&self) -> Option<String> {
         self.broken.lock().clone()
+    }
+
+    fn exports(&self) -> Exported {
+        Exported { node: self.exports.node().to_owned(), names: self.exports.names() }
     }
 }
 

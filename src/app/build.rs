@@ -47,6 +47,9 @@ pub enum StartError {
     /// Topics, or what was learned of hard questions.
     #[error("{0}")]
     Insight(String),
+    /// What the audit log is exported to.
+    #[error("{0}")]
+    AuditExport(String),
     /// The metrics registry.
     #[error("metrics: {0}")]
     Metrics(String),
@@ -225,9 +228,9 @@ impl App {
         for (provider, why) in setup.registry.refresh().await {
             tracing::warn!(provider, why, "its models are not known");
         }
+        self.audit.reconfigure(settings)?;
         self.doors.access.reconfigure(settings)?;
         let admin_key = settings.admin.key.as_ref().or(self.admin_key.as_ref());
-        self.audit.reconfigure(settings);
         self.doors.trusted_proxies.store(Arc::new(settings.trusted_proxies.clone()));
         self.governed.reconfigure(settings, self.doors.pipeline.cache().now_ms()).await?;
         self.doors.loopback_only.store(open && is_loopback(&self.listen), Ordering::Relaxed);
@@ -257,6 +260,7 @@ impl App {
         for one in &settings.guardrails {
             secrets.extend(one.secrets().cloned());
         }
+        secrets.extend(settings.audit.export.iter().flat_map(|export| export.to.secrets()).cloned());
         secrets.extend(settings.admin.key.iter().chain(&self.admin_key).cloned());
         secrets.extend(settings.admin.tokens.iter().map(|token| token.key.clone()));
         secrets.extend(settings.admin.sso.iter().filter_map(|sso| sso.client_secret.clone()));

@@ -13,6 +13,7 @@
 //! - `people`: who administers: what other processes changed is read, sessions end, identity providers are asked again
 //! - `probe`: providers of lanes that are left alone are asked for their model lists, where the settings say so
 //! - `reload`: new settings put in force, or refused
+//! - `webhook`: a body sent to an address, and signed
 
 mod alerts;
 mod assemble;
@@ -28,6 +29,7 @@ mod patience;
 mod people;
 mod probe;
 mod reload;
+mod webhook;
 
 pub use build::{App, Parts, StartError, cache_in_memory};
 pub use discover::{Discovered, OfFile, discover};

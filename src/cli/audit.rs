@@ -25,6 +25,8 @@ pub(super) enum AuditCommand {
     Tail(TailArgs),
     /// Print the latest checkpoint of a gateway that runs: kept elsewhere, it tells later if rows were cut off.
     Checkpoint(CheckpointArgs),
+    /// Print where the log of a gateway that runs is exported to, and how far that is.
+    Exports(ExportsArgs),
 }
 
 /// Verify that no row was changed, added, taken away or swapped.
@@ -86,6 +88,15 @@ pub(super) struct CheckpointArgs {
     gateway: Gateway,
 }
 
+#[derive(clap::Args)]
+pub(super) struct ExportsArgs {
+    #[command(flatten)]
+    gateway: Gateway,
+    /// Print the gateway's JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) fn run(command: AuditCommand) -> Result<ExitCode, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the async runtime cannot start: {error}"))?;
@@ -95,6 +106,7 @@ pub(super) fn run(command: AuditCommand) -> Result<ExitCode, String> {
             AuditCommand::Export(args) => export(&args).await,
             AuditCommand::Tail(args) => tail(&args).await,
             AuditCommand::Checkpoint(args) => checkpoint(&args).await,
+            AuditCommand::Exports(args) => exports(&args).await,
         }
     })
 }
@@ -259,6 +271,33 @@ async fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, String> {
     match told["data"].as_array().and_then(|all| all.last()) {
         Some(last) => println!("{last}"),
         None => return Err("there is no checkpoint yet".to_owned()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn exports(args: &ExportsArgs) -> Result<ExitCode, String> {
+    let admin = args.gateway.admin()?;
+    let told = Admin::told(admin.client.get(admin.at("/admin/audit/exports", &[])?).bearer_auth(&admin.key)).await?;
+    if args.json {
+        println!("{told}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let all = told["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if all.is_empty() {
+        println!("the log is exported nowhere; see `audit.export` in the configuration");
+    }
+    for one in all {
+        let text = |name: &str| one_line(one[name].as_str().unwrap_or_default());
+        let number = |name: &str| one[name].as_u64().unwrap_or_default();
+        let (name, kind, delivered, last) = (text("name"), text("kind"), number("delivered"), &told["last"]);
+        print!("{name} ({kind}): row {delivered} of {last}, {} to go", number("lag_rows"));
+        if number("missing_rows") > 0 {
+            print!("; {} rows were gone before they could be sent", number("missing_rows"));
+        }
+        match number("failures") {
+            0 => println!(),
+            failures => println!("; failed {failures} times: {}", text("error")),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,7 @@
 //! `audit`: what is kept of who did what.
 
+use super::audit_export::{AuditExport, exports};
+use super::env::Env;
 use super::error::ConfigError;
 use super::fields::Fields;
 use std::time::Duration;
@@ -18,15 +20,18 @@ pub struct AuditSettings {
     pub checkpoint: Duration,
     /// Refused requests are kept, too: one row a minute for each key, or address, and reason.
     pub refusals: bool,
+    /// Where rows are sent to as they are written.
+    pub export: Vec<AuditExport>,
 }
 
 /// Reads `audit`.
-pub(super) fn audit(root: &Fields<'_>) -> Result<AuditSettings, ConfigError> {
-    let fields = root.child("audit", &["retention_days", "checkpoint_rows", "checkpoint_s", "refusals"])?;
+pub(super) fn audit(root: &Fields<'_>, env: &Env<'_>) -> Result<AuditSettings, ConfigError> {
+    let fields = root.child("audit", &["retention_days", "checkpoint_rows", "checkpoint_s", "refusals", "export"])?;
     Ok(AuditSettings {
         retention_days: fields.get("retention_days").map(|item| item.integer(1..=MAX_DAYS)).transpose()?,
         checkpoint_rows: fields.integer("checkpoint_rows", 1_000, 1..=1_000_000)?,
         checkpoint: fields.seconds("checkpoint_s", 600, 1..=86_400)?,
         refusals: fields.bool("refusals", true)?,
+        export: exports(&fields, env)?,
     })
 }

@@ -474,3 +474,25 @@ words! {
         Refuse = "refuse",
     }
 }
+
+words! {
+    /// By what a receiver of syslog is reached.
+    SyslogProtocol, "protocol" {
+        /// Datagrams (RFC 5426).
+        Udp = "udp",
+        /// A connection, with the length before each message (RFC 6587).
+        Tcp = "tcp",
+        /// The same within TLS (RFC 5425).
+        Tls = "tls",
+    }
+}
+
+words! {
+    /// The form in which rows are sent to a webhook.
+    ExportFormat, "format" {
+        /// A JSON array.
+        Json = "json",
+        /// A JSON object a line.
+        Ndjson = "ndjson",
+    }
+}

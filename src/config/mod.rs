@@ -28,6 +28,7 @@ mod admin;
 mod alerts;
 mod allowance;
 mod audit;
+mod audit_export;
 mod auth;
 mod base_url;
 mod cache;
@@ -235,7 +236,7 @@ fn whole(
         cache: cache::cache(&root, env)?,
         trusted_proxies: rights::each(&root, "trusted_proxies", rights::address)?,
         alerts: alerts::alerts(&root)?,
-        audit: audit::audit(&root)?,
+        audit: audit::audit(&root, env)?,
         responses: responses::responses(&root)?,
         recording: recording::recording(&root, env)?,
         usage: usage::usage(&root)?,

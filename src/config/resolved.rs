@@ -17,6 +17,7 @@ pub use super::admin::{Admin, AdminToken, Role};
 pub use super::alerts::{AlertSettings, Webhook};
 pub use super::allowance::Allowance;
 pub use super::audit::AuditSettings;
+pub use super::audit_export::{AuditExport, ExportTo, SyslogExport, WebhookExport};
 pub use super::condition::Condition;
 pub use super::guardrails::{
     GuardAction, GuardFailure, GuardModeration, GuardOn, GuardTopics, GuardWebhook, Guardrail, LooksFor, ModerationAt,
@@ -27,9 +28,9 @@ pub use super::issuer::{ALGORITHMS, Claims, Issuer};
 pub use super::judgement::Judge;
 pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
-    AccountKind, After, Counted, Device, Eviction, FollowUps, GraphKind, Judgement, Kernels, KeyPlace, LimitField,
-    LogFormat, LogLevel, LongText, Measure, OnHangUp, Per, Pin, Precision, ProviderKind, RecordedPrompts, Replay,
-    Strategy, StreamUsage, Strictness,
+    AccountKind, After, Counted, Device, Eviction, ExportFormat, FollowUps, GraphKind, Judgement, Kernels, KeyPlace,
+    LimitField, LogFormat, LogLevel, LongText, Measure, OnHangUp, Per, Pin, Precision, ProviderKind, RecordedPrompts,
+    Replay, Strategy, StreamUsage, Strictness, SyslogProtocol,
 };
 pub use super::known::{KnownProvider, known_providers};
 pub use super::prices::{ListPrice, OwnPrice, list_price, list_price_of, list_prices};

@@ -1,6 +1,7 @@
 //! The settings as YAML again, every default written out and every secret masked.
 
 mod access;
+mod audit;
 mod guardrails;
 mod provider;
 mod secrets;
@@ -33,12 +34,7 @@ impl Resolved {
         yaml.line("data_dir", &path(&self.data_dir));
         yaml.map("log", |yaml| log(yaml, &self.log));
         yaml.list("accounts", &self.accounts, account);
-        yaml.map("audit", |yaml| {
-            yaml.maybe("retention_days", self.audit.retention_days.map(|days| days.to_string()));
-            yaml.line("checkpoint_rows", &self.audit.checkpoint_rows.to_string());
-            yaml.line("checkpoint_s", &self.audit.checkpoint.as_secs().to_string());
-            yaml.line("refusals", &self.audit.refusals.to_string());
-        });
+        yaml.map("audit", |yaml| audit::audit(yaml, &self.audit));
         yaml.map("alerts", |yaml| {
             yaml.list("webhooks", &self.alerts.webhooks, |yaml, webhook| {
                 yaml.line("url", &secret(&webhook.url));

@@ -1,6 +1,7 @@
 //! The settings as a whole: what is read, and what is shown.
 
 mod accounts;
+mod audit;
 mod definitions;
 mod guardrails;
 mod providers;

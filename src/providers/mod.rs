@@ -39,6 +39,7 @@ pub(crate) mod stub;
 mod vertex;
 
 pub use keys::ALL_AT_LIMITS;
+pub use outbound::{certificates, read as read_certificate_file};
 pub use registry::Registry;
 
 use crate::types::caller::Tenant;

@@ -91,13 +91,15 @@ fn identity(certificate_file: &Path, key_file: &Path) -> Result<Identity, String
     Identity::from_pem(&pem).map_err(|error| wrong_certificate(super::http::chain(&error)))
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates in PEM form.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|error| format!("it is not in PEM form: {error}"))?;
     if all.is_empty() { Err("it holds no certificate in PEM form".to_owned()) } else { Ok(all) }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// Reads a file of certificates or keys.
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let bytes = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if bytes > FILE_BYTES {
         return Err(format!("it is larger than {FILE_BYTES} bytes, which no certificate file is"));

@@ -3,7 +3,7 @@
 //! The SQL is written once, in words that both understand. A change is one transaction, and it is on disk when that has ended. Only these
 //! files know the crate `sqlx`.
 //!
-//! - `audit`: the audit log
+//! - `audit`: the audit log; `audit_exports`: how far its exports have come
 //! - `budgets`: what was used of budgets, and what is granted to which node
 //! - `objects`: accounts and virtual keys
 //! - `people`: who administers: tokens, people and groups; `sessions`: who is signed in
@@ -11,6 +11,7 @@
 //! - `usage`: what was used, by the hour; `requests`: requests one by one
 
 mod audit;
+mod audit_exports;
 mod budgets;
 pub(super) mod data_keys;
 mod objects;
@@ -22,6 +23,7 @@ mod stub;
 mod usage;
 
 pub use audit::AuditQuery;
+pub use audit_exports::ExportRow;
 pub use budgets::{BudgetState, BudgetWrite, BudgetsWritten, LeaseRow, UsedRow};
 pub use objects::{Change, HashRow, ObjectRow};
 pub use people::{PersonRow, Put, TokenRow};

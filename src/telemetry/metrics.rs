@@ -58,6 +58,10 @@ const QUEUE_WAIT: &str = "askonce_queue_wait_seconds";
 const QUEUE_REFUSED: &str = "askonce_queue_refused_total";
 const CONDITION_ERRORS: &str = "askonce_condition_errors_total";
 const AUDIT_BROKEN: &str = "askonce_audit_broken";
+const AUDIT_EXPORT_LAG: &str = "askonce_audit_export_lag_rows";
+const AUDIT_EXPORT_AGE: &str = "askonce_audit_export_lag_seconds";
+const AUDIT_EXPORT_ROWS: &str = "askonce_audit_export_rows_total";
+const AUDIT_EXPORT_FAILURES: &str = "askonce_audit_export_failures_total";
 const GUARDRAILS: &str = "askonce_guardrails_total";
 const SHADOW_REQUESTS: &str = "askonce_shadow_requests_total";
 const SHADOW_COMPARISONS: &str = "askonce_shadow_comparisons_total";
@@ -162,6 +166,10 @@ fn describe() {
         "Providers, models and prices of the admin surface that do not fit beside the file."
     );
     describe_gauge!(AUDIT_BROKEN, "1 where the audit log is not what was seen and written, so that nothing is signed.");
+    describe_gauge!(AUDIT_EXPORT_LAG, "Rows of the audit log that a receiver has not taken yet, by export.");
+    describe_gauge!(AUDIT_EXPORT_AGE, Unit::Seconds, "How old the first of them is, where it was refused, by export.");
+    describe_counter!(AUDIT_EXPORT_ROWS, "Rows of the audit log by export and result: delivered, or missing.");
+    describe_counter!(AUDIT_EXPORT_FAILURES, "Attempts to export the audit log that failed, by export.");
     describe_gauge!("askonce_judgement_error", "Estimated wrong hits over requests, of all scopes.");
     describe_gauge!("askonce_judgement_error_upper", "Upper bound of it, 95 %, one-sided.");
     describe_gauge!(
@@ -430,6 +438,22 @@ pub fn guardrail(name: &str, action: &'static str, direction: &'static str) {
 /// The audit log is not what was seen and written.
 pub fn audit_broken() {
     gauge!(AUDIT_BROKEN).set(1.0);
+}
+
+/// So many rows have not been taken by the export's receiver yet; the first of them is so many seconds old.
+pub fn audit_export_lag(export: &str, rows: u64, seconds: f64) {
+    gauge!(AUDIT_EXPORT_LAG, "export" => export.to_owned()).set(rows as f64);
+    gauge!(AUDIT_EXPORT_AGE, "export" => export.to_owned()).set(seconds);
+}
+
+/// Rows were `delivered` to a receiver, or are `missing` there for good.
+pub fn audit_export_rows(export: &str, result: &'static str, rows: u64) {
+    counter!(AUDIT_EXPORT_ROWS, "export" => export.to_owned(), "result" => result).increment(rows);
+}
+
+/// A receiver did not take rows.
+pub fn audit_export_failed(export: &str) {
+    counter!(AUDIT_EXPORT_FAILURES, "export" => export.to_owned()).increment(1);
 }
 
 /// A step of a lookup took this long.

@@ -70,6 +70,15 @@ pub const KEY_USED: &str = "admin_key.used";
 /// The action of a request on the data path that was refused.
 pub const REFUSED: &str = "request.refused";
 
+/// Where the audit log is exported to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exported {
+    /// The name of this gateway among those that share the database.
+    pub node: String,
+    /// Each export: its name and its kind.
+    pub names: Vec<(String, &'static str)>,
+}
+
 /// Where such events go.
 pub trait Audit: Send + Sync + std::fmt::Debug {
     /// Takes `event`, and returns at once.
@@ -86,4 +95,7 @@ pub trait Audit: Send + Sync + std::fmt::Debug {
 
     /// Why nothing is signed any more, where the log is not what was seen and written.
     fn broken(&self) -> Option<String>;
+
+    /// Where rows are sent to.
+    fn exports(&self) -> Exported;
 }

@@ -6,6 +6,7 @@ mod addresses;
 mod admin;
 mod admission;
 mod audit;
+mod audit_export;
 mod bad_input;
 mod binary;
 mod budgets;
