@@ -328,7 +328,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: header.x == ''}]}]\n",
-        "models[0].targets[0].when: expected a condition in CEL, such as `tokens > 8000`; there is no variable `header`; there are model, surface, stream, headers, params, tokens, tenant, time, topic, complexity, hard at line 2, column 50; docs/routing.md has what conditions may ask about",
+        "models[0].targets[0].when: expected a condition in CEL, such as `tokens > 8000`; there is no variable `header`; there are model, surface, stream, headers, params, tokens, tenant, time, topic, complexity, hard, budget, limits at line 2, column 50; docs/routing.md has what conditions may ask about",
     ),
     (
         "providers: [{name: a, kind: demo}]\nmodels: [{name: m, targets: [{provider: a, when: true}]}]\n",
