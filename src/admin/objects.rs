@@ -7,8 +7,8 @@ use super::reply;
 use crate::config::Measure;
 use crate::edge::officer::{Officer, Told};
 use crate::edge::{Doors, body, reject};
-use crate::governance::Standing;
 use crate::governance::objects::{Condition, Kind, LONGEST_OVERLAP, MOST_ON_A_PAGE, Object};
+use crate::governance::{OwnStanding, Standing};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::permission::{Action, Resource, Scope};
 use crate::types::secret::Secret;
@@ -350,8 +350,8 @@ pub(super) fn owned(object: &Object) -> Map<String, Value> {
 }
 
 /// What is left of a budget or a limit.
-fn stands(standing: &Standing) -> Value {
-    let Standing { measure, per, most, left, resets } = *standing;
+fn stands(own: &OwnStanding) -> Value {
+    let Standing { measure, per, most, left, resets } = own.standing;
     #[allow(clippy::cast_precision_loss, reason = "no budget has so many micro-dollars that this matters")]
     let amount = |amount: u64| match measure {
         Measure::Usd => json!(amount as f64 / 1e6),
@@ -366,6 +366,11 @@ fn stands(standing: &Standing) -> Value {
     if measure != Measure::Concurrent {
         value["per"] = per.as_str().into();
         value["resets_in_ms"] = u64::try_from(resets.as_millis()).unwrap_or(u64::MAX).into();
+    }
+    for (key, names) in [("models", &own.models), ("providers", &own.providers)] {
+        if !names.is_empty() {
+            value[key] = json!(names);
+        }
     }
     value
 }

@@ -384,11 +384,16 @@ async fn list(args: &ListArgs, objects: &str, kind: Option<&str>) -> Result<Exit
     }
 }
 
-/// `usd per day: 3.2 of 5 left`
+/// `usd at openai per day: 3.2 of 5 left`
 fn standing(line: &Value) -> String {
     let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
     let per = if line["per"].is_string() { format!(" per {}", text("per")) } else { String::new() };
-    format!("{}{per}: {} of {} left", text("measure"), line["left"], line["limit"])
+    let names = |key: &str, before: &str| {
+        let all: Vec<&str> = line[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if all.is_empty() { String::new() } else { format!(" {before} {}", one_line(&all.join(", "))) }
+    };
+    let (of, at) = (names("models", "of"), names("providers", "at"));
+    format!("{}{of}{at}{per}: {} of {} left", text("measure"), line["left"], line["limit"])
 }
 
 /// Puts a budget in place of the one for the same time, or takes that away; if nobody else has changed it meanwhile.

@@ -34,6 +34,7 @@ async fn entered(
 ) -> Result<(Caller, Directives), Error> {
     let now_ms = doors.pipeline.cache().now_ms();
     let caller = doors.caller(caller::credential(parts).as_deref()).await?;
+    let caller = Caller { address: from, ..caller };
     *actor = format!("key `{}`", caller.name);
     let mut directives = caller::directives(&parts.headers)?;
     let about = Entering { surface, address: from, now_ms, path: parts.uri.path() };

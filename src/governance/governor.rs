@@ -96,6 +96,17 @@ pub struct Standing {
     pub resets: Duration,
 }
 
+/// How much of one budget or limit of a key or an account is left, and what it counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnStanding {
+    /// How much.
+    pub standing: Standing,
+    /// Of these models; empty: of all.
+    pub models: Vec<String>,
+    /// At these providers; empty: wherever it is answered.
+    pub providers: Vec<String>,
+}
+
 /// How far what a caller has is used up: as shares from 0 to 1, of the level where most is.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Used {
@@ -518,21 +529,22 @@ impl Governor {
     }
 
     /// What was used of each budget and limit of the key `name`, or of the account: for the admin surface.
-    pub fn key_standing(&self, name: &str, now_ms: u64) -> Vec<Standing> {
+    pub fn key_standing(&self, name: &str, now_ms: u64) -> Vec<OwnStanding> {
         self.keys.get(name).map_or_else(Vec::new, |level| self.own_standing(&level, now_ms))
     }
 
     /// The same for an account.
-    pub fn account_standing(&self, name: &str, now_ms: u64) -> Vec<Standing> {
+    pub fn account_standing(&self, name: &str, now_ms: u64) -> Vec<OwnStanding> {
         self.accounts.get(name).map_or_else(Vec::new, |level| self.own_standing(&level, now_ms))
     }
 
-    fn own_standing(&self, level: &Level, now_ms: u64) -> Vec<Standing> {
+    fn own_standing(&self, level: &Level, now_ms: u64) -> Vec<OwnStanding> {
         let Some(terms) = level.terms.load_full() else { return Vec::new() };
         let standing = |one: &Metered| {
             let (left, most, resets_ms) = self.ledger.left(one.at, now_ms)?;
             let resets = Duration::from_millis(resets_ms);
-            Some(Standing { measure: one.measure, per: one.per, most, left, resets })
+            let standing = Standing { measure: one.measure, per: one.per, most, left, resets };
+            Some(OwnStanding { standing, models: one.models.clone(), providers: one.providers.clone() })
         };
         terms.meters.iter().filter_map(standing).collect()
     }

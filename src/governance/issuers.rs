@@ -167,6 +167,7 @@ impl Issuers {
                 .push(listed(at(claims, path)).ok_or_else(|| forbidden(&format!("names no models (claim `{path}`)")))?);
         }
         Ok(Caller {
+            address: None,
             name: format!("{}/{name}", settings.name),
             tenant: Tenant(tenant),
             bearer: None,

@@ -27,6 +27,7 @@ impl Keys {
         admin: Option<&Secret>,
     ) -> Keys {
         let caller = |key: &config::CallerKey| Caller {
+            address: None,
             name: key.name.clone(),
             tenant: Tenant::configured(&key.tenant),
             bearer: None,
@@ -49,6 +50,7 @@ impl Keys {
             (None, None) if self.open => Ok(Caller::unknown("anonymous", Tenant("anonymous".to_owned()))),
             // Where there are keys, a wrong one is a mistake worth telling, even in an open gateway.
             (None, Some(token)) if self.open && self.keys.is_empty() && !virtual_key::is_one(token) => Ok(Caller {
+                address: None,
                 name: "anonymous".to_owned(),
                 tenant: Tenant(format!("bearer:{}", blake3::Hash::from_bytes(digest(token)).to_hex())),
                 bearer: Some(Secret::new(token)),

@@ -47,7 +47,7 @@ pub mod virtual_key;
 
 pub use access::{Access, NotRenewed};
 pub use alert::{Alert, AlertKind, Alerts};
-pub use governor::{Estimate, Governor, Place, Purse, Standing, Used};
+pub use governor::{Estimate, Governor, OwnStanding, Place, Purse, Standing, Used};
 pub use grants::Grant;
 pub use issuers::Issuers;
 pub use keys::Keys;

@@ -294,6 +294,7 @@ impl Objects {
         // A name may be used again, by somebody else; an id is not.
         let own = || Tenant::configured(&format!("vk.{id}"));
         Caller {
+            address: None,
             name: key.name.clone(),
             tenant: key.tenant.as_deref().map_or_else(own, Tenant::configured),
             bearer: None,

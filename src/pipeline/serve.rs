@@ -204,7 +204,8 @@ impl Pipeline {
     fn tell_refusal(&self, error: &Error, caller: &Caller, request_id: &str) {
         let is_ours = matches!(error.kind, ErrorKind::OverBudget | ErrorKind::Forbidden | ErrorKind::TooMany);
         if is_ours && error.code != Some("guardrail_blocked") {
-            self.audit.record(AuditEvent::refused(&format!("key `{}`", caller.name), error, request_id, ""));
+            let from = caller.address.map(|from| from.to_string()).unwrap_or_default();
+            self.audit.record(AuditEvent::refused(&format!("key `{}`", caller.name), error, request_id, &from));
         }
     }
 

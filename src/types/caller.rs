@@ -1,6 +1,7 @@
 //! `Caller`: who asks, as far as it matters for sharing answers and for paying upstream.
 
 use super::secret::Secret;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The boundary that answers never cross.
@@ -41,11 +42,14 @@ pub struct Caller {
     pub accounts: Arc<[String]>,
     /// Lists of models, in whose names one `*` stands for any text: a model has to be in each. None: all models.
     pub models: Arc<[Vec<String>]>,
+    /// From where, where that is known: for the audit log.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
     /// One that no configuration knows.
     pub fn unknown(name: &str, tenant: Tenant) -> Caller {
-        Caller { name: name.to_owned(), tenant, bearer: None, accounts: Arc::default(), models: Arc::default() }
+        let (accounts, models) = (Arc::default(), Arc::default());
+        Caller { name: name.to_owned(), tenant, bearer: None, accounts, models, address: None }
     }
 }

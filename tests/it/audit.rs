@@ -59,6 +59,8 @@ async fn who_did_what_is_there_when_it_is_answered_and_no_secret_is() {
         gateway.chat_with(&ask("x"), &[("authorization", "Bearer nobody-0123456789")]).await;
     }
     until("the refusals are written", || async { rows(&gateway, "?action=request.refused").await.len() == 2 }).await;
+    let refused = rows(&gateway, "?action=request.refused").await;
+    assert!(refused.iter().all(|row| row["address"] == "127.0.0.1"), "{refused:?}");
     let all = admin(&gateway, "GET", "/admin/audit?limit=1000", json!({})).await.text();
     assert!(all.contains("model_not_allowed") && all.contains("127.0.0.1") && !all.contains(&secret[10..]));
     assert_eq!(admin(&gateway, "GET", "/admin/audit?limit=0", json!({})).await.status, 400);

@@ -202,6 +202,7 @@ impl Pipeline {
             outcome: AuditOutcome::Refused,
             detail: detail.to_string(),
             request_id: who.request_id.to_owned(),
+            address: who.caller.address.map(|from| from.to_string()).unwrap_or_default(),
             ..AuditEvent::default()
         });
     }
