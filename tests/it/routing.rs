@@ -21,7 +21,10 @@ async fn gateway(urls: &[&str], more: &str) -> Gateway {
     let name = |at: usize| char::from(b'a' + at as u8);
     let provider = |at: usize| {
         let name = name(at);
-        format!("  - {{name: {name}, kind: openai_compatible, base_url: \"${{{name}}}\", models: [m]}}\n")
+        // Of an answer that does not stream nothing is seen before it is whole: where all callers wait for such ones of a provider that
+        // hangs, only this brings them on.
+        let more = "models: [m], first_byte_timeout_ms: 5000";
+        format!("  - {{name: {name}, kind: openai_compatible, base_url: \"${{{name}}}\", {more}}}\n")
     };
     let providers: String = (0..urls.len()).map(provider).collect();
     let yaml = format!("providers:\n{providers}admin: {{key: {ADMIN_KEY}}}\ncache: {{enabled: false}}\n{more}");
