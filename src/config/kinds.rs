@@ -309,6 +309,16 @@ const fn surface_words() -> [&'static str; Surface::ALL.len() + 1] {
 }
 
 words! {
+    /// What is reserved of budgets and limits of tokens for an answer, before it is there.
+    Reservation, "word for `reservation`" {
+        /// The longest answer that the request allows.
+        Longest = "longest",
+        /// What answers of the model usually come to, where that is known and less.
+        Learned = "learned",
+    }
+}
+
+words! {
     /// What becomes of an answer whose caller hung up while it was being fetched.
     OnHangUp, "word for `on_hang_up`" {
         /// Fetch the rest, for the cache.

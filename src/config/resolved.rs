@@ -30,7 +30,7 @@ pub use super::keeping::{Quota, Share, Staleness};
 pub use super::kinds::{
     AccountKind, After, Counted, Device, Eviction, ExportFormat, FollowUps, GraphKind, Judgement, Kernels, KeyPlace,
     LimitField, LogFormat, LogLevel, LongText, Measure, OnHangUp, Per, Pin, Precision, ProviderKind, RecordedPrompts,
-    Replay, Strategy, StreamUsage, Strictness, SyslogProtocol,
+    Replay, Reservation, Strategy, StreamUsage, Strictness, SyslogProtocol,
 };
 pub use super::known::{KnownProvider, known_providers};
 pub use super::prices::{ListPrice, OwnPrice, list_price, list_price_of, list_prices};
@@ -63,6 +63,8 @@ pub struct Resolved {
     pub store: Store,
     /// Who pays, in the order written.
     pub accounts: Vec<Account>,
+    /// What is reserved for an answer.
+    pub reservation: Reservation,
     /// From where `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Whom to tell of budgets.

@@ -34,6 +34,7 @@ impl Resolved {
         yaml.line("data_dir", &path(&self.data_dir));
         yaml.map("log", |yaml| log(yaml, &self.log));
         yaml.list("accounts", &self.accounts, account);
+        yaml.line("reservation", self.reservation.as_str());
         yaml.map("audit", |yaml| audit::audit(yaml, &self.audit));
         yaml.map("alerts", |yaml| {
             yaml.list("webhooks", &self.alerts.webhooks, |yaml, webhook| {

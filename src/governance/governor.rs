@@ -7,11 +7,12 @@
 
 use super::alert::Alerts;
 use super::ledger::{Amount, At, Entry, Hold, Ledger, MeterId, Refused, Written};
+use super::lengths::Lengths;
 use super::level::{Climb, Level, Levels, Metered, Source, Terms};
 use super::meter::{Over, Rule, Window};
 use super::period::{Calendar, Span};
 use super::rights::{self, Asked, Entering, fits};
-use crate::config::{self, AccountKind, Allowance, Counted, Measure, Per, Rights};
+use crate::config::{self, AccountKind, Allowance, Counted, Measure, Per, Reservation, Rights};
 use crate::types::caller::Caller;
 use crate::types::directives::Directives;
 use crate::types::error::{Error, ErrorKind};
@@ -20,6 +21,7 @@ use crate::types::usage::Usage;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -46,6 +48,9 @@ pub struct Governor {
     persistent: bool,
     /// What there was to write is written.
     saved: Notify,
+    /// How long answers are, where less than the longest one is reserved.
+    lengths: Lengths,
+    learned: AtomicBool,
 }
 
 /// What a request may use of providers.
@@ -148,6 +153,8 @@ impl Governor {
             alerts: Arc::default(),
             persistent,
             saved: Notify::new(),
+            lengths: Lengths::default(),
+            learned: AtomicBool::new(false),
         };
         governor.reconfigure(settings, now_ms);
         governor
@@ -156,6 +163,7 @@ impl Governor {
     /// Puts new settings in force. What was used of limits that are still there stays. Of what the admin surface owns, only what has
     /// the name of something in the file changes: the file has it from then on.
     pub fn reconfigure(&self, settings: &config::Resolved, now_ms: u64) {
+        self.learned.store(settings.reservation == Reservation::Learned, Ordering::Relaxed);
         for account in &settings.accounts {
             self.set_account(account, Source::File, now_ms);
         }
@@ -327,6 +335,18 @@ impl Governor {
             });
         }
         counts
+    }
+
+    /// How many tokens one answer of `model` usually has at most; `None`: that is not known, or not asked for.
+    pub fn usual_tokens(&self, model: &str) -> Option<u64> {
+        self.learned.load(Ordering::Relaxed).then(|| self.lengths.usual(model)).flatten()
+    }
+
+    /// One answer of `model` had so many tokens.
+    pub fn learn_tokens(&self, model: &str, tokens: u64) {
+        if self.learned.load(Ordering::Relaxed) {
+            self.lengths.learn(model, tokens);
+        }
     }
 
     /// Does anybody count what some providers answer this caller?

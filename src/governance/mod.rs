@@ -15,6 +15,7 @@
 //! - `alert`: somebody is to be told of a budget
 //! - `records`: what is kept of requests once they have ended
 //! - `sharded`: a map that many read
+//! - `lengths`: how long answers usually are
 //! - `ledger`: limits that are held and settled together, and what of them is written down; `meter`: one of them; `period`: the
 //!   calendar
 
@@ -28,6 +29,7 @@ mod issuers;
 mod keys;
 mod last_told;
 pub mod ledger;
+mod lengths;
 mod level;
 mod meter;
 pub mod objects;

@@ -26,6 +26,8 @@ pub(super) struct Tokens {
     answers: u64,
     /// The most tokens of one answer that it names.
     named: Option<u64>,
+    /// No more than so many are reserved for one answer.
+    usual: Option<u64>,
 }
 
 impl Tokens {
@@ -35,15 +37,25 @@ impl Tokens {
             + images(json) as u64 * TOKENS_OF_A_PICTURE
             + of_files(json);
         if !is_generation(surface) {
-            return Tokens { input, answers: 0, named: None };
+            return Tokens { input, ..Tokens::default() };
         }
         let named = limits(surface).iter().filter_map(|path| whole(json, path)).max();
-        Tokens { input, answers: answers(json), named }
+        Tokens { input, answers: answers(json), named, usual: None }
     }
 
     /// With the tokens of the request as they were counted.
     pub(super) fn counted(self, input: Option<u64>) -> Tokens {
         Tokens { input: input.unwrap_or(self.input), ..self }
+    }
+
+    /// With answers that are usually no longer than that.
+    pub(super) fn usually(self, usual: Option<u64>) -> Tokens {
+        Tokens { usual, ..self }
+    }
+
+    /// Tokens of each of the answers that had `output` tokens together.
+    pub(super) fn of_each(self, output: u64) -> u64 {
+        output / self.answers.max(1)
     }
 
     /// What they cost at the dearest of the lanes of `route` that are not `out`.
@@ -69,7 +81,8 @@ impl Tokens {
     /// Claude as are reserved here.
     fn output(self, most: Option<u64>, model: &str) -> u64 {
         let unnamed = || most.max(Claude::of(model).map(|claude| max_tokens_for(Some(claude))));
-        self.named.or_else(unnamed).unwrap_or(UNBOUNDED_TOKENS).saturating_mul(self.answers)
+        let longest = self.named.or_else(unnamed).unwrap_or(UNBOUNDED_TOKENS);
+        longest.min(self.usual.unwrap_or(u64::MAX)).saturating_mul(self.answers)
     }
 }
 
@@ -203,10 +216,12 @@ mod tests {
             let tokens = Tokens::of(&parse(body.as_bytes()).unwrap(), surface);
             assert_eq!((tokens.input, tokens.output(None, "m")), (input, output), "{body}");
         }
-        let tokens = Tokens { input: 0, answers: 2, named: None };
+        let tokens = Tokens { input: 0, answers: 2, named: None, usual: None };
         assert_eq!(tokens.output(Some(9), "m"), 18);
         assert_eq!(tokens.output(None, "claude-opus-4-6"), 64_000);
         assert_eq!(tokens.output(Some(9), "anthropic.claude-3-haiku-20240307-v1:0"), 8_192, "what is asked for counts");
+        assert_eq!(tokens.usually(Some(100)).output(Some(9), "m"), 18, "no more than the longest");
+        assert_eq!(tokens.usually(Some(4)).output(Some(9), "m"), 8);
         assert_eq!(Tokens { named: Some(5), ..tokens }.output(Some(9), "claude-opus-4-6"), 10);
     }
 }

@@ -288,6 +288,8 @@ impl Fetch {
         if let Some(usage) = usage {
             // A stream that broke off has told a part of what it used: it costs what was reserved.
             if error.is_none() {
+                let of_each = self.tokens.of_each(usage.output_tokens);
+                self.pipeline.governor().learn_tokens(&self.outbound.request.model, of_each);
                 purse.settle(usage, cost.unwrap_or_default(), self.pipeline.cache().now_ms());
             }
             self.slip.iter().for_each(|slip| slip.paid(usage, cost.unwrap_or_default()));
@@ -313,6 +315,7 @@ impl Fetch {
             return Ok((Purse::default(), MicroUsd(0), None));
         }
         let tokens = self.tokens.counted(tokens::count(&self.outbound.request.body).await);
+        let tokens = tokens.usually(governor.usual_tokens(model));
         let estimate = tokens.at(&self.plan, &self.outbound.out);
         let purse = governor.reserve(&self.caller, model, estimate, || cache.now_ms()).await?;
         let payer = governor.counts_at_providers(&self.caller);

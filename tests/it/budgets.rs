@@ -213,3 +213,39 @@ async fn conditions_ask_how_much_is_used() {
     }
     assert_eq!(from, ["dear", "dear", "cheap", "cheap"]);
 }
+
+#[tokio::test]
+async fn what_answers_usually_come_to_may_be_reserved() {
+    let upstream = Upstream::start(|seen| {
+        let mut steps = vec![crate::support::script::Step::Pause(std::time::Duration::from_millis(
+            if seen.json()["messages"][0]["content"].as_str().unwrap().contains("slow") { 300 } else { 0 },
+        ))];
+        steps.extend(crate::support::script::answer("well done"));
+        steps
+    })
+    .await;
+    for (more, at_once) in [("", 1), ("reservation: learned", 4)] {
+        // Answers of 1,600 tokens at most, 5 of which come: after 50 of them there is room for one of the longest.
+        let accounts = "auth: {keys: [{name: a, key: sk-a-0123456789ab, budgets: [{usd: 0.003, per: ever}]}]}\ncache: {enabled: false}";
+        let gateway = std::sync::Arc::new(given(&upstream, accounts, more).start().await);
+        let ask_for = async |gateway: &Gateway, question: String| {
+            let mut body = ask(&question);
+            body["max_tokens"] = json!(1_600);
+            gateway.chat_with(&body, &[("authorization", "Bearer sk-a-0123456789ab")]).await.status
+        };
+        for number in 0..50 {
+            assert_eq!(ask_for(&gateway, format!("question {number}")).await, 200);
+        }
+        let asked: Vec<_> = (0..4)
+            .map(|number| {
+                let gateway = gateway.clone();
+                tokio::spawn(async move { ask_for(&gateway, format!("slow {number}")).await })
+            })
+            .collect();
+        let mut answered = 0;
+        for one in asked {
+            answered += usize::from(one.await.unwrap() == 200);
+        }
+        assert_eq!(answered, at_once, "{more}");
+    }
+}

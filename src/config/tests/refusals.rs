@@ -120,7 +120,7 @@ const REFUSED: &[(&str, &str)] = &[
     // Keys.
     (
         "cahce: {}\n",
-        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `trusted_proxies`, `data_dir`, `log`, `auth`, `accounts`, `alerts`, `audit`, `admin`, `limits`, `secrets`, `store`, `providers`, `default_provider`, `models`, `prices`, `topics`, `complexity`, `guardrails`, `retry`, `breaker`, `queue`, `embedding`, `index`, `cache`, `responses`, `recording`, `usage`, `request_log`, `catalogue`)",
+        "unknown key `cahce` at line 1, column 1; did you mean `cache`? (the keys here are `listen`, `trusted_proxies`, `data_dir`, `log`, `auth`, `accounts`, `reservation`, `alerts`, `audit`, `admin`, `limits`, `secrets`, `store`, `providers`, `default_provider`, `models`, `prices`, `topics`, `complexity`, `guardrails`, `retry`, `breaker`, `queue`, `embedding`, `index`, `cache`, `responses`, `recording`, `usage`, `request_log`, `catalogue`)",
     ),
     (
         "log:\n  colour: red\n",
