@@ -449,11 +449,21 @@ fn many_threads_spend_one_purse_and_a_writer_writes() {
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..64u64)
             .map(|worker| {
-                let (ledger, spent, refused) = (&ledger, &spent, &refused);
+                let (ledger, spent, refused, write) = (&ledger, &spent, &refused, &write);
                 scope.spawn(move || {
                     for turn in 0..400u64 {
                         let amount = (worker * 7 + turn * 13) % 50 + 1;
-                        match ledger.hold(1, &ats.map(|at| Amount { at, amount })) {
+                        let mut held = ledger.hold(1, &ats.map(|at| Amount { at, amount }));
+                        // Where the writer comes too seldom to its turn, who waits writes.
+                        for _ in 0..100 {
+                            if !matches!(held, Err(Refused::Uncovered(_))) {
+                                break;
+                            }
+                            refused.fetch_add(1, Ordering::Relaxed);
+                            write();
+                            held = ledger.hold(1, &ats.map(|at| Amount { at, amount }));
+                        }
+                        match held {
                             Ok(hold) if turn % 9 == 0 => drop(hold),
                             Ok(hold) => {
                                 let used = amount * (turn % 5) / 4;
