@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -94,9 +95,12 @@ admin:
 });
 
 after(async () => {
+  const ended = process_ && process_.exitCode === null && once(process_, "exit");
   process_?.kill("SIGTERM");
   serving?.close();
   serving?.closeAllConnections();
+  // It writes its books until its end: the folder is not ours before.
+  await ended;
   if (folder) await rm(folder, { recursive: true, force: true });
 });
 
