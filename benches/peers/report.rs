@@ -150,13 +150,16 @@ fn spread(values: impl Iterator<Item = f64>, digits: usize) -> String {
     format!("{middle:.digits$} ({least:.digits$}–{most:.digits$})")
 }
 
+/// What a row tells, if it tells of it.
+type Measure<'m> = &'m dyn Fn(&Row) -> Option<f64>;
+
 /// Processor time and latency of each peer, as bars on a scale of powers of ten.
 fn plot(file: &Path, scenario: &str, outcome: &Outcome) -> Result<(), Box<dyn std::error::Error>> {
     let names = peers(outcome, scenario);
-    let of = |peer: &str, value: &dyn Fn(&Row) -> Option<f64>| {
+    let of = |peer: &str, value: Measure<'_>| {
         median(outcome.rows.iter().filter(|row| row.scenario == scenario && row.peer == peer).filter_map(value))
     };
-    let measures: [(&str, &dyn Fn(&Row) -> Option<f64>); 3] = [
+    let measures: [(&str, Measure<'_>); 3] = [
         ("CPU µs a request, flat out (streams: all rates)", &|row| {
             (row.rate.is_none() || row.first.p50 < row.total.p50 / 2.0).then_some(row.cpu_us)
         }),

@@ -173,6 +173,8 @@ pub(super) fn send(reply: Reply, frames: Frames, trailers: bool) -> Response {
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
+    // At once, and not by doubling; the layers around add a few.
+    headers.reserve(reply.headers.len() + 6);
     if let Some(names) = announced {
         headers.insert(TRAILER, names);
     }

@@ -45,17 +45,35 @@ pub fn fold(text: &str) -> Option<String> {
     if has_code(text) {
         return None;
     }
-    let normal: String = text.nfkc().flat_map(char::to_lowercase).collect();
-    // Some look-alikes become back quotes only here.
-    if normal.contains('`') {
-        return None;
-    }
-    let spaced = normal.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spaced = if text.is_ascii() { folded_ascii(text) } else { folded_unicode(text)? };
     let mut rest = trim(&spaced);
     while let Some(shorter) = without_courtesy(rest) {
         rest = shorter;
     }
     (!rest.is_empty()).then(|| rest.to_owned())
+}
+
+/// ASCII in lower case, with one space between words: NFKC changes none of it.
+fn folded_ascii(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.push_str(word);
+    }
+    folded.make_ascii_lowercase();
+    folded
+}
+
+/// The same of any text; `None` where it turns out to have code.
+fn folded_unicode(text: &str) -> Option<String> {
+    let normal: String = text.nfkc().flat_map(char::to_lowercase).collect();
+    // Some look-alikes become back quotes only here.
+    if normal.contains('`') {
+        return None;
+    }
+    Some(normal.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Code blocks and inline code.
@@ -132,6 +150,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ascii_is_folded_like_any_text(text in "[ -~\\t\\n\\r\u{b}\u{c}]{0,60}") {
+            if !text.contains('`') {
+                prop_assert_eq!(Some(folded_ascii(&text)), folded_unicode(&text));
+            }
+        }
+
         #[test]
         fn folding_twice_changes_nothing(text in "\\PC{0,60}") {
             if let Some(folded) = fold(&text) {

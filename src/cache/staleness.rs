@@ -46,10 +46,15 @@ pub fn keeps(settings: &config::Staleness, class: Staleness) -> Option<Duration>
 
 fn by_words(settings: &config::Staleness, question: &str) -> Staleness {
     let text = ends(question);
+    let mut may_begin = Beginnings::default();
+    settings.words.iter().flat_map(|(_, phrases)| phrases).for_each(|phrase| may_begin.add(phrase.as_bytes()));
     let mut shortest = Staleness::Static;
     // Every word begins behind a space, and the text ends with one.
     for (at, _) in text.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b' ') {
         let rest = &text.as_bytes()[at + 1..];
+        if !may_begin.holds(rest) {
+            continue;
+        }
         for (class, phrases) in settings.words.iter().filter(|(class, _)| *class < shortest) {
             if phrases.iter().any(|phrase| begins(rest, phrase.as_bytes())) {
                 shortest = *class;
@@ -58,6 +63,28 @@ fn by_words(settings: &config::Staleness, question: &str) -> Staleness {
         }
     }
     shortest
+}
+
+/// How phrases begin, as bits of their first two bytes: most words of a question begin like none of them.
+#[derive(Default)]
+struct Beginnings([u64; 16]);
+
+impl Beginnings {
+    fn bit(text: &[u8]) -> (usize, u64) {
+        let of = |at: usize| usize::from(text.get(at).copied().unwrap_or(b' ')) & 31;
+        let bit = of(0) * 32 + of(1);
+        (bit / 64, 1 << (bit % 64))
+    }
+
+    fn add(&mut self, phrase: &[u8]) {
+        let (word, bit) = Beginnings::bit(phrase);
+        self.0[word] |= bit;
+    }
+
+    fn holds(&self, text: &[u8]) -> bool {
+        let (word, bit) = Beginnings::bit(text);
+        self.0[word] & bit != 0
+    }
 }
 
 /// Does `rest` begin with `phrase` as whole words?

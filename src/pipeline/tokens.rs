@@ -6,10 +6,10 @@
 use super::facts::{Said, images, said};
 use crate::types::json::Json;
 use crate::wire::json::parse;
+use bpe_openai::Tokenizer;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::LazyLock;
-use tiktoken_rs::CoreBPE;
 
 /// Longer texts are counted by their bytes: nobody should wait for a count.
 const MOST_BYTES: usize = 512 * 1024;
@@ -22,10 +22,7 @@ const MOST_OF_A_FILE: u64 = 1_000_000;
 /// Shorter ones are counted where they are, longer ones on a thread of their own.
 const SHORT_BYTES: usize = 4 * 1024;
 
-static VOCABULARY: LazyLock<Option<CoreBPE>> = LazyLock::new(|| {
-    let made = tiktoken_rs::o200k_base();
-    made.inspect_err(|error| tracing::error!(%error, "the tokenizer cannot be made; tokens are estimated")).ok()
-});
+static VOCABULARY: LazyLock<&'static Tokenizer> = LazyLock::new(bpe_openai::o200k_base);
 
 /// The tokens of all texts in the request `body`, its tools included; `None` where nobody can tell.
 pub(super) async fn count(body: &Bytes) -> Option<u64> {
@@ -41,12 +38,12 @@ pub(super) async fn count(body: &Bytes) -> Option<u64> {
 }
 
 fn counted(body: &[u8]) -> Option<u64> {
-    let vocabulary = VOCABULARY.as_ref()?;
+    let vocabulary = *VOCABULARY;
     let json = parse(body).ok()?;
     let mut sum = 0u64;
     said(&json, &mut |said| {
         sum += match said {
-            Said::Text(text) => vocabulary.encode_ordinary(text).len() as u64,
+            Said::Text(text) => vocabulary.count(text) as u64,
             Said::Token => 1,
         }
     });

@@ -34,7 +34,7 @@ impl Peer for Portkey {
         let headers = format!(
             "x-portkey-provider: openai\r\nx-portkey-custom-host: http://127.0.0.1:{upstream}/v1\r\nauthorization: Bearer none\r\n"
         );
-        (ask == Ask::Fresh).then(|| Asked {
+        (ask == Ask::Fresh).then_some(Asked {
             method: "POST",
             path: "/v1/chat/completions",
             headers,
