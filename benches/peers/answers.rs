@@ -6,8 +6,8 @@ use std::fmt::Write;
 /// The model that the upstream has.
 pub const MODEL: &str = "bench-model";
 
-/// A word that each piece of an answer has once, so that its pieces can be counted.
-pub const WORD: &str = "tick";
+/// A word that each piece of an answer has once, so that its pieces can be counted: none that a random id could have in it.
+pub const WORD: &str = "tick,";
 
 /// Pieces of an answer that comes as one body.
 const WORDS_OF_A_BODY: usize = 20;

@@ -108,8 +108,7 @@ impl Anthropic {
         headers.entry(VERSION).or_insert(USUAL_VERSION);
         // What the operator set wins over what the caller sent.
         headers.extend(self.headers.clone());
-        let request = self.http.client.post(self.url(call.surface.path())).headers(headers).body(call.body);
-        match self.http.send(request).await {
+        match self.http.post(&self.url(call.surface.path()), headers, call.body).await {
             Ok(response) => Ok(self.http.reply(response)),
             Err(error) if !self.keys.is_empty() => Err(without_key(error, &self.http.name, "`api_key`")),
             Err(error) => Err(error),

@@ -206,7 +206,7 @@ impl Azure {
         let counted = matches!(call.surface, Surface::ChatCompletions | Surface::Completions);
         let usage_added = counted && self.stream_usage && call.stream && !call.include_usage;
         let body = if usage_added { stream_usage::asked(&call.body) } else { call.body };
-        match self.http.send(self.http.client.post(url).headers(headers).body(body)).await {
+        match self.http.post(&url, headers, body).await {
             Ok(response) => Ok(Reply { usage_added, ..self.http.reply(response) }),
             Err(error) => Err(self.refused(error, token).await),
         }

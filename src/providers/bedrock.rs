@@ -4,7 +4,7 @@
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>).
 
 use super::frames::events;
-use super::http::Http;
+use super::http::{Http, Response};
 use super::keys::Keys;
 use super::signing::{operator_headers, secret_value};
 use super::{Call, Provider, Reply};
@@ -20,7 +20,7 @@ use crate::wire::{embeddings, rerank};
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use reqwest::{Response, Url};
+use reqwest::Url;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -154,16 +154,15 @@ impl Bedrock {
         let pass = self.pass(key.as_ref(), call.bearer.as_ref());
         let own = !matches!(&pass, Pass::Bearer(key) if Some(*key) == call.bearer.as_ref() && self.keys.is_empty());
         self.admit(pass, (&Method::POST, &url, region), &mut headers, &call.body).await?;
-        let request = self.http.client.post(url).headers(headers).body(call.body);
-        let response = self.http.answered(request).await?;
-        if !response.status().is_success() {
+        let response = self.http.post_any(url.as_str(), headers, call.body).await?;
+        if !response.status.is_success() {
             return Err(self.refused(response, own).await);
         }
         Ok(self.reply(response))
     }
 
     fn reply(&self, response: Response) -> Reply {
-        let told = passed_on(response.headers());
+        let told = passed_on(&response.headers);
         let mut reply = self.http.reply(response);
         reply.headers.extend(told);
         if reply.content_type.starts_with(event_stream::CONTENT_TYPE) {
@@ -176,7 +175,7 @@ impl Bedrock {
     /// An error reply. Its type stands in a header, which goes with its body from here on. A refusal of the gateway's own
     /// credentials is not the caller's fault, and its text names the operator's account.
     async fn refused(&self, response: Response, own: bool) -> Error {
-        let kind = response.headers().get(TYPE_HEADER).and_then(|value| value.to_str().ok()).map(bare);
+        let kind = response.header(TYPE_HEADER).map(bare);
         let kind = kind.map(str::to_owned).filter(|kind| kind.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         let mut error = self.http.refused(response).await;
         match error.kind {
@@ -208,7 +207,7 @@ impl Bedrock {
         let request = self.http.client.get(url).headers(headers).timeout(MODELS_TIMEOUT);
         let response = self.http.answered(request).await?;
         if response.status() != StatusCode::OK {
-            return Err(self.refused(response, true).await);
+            return Err(self.refused(response.into(), true).await);
         }
         let list: ModelList = response.json().await.map_err(|_| broken("gave no list of models"))?;
         Ok(list.models.into_iter().map(|model| model.id).collect())

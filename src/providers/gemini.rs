@@ -75,7 +75,7 @@ impl Gemini {
             // These name the model in the body once more.
             _ => embed::with_model(&call.body, &call.model).into(),
         };
-        match self.http.send(self.http.client.post(url).headers(headers).body(body)).await {
+        match self.http.post(&url, headers, body).await {
             Ok(response) => Ok(self.http.reply(response)),
             Err(error) if !self.keys.is_empty() => Err(google::without_key(error, &self.http.name)),
             Err(error) => Err(error),

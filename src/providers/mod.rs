@@ -1,6 +1,7 @@
 //! Floor 3: providers. A provider is address, auth and quirks, behind one trait.
 //!
 //! - `http`: one client per provider; every failure classified
+//! - `direct`: plain HTTP to one origin on kept connections, without a task for each
 //! - `frames`: streams in frames of a vendor's own as server-sent events
 //! - `outbound`: that client: its proxy and its certificates
 //! - `keys`: which of a provider's keys a request goes with, within the keys' limits
@@ -20,6 +21,7 @@ mod bedrock;
 pub mod catalogue;
 mod cohere;
 mod demo;
+mod direct;
 mod frames;
 mod gemini;
 mod google;

@@ -72,7 +72,7 @@ impl Ollama {
         // What the operator set wins over what the caller sent.
         headers.extend(self.headers.clone());
         let url = format!("{}{}", self.address, call.surface.path());
-        match self.http.send(self.http.client.post(url).headers(headers).body(call.body)).await {
+        match self.http.post(&url, headers, call.body).await {
             Ok(response) => Ok(self.read(self.http.reply(response))),
             Err(error) if !self.keys.is_empty() => Err(without_key(error, &self.http.name, "`api_key`")),
             Err(error) => Err(error),

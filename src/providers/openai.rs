@@ -162,8 +162,7 @@ impl OpenAi {
         let usage_added = openai && self.stream_usage && call.stream && !call.include_usage;
         let body = if usage_added { stream_usage::asked(&call.body) } else { call.body };
         let (body, dropped) = if openai { self.quirks.apply(&body) } else { (body, Vec::new()) };
-        let request = self.http.client.post(url).headers(headers).body(body);
-        match self.http.send(request).await {
+        match self.http.post(&url, headers, body).await {
             Ok(response) => {
                 let mut reply = Reply { usage_added, dropped, ..self.http.reply(response) };
                 if let Some(taken) = taken {

@@ -26,7 +26,7 @@ pub(super) fn client(settings: &config::Provider) -> Result<reqwest::Client, Str
             HeaderName::from_static(INSTANCE_HEADER),
             HeaderValue::from_static(instance()),
         )]))
-        .user_agent(concat!("askonce/", env!("CARGO_PKG_VERSION")));
+        .user_agent(super::direct::AGENT);
     let built = with_proxy(builder, settings).and_then(|builder| with_certificates(builder, &settings.tls));
     let built = built.and_then(|builder| {
         builder.build().map_err(|error| format!("its HTTP client cannot be built: {}", super::http::chain(&error)))
@@ -108,7 +108,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Is the provider on this machine?
-fn is_loopback(base_url: &str) -> bool {
+pub(super) fn is_loopback(base_url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(base_url) else { return false };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -89,7 +89,7 @@ impl Vertex {
         // What the operator set wins over what the caller sent.
         headers.extend(self.headers.clone());
         let url = format!("{}{path}", self.place.host);
-        let sent = self.http.send(self.http.client.post(url).headers(headers).body(body)).await;
+        let sent = self.http.post(&url, headers, body).await;
         let reply = match sent {
             Ok(response) => self.http.reply(response),
             Err(error) => return Err(self.refused(error, token).await),
