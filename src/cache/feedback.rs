@@ -65,7 +65,7 @@ pub(super) struct Answered {
 #[derive(Default)]
 struct Table {
     /// The number of the answer of each key.
-    numbers: HashMap<u128, u64>,
+    numbers: HashMap<u128, u64, ahash::RandomState>,
     /// The answers in the order they were given, the first of which has the number `first`.
     given: VecDeque<Given>,
     first: u64,
@@ -125,11 +125,8 @@ impl Table {
 
 fn key(tenant: &Tenant, id: &str) -> u128 {
     static KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("askonce 2026 feedback v1", b""));
-    let mut hasher = blake3::Hasher::new_keyed(&KEY);
-    hasher.update(&(tenant.0.len() as u64).to_le_bytes());
-    hasher.update(tenant.0.as_bytes());
-    hasher.update(id.as_bytes());
-    let digest = hasher.finalize();
+    let length = (tenant.0.len() as u64).to_le_bytes();
+    let digest = blake3::keyed_hash(&KEY, &[&length, tenant.0.as_bytes(), id.as_bytes()].concat());
     u128::from_le_bytes(std::array::from_fn(|at| digest.as_bytes()[at]))
 }
 

@@ -56,13 +56,18 @@ pub fn fold(text: &str) -> Option<String> {
 /// ASCII in lower case, with one space between words: NFKC changes none of it.
 fn folded_ascii(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !folded.is_empty() {
+    let mut gap = false;
+    for byte in text.bytes() {
+        // What Unicode calls white space, of ASCII.
+        if matches!(byte, b'\t'..=b'\r' | b' ') {
+            gap = !folded.is_empty();
+            continue;
+        }
+        if std::mem::take(&mut gap) {
             folded.push(' ');
         }
-        folded.push_str(word);
+        folded.push(char::from(byte.to_ascii_lowercase()));
     }
-    folded.make_ascii_lowercase();
     folded
 }
 

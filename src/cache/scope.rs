@@ -11,6 +11,19 @@ use crate::types::json::{Json, Number};
 use crate::types::params::Param;
 use crate::types::request::{QuestionAt, Request};
 use blake3::Hasher;
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+use std::sync::LazyLock;
+
+/// So much is hashed at a time: a long text as many lanes of the processor take it, not a word after the other.
+const AT_ONCE: usize = 32 * 1024;
+
+/// What a digest is for. Each kind has a key of its own, so that no digest of one is one of another.
+struct Kind(LazyLock<ContextKey>);
+
+static SCOPE: Kind = Kind(LazyLock::new(|| hash_derive_key_context("askonce 2026 scope v1")));
+static CONDENSED: Kind = Kind(LazyLock::new(|| hash_derive_key_context("askonce 2026 condensed v1")));
+static EXACT: Kind = Kind(LazyLock::new(|| hash_derive_key_context("askonce 2026 exact v1")));
+static NORMALISED: Kind = Kind(LazyLock::new(|| hash_derive_key_context("askonce 2026 normalised v1")));
 
 /// The digests of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,13 +56,13 @@ pub struct Circumstances<'c> {
 
 /// Digests `request`, whose parsed body is `json`. `None` when a number in it has no exact canonical form.
 pub fn keys(json: &Json<'_>, request: &Request, around: &Circumstances<'_>, harmless: &[String]) -> Option<Keys> {
-    let scope = scope("askonce 2026 scope v1", json, request, around, harmless, &[])?;
+    let scope = scope(&SCOPE, json, request, around, harmless, &[])?;
     let folded = request.question.as_deref().and_then(question::fold);
     Some(Keys {
         scope,
         meaning: scope,
-        exact: key("askonce 2026 exact v1", scope, request.question.as_deref()),
-        normalised: folded.map(|folded| key("askonce 2026 normalised v1", scope, Some(&folded))),
+        exact: key(&EXACT, scope, request.question.as_deref()),
+        normalised: folded.map(|folded| key(&NORMALISED, scope, Some(&folded))),
     })
 }
 
@@ -62,18 +75,18 @@ pub fn meaning(
     harmless: &[String],
     turns: &[usize],
 ) -> Option<Digest> {
-    scope("askonce 2026 condensed v1", json, request, around, harmless, turns)
+    scope(&CONDENSED, json, request, around, harmless, turns)
 }
 
 fn scope(
-    context: &str,
+    kind: &Kind,
     json: &Json<'_>,
     request: &Request,
     around: &Circumstances<'_>,
     harmless: &[String],
     condensed: &[usize],
 ) -> Option<Digest> {
-    let mut canonical = Canonical { hasher: Hasher::new_derive_key(context), exact: true, condensed };
+    let mut canonical = Canonical::new(kind, condensed);
     canonical.text(&around.tenant.0);
     canonical.optional(around.sub_scope);
     canonical.tag(b't', around.targets.len());
@@ -86,12 +99,12 @@ fn scope(
     for (name, value) in around.headers {
         canonical.text(name);
         canonical.tag(b's', value.len());
-        canonical.hasher.update(value);
+        canonical.write(value);
     }
     // None leave no trace: nothing else begins with this tag here.
     if let Some(digest) = around.guardrails {
         canonical.tag(b'g', digest.len());
-        canonical.hasher.update(&digest);
+        canonical.write(&digest);
     }
     canonical.text(request.surface.as_str());
     if request.model_span.is_none() {
@@ -99,23 +112,48 @@ fn scope(
         canonical.text(&request.model);
     }
     canonical.request(json, request.question_at, harmless);
-    canonical.exact.then(|| Digest(*canonical.hasher.finalize().as_bytes()))
+    canonical.exact.then(|| canonical.digest())
 }
 
-fn key(context: &str, scope: Digest, question: Option<&str>) -> Digest {
-    let mut canonical = Canonical { hasher: Hasher::new_derive_key(context), exact: true, condensed: &[] };
-    canonical.hasher.update(&scope.0);
+fn key(kind: &Kind, scope: Digest, question: Option<&str>) -> Digest {
+    let mut canonical = Canonical::new(kind, &[]);
+    canonical.write(&scope.0);
     canonical.optional(question);
-    Digest(*canonical.hasher.finalize().as_bytes())
+    canonical.digest()
 }
 
 /// Writes values into the hasher, each in one unmistakable form.
 struct Canonical<'c> {
     hasher: Hasher,
+    /// What is not in the hasher yet.
+    written: Vec<u8>,
     /// No number was met that doubles cannot tell from its neighbours.
     exact: bool,
     /// Messages of which only the role counts.
     condensed: &'c [usize],
+}
+
+impl<'c> Canonical<'c> {
+    fn new(kind: &Kind, condensed: &'c [usize]) -> Canonical<'c> {
+        let hasher = Hasher::new_from_context_key(&kind.0);
+        Canonical { hasher, written: Vec::with_capacity(1024), exact: true, condensed }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.written.len() + bytes.len() > AT_ONCE {
+            self.hasher.update(&self.written);
+            self.written.clear();
+        }
+        if bytes.len() > AT_ONCE {
+            self.hasher.update(bytes);
+        } else {
+            self.written.extend_from_slice(bytes);
+        }
+    }
+
+    fn digest(mut self) -> Digest {
+        Digest(*self.hasher.update(&self.written).finalize().as_bytes())
+    }
 }
 
 impl Canonical<'_> {
@@ -229,19 +267,19 @@ impl Canonical<'_> {
             Number::Float(n) if n.fract() == 0.0 => self.integer(n as i128),
             Number::Float(n) => {
                 self.tag(b'f', 0);
-                self.hasher.update(&n.to_le_bytes());
+                self.write(&n.to_le_bytes());
             }
         }
     }
 
     fn integer(&mut self, n: i128) {
         self.tag(b'i', 0);
-        self.hasher.update(&n.to_le_bytes());
+        self.write(&n.to_le_bytes());
     }
 
     fn text(&mut self, text: &str) {
         self.tag(b's', text.len());
-        self.hasher.update(text.as_bytes());
+        self.write(text.as_bytes());
     }
 
     fn optional(&mut self, text: Option<&str>) {
@@ -254,7 +292,7 @@ impl Canonical<'_> {
     fn tag(&mut self, tag: u8, length: usize) {
         let mut head = [tag; 9];
         head[1..].copy_from_slice(&(length as u64).to_le_bytes());
-        self.hasher.update(&head);
+        self.write(&head);
     }
 }
 

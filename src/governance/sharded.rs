@@ -1,10 +1,10 @@
 //! `Sharded`: a map that many read at a time, and of which a change stops only those who look into the same part.
 
+use ahash::RandomState;
 use parking_lot::RwLock;
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
 /// Parts of the map.
 const SHARDS: usize = 64;
@@ -12,7 +12,7 @@ const SHARDS: usize = 64;
 /// A map in parts.
 #[derive(Debug)]
 pub(super) struct Sharded<K, V> {
-    shards: Box<[RwLock<HashMap<K, V>>]>,
+    shards: Box<[RwLock<HashMap<K, V, RandomState>>]>,
     state: RandomState,
 }
 
@@ -23,7 +23,7 @@ impl<K, V> Default for Sharded<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Sharded<K, V> {
-    fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &RwLock<HashMap<K, V>> {
+    fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &RwLock<HashMap<K, V, RandomState>> {
         let at = self.state.hash_one(key) >> 48;
         // The number of shards is a constant, and none.
         &self.shards[at as usize % SHARDS]

@@ -9,6 +9,7 @@ use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
 use super::shadow;
 use super::tags;
+use super::tokens::Sample;
 use crate::cache::Ask;
 use crate::cache::context;
 use crate::cache::policy::Policy;
@@ -46,6 +47,8 @@ pub(super) struct Decoded {
     pub(super) stick_to: u64,
     /// Tokens of it, and of the longest answer that it allows.
     pub(super) tokens: Tokens,
+    /// What it says, where tokens of it are reserved.
+    pub(super) sample: Option<Arc<Sample>>,
     /// What of it some keys may not have.
     pub(super) wants: Wants,
     /// Who pays for stored answers, where these cost something.
@@ -216,6 +219,7 @@ impl Pipeline {
         let mirrored = !no_store && setup.router.has_shadows() && shadow::may_be_repeated(request.surface, &json);
         let request = Arc::new(request);
         let tokens = self.tokens(&inbound.caller, &json, request.surface, !applied.input.is_empty());
+        let sample = self.governor.counts_answers(&inbound.caller).then(|| Arc::new(Sample::of(&json)));
         let wants = self.wants(&inbound.caller, &json);
         let hash = started.elapsed();
         let guard = None;
@@ -228,6 +232,7 @@ impl Pipeline {
             draft,
             stick_to,
             tokens,
+            sample,
             wants,
             payer: (self.cache.settings().hit_cost_percent > 0).then(|| inbound.caller.clone()),
             no_store,

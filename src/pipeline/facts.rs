@@ -248,7 +248,7 @@ pub(super) enum Said<'r> {
 }
 
 /// Goes through all that a request says.
-pub(super) fn said(json: &Json<'_>, with: &mut dyn FnMut(Said<'_>)) {
+pub(super) fn said<'r>(json: &'r Json<'_>, with: &mut dyn FnMut(Said<'r>)) {
     match json {
         Json::String(text) => with(Said::Text(text)),
         Json::Array(items) => {

@@ -13,7 +13,7 @@ use super::places::{Deserted, Unawaited};
 use super::recording::{Draft, Given};
 use super::serve::{Pipeline, Setup};
 use super::shadow::Real;
-use super::tokens;
+use super::tokens::Sample;
 use crate::cache::flight::{End, Head, Lead, Tail};
 use crate::cache::{Check, Comparison, Refresh, Ticket};
 use crate::config::OnHangUp;
@@ -51,6 +51,8 @@ pub(super) struct Fetch {
     /// Who asks, and tokens of the request and of its longest answer: for what is reserved.
     caller: Caller,
     tokens: Tokens,
+    /// What the request says, for the same.
+    sample: Option<Arc<Sample>>,
     /// For the cache; `None` when it was not asked.
     ticket: Option<Ticket>,
     /// Entries whose answers the fresh one is to be compared with.
@@ -143,6 +145,7 @@ impl Fetch {
             plan: decoded.plan.clone(),
             caller: inbound.caller.clone(),
             tokens: decoded.tokens,
+            sample: decoded.sample.clone(),
             outbound: Outbound {
                 request: decoded.request.clone(),
                 tenant: inbound.caller.tenant.clone(),
@@ -314,7 +317,11 @@ impl Fetch {
         if !governor.counts_answers(&self.caller) {
             return Ok((Purse::default(), MicroUsd(0), None));
         }
-        let tokens = self.tokens.counted(tokens::count(&self.outbound.request.body).await);
+        let counted = match &self.sample {
+            Some(sample) => sample.count().await,
+            None => None,
+        };
+        let tokens = self.tokens.counted(counted);
         let tokens = tokens.usually(governor.usual_tokens(model));
         let estimate = tokens.at(&self.plan, &self.outbound.out);
         let purse = governor.reserve(&self.caller, model, estimate, || cache.now_ms()).await?;

@@ -72,6 +72,10 @@ fn until(word: u64) -> Moment {
 /// are OpenAI's (<https://platform.openai.com/docs/guides/rate-limits>), which most others took over, and Anthropic's
 /// (<https://docs.anthropic.com/en/api/rate-limits>), whose resets are dates.
 pub fn of_headers(headers: &[(String, String)], wall: std::time::SystemTime) -> Option<(f64, Duration)> {
+    // Most say nothing of it.
+    if !headers.iter().any(|(name, _)| name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")) {
+        return None;
+    }
     let value = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let mut nearest: Option<(f64, Duration)> = None;
     for what in ["requests", "tokens", "input-tokens", "output-tokens"] {

@@ -1,10 +1,10 @@
 //! Handles of series that this thread has recorded before: recording again neither makes a key nor asks the registry.
 
+use ahash::RandomState;
 use metrics::{Counter, Histogram, Label};
 use parking_lot::RwLock;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,7 +56,7 @@ pub(super) fn count(name: &'static str, labels: Labels<'_>, by: u64) {
 /// Series by the hash of their names and labels' values: what has one hash is compared.
 struct Table<H> {
     hasher: RandomState,
-    series: HashMap<u64, Vec<Series<H>>>,
+    series: HashMap<u64, Vec<Series<H>>, RandomState>,
     count: usize,
 }
 
@@ -68,7 +68,7 @@ struct Series<H> {
 
 impl<H> Default for Table<H> {
     fn default() -> Table<H> {
-        Table { hasher: RandomState::new(), series: HashMap::new(), count: 0 }
+        Table { hasher: RandomState::new(), series: HashMap::default(), count: 0 }
     }
 }
 

@@ -70,14 +70,30 @@ pub struct Event<'e> {
 
 /// Reads an event: `None` for a comment or keep-alive.
 pub fn event(event: &[u8]) -> Option<Event<'_>> {
+    if let Some(data) = only_line(event) {
+        return Some(Event { name: "", data: data.into() });
+    }
     let data = data(event)?;
     let mut lines = event.split(|&byte| byte == b'\n' || byte == b'\r');
     let name = lines.find_map(|line| line.strip_prefix(b"event:")).unwrap_or_default();
     Some(Event { name: std::str::from_utf8(name).unwrap_or_default().trim(), data })
 }
 
+/// The `data` of an event that has nothing else, as nearly all have; `None` of any other.
+fn only_line(event: &[u8]) -> Option<&[u8]> {
+    let line = event.strip_prefix(b"data:")?;
+    let end = memchr::memchr2(b'\n', b'\r', line)?;
+    let (value, ends) = line.split_at(end);
+    // It ends with its empty line, or with the one before.
+    let is_all = ends.len() <= 4 && ends.iter().all(|byte| matches!(byte, b'\n' | b'\r'));
+    is_all.then(|| value.strip_prefix(b" ").unwrap_or(value))
+}
+
 /// The `data` of an event: `None` for a comment or keep-alive.
 pub fn data(event: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
+    if let Some(value) = only_line(event) {
+        return Some(value.into());
+    }
     let mut lines = event.split(|&byte| byte == b'\n' || byte == b'\r').filter_map(|line| {
         let rest = line.strip_prefix(b"data")?;
         match rest {

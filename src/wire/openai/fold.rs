@@ -3,6 +3,7 @@
 //! Merging follows the vendor's own SDKs: strings are joined, lists are merged by `index` (or appended where items have
 //! none), numbers and the rest are replaced. Unknown fields take part like known ones.
 
+use super::alike::Alike;
 use super::answer;
 use crate::types::answer::Answer;
 use crate::types::surface::Surface;
@@ -23,7 +24,14 @@ pub struct Fold {
     usage: Option<Usage>,
     id: Option<String>,
     done: bool,
+    /// The last chunk, where the next one may differ from it in words alone.
+    alike: Option<Alike>,
+    /// How many chunks in a row were not like the one before.
+    unlike: u32,
 }
+
+/// After so many chunks in a row of which none was like the one before, it is not looked for any more.
+const MOST_UNLIKE: u32 = 8;
 
 /// What one event was.
 #[derive(Debug, PartialEq)]
@@ -52,6 +60,8 @@ impl Fold {
             usage: None,
             id: None,
             done: false,
+            alike: None,
+            unlike: 0,
         }
     }
 
@@ -72,6 +82,33 @@ impl Fold {
 
     /// Takes the `data` of one event.
     pub fn push(&mut self, data: &[u8]) -> Step {
+        if self.takes_words(data) {
+            return Step::Content;
+        }
+        let step = self.push_any(data);
+        self.unlike = self.unlike.saturating_add(1);
+        let may_be_alike = step == Step::Content && self.unlike <= MOST_UNLIKE && !self.is_too_large();
+        self.alike = if may_be_alike { Alike::of(data) } else { None };
+        step
+    }
+
+    /// Takes the words of a chunk that says nothing else anew.
+    fn takes_words(&mut self, data: &[u8]) -> bool {
+        let Some(alike) = &self.alike else { return false };
+        let Some(words) = alike.words(data) else { return false };
+        let choice = self.choices.get_mut(&alike.index);
+        let content = choice.and_then(|choice| choice.get_mut("delta")?.get_mut("content"));
+        let Some(Value::String(content)) = content else { return false };
+        content.push_str(&words);
+        self.bytes = self.bytes.saturating_add(data.len());
+        if self.is_too_large() {
+            self.forget();
+        }
+        self.unlike = 0;
+        true
+    }
+
+    fn push_any(&mut self, data: &[u8]) -> Step {
         if data.trim_ascii() == b"[DONE]" {
             self.done = true;
             return Step::Done;
@@ -108,9 +145,7 @@ impl Fold {
     fn keep(&mut self, bytes: usize, mut chunk: Map<String, Value>, choices: Option<Value>) {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.is_too_large() {
-            self.top = Map::new();
-            self.choices = BTreeMap::new();
-            return;
+            return self.forget();
         }
         // Random padding of each chunk, no part of the answer.
         chunk.remove("obfuscation");
@@ -128,6 +163,13 @@ impl Fold {
                 merge_field(kept, key, value);
             }
         }
+    }
+
+    /// Nothing of it is kept.
+    fn forget(&mut self) {
+        self.top = Map::new();
+        self.choices = BTreeMap::new();
+        self.alike = None;
     }
 
     /// The answer, if the stream ended well.
@@ -297,6 +339,40 @@ mod tests {
             ]
         });
         assert_eq!(body, expected);
+    }
+
+    /// Pieces of streams, with a mark where words go.
+    const PIECES: [&str; 9] = [
+        r#"{"id":"c","created":1,"usage":null,"choices":[{"index":0,"delta":{"role":"assistant","content":"@"},"finish_reason":null}],"obfuscation":"@"}"#,
+        r#"{"id":"c","created":1,"usage":null,"choices":[{"index":0,"delta":{"content":"@"},"logprobs":null,"finish_reason":null}],"obfuscation":"@"}"#,
+        r#"{"id":"c","created":1,"choices":[{"index":0,"delta":{"content":"@"},"finish_reason":null}]}"#,
+        r#"{"id":"c","created":2,"choices":[{"index":1,"delta":{"content":"@","refusal":null}}],"fingerprint":"x"}"#,
+        r#"{"id":"c","choices":[{"delta":{"content":"@","reasoning":""}}],"fingerprint":null}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"@","reasoning":"hm"},"finish_reason":null}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":null,"tool_calls":[{"index":0,"function":{"arguments":"@"}}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"@"},"logprobs":{"content":[{"token":"@"}]}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"@"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3}}"#,
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn chunks_that_are_alike_come_to_the_same_as_any(
+            told in proptest::collection::vec((0usize..PIECES.len(), 1usize..6, 0usize..6), 1..12)
+        ) {
+            let words = ["", "x", r#"a\n\"b"#, "ä€", r"\u00e4", "long words of several kinds"];
+            let (mut fold, mut plain) = (Fold::new(Surface::ChatCompletions, 1 << 20), Fold::new(Surface::ChatCompletions, 1 << 20));
+            for (piece, times, word) in told {
+                for time in 0..times {
+                    let chunk = PIECES[piece].replace('@', words[(word + time) % words.len()]);
+                    proptest::prop_assert_eq!(fold.push(chunk.as_bytes()), plain.push_any(chunk.as_bytes()), "{}", chunk);
+                }
+            }
+            fold.push(b"[DONE]");
+            plain.push(b"[DONE]");
+            let body = |fold: Fold| fold.finish().map(|answer| answer.body);
+            proptest::prop_assert_eq!(fold.bytes, plain.bytes);
+            proptest::prop_assert_eq!(body(fold), body(plain));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! - `decode`: request bodies → `Request`
 //! - `answer`: complete reply bodies → `Answer`
+//! - `alike`: chunks that differ from the last one in their words alone
 //! - `fold`: a stream of chunks → the body it amounts to
 //! - `playback`: an `Answer` → a body or a stream, with a new id
 //! - `quirks`: fields that a provider refuses, and the name it has for another
@@ -11,6 +12,7 @@
 //! - `media`, `thoughts`, `ending`: bytes, thoughts and finish reasons, of requests and answers alike
 //! - `error`: `Error` → OpenAI's error object
 
+mod alike;
 pub mod answer;
 pub mod completion;
 pub mod decode;
