@@ -67,8 +67,8 @@ async fn exported(doors: &Doors, officer: &Officer, include: Option<&str>) -> Re
             None => every(doors, if list == ACCOUNTS { Kind::Account } else { Kind::Key }).await?,
         };
         let own = objects.into_iter().filter(|one| one.version > 0 || with_file);
-        // One that the file hides is there twice; what is in force is meant.
-        let own = own.filter(|one| !(with_file && one.shadowed));
+        // What is in force is meant: one that the file hides is the file's.
+        let own = own.filter(|one| !one.shadowed);
         document.insert(list.to_owned(), own.map(|one| Value::Object(settings(one))).collect());
     }
     Ok(Value::Object(document))

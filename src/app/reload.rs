@@ -11,7 +11,7 @@ use crate::telemetry::metrics;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,7 +31,12 @@ pub struct Reloader {
     definitions: Vec<Definition>,
     left_out: Vec<LeftOut>,
     wishes: Option<mpsc::Receiver<Wish>>,
+    /// Not all that was made there could be put in force: it is tried again from then on.
+    again: Option<Instant>,
 }
+
+/// What was left out, for a store of secrets that was away or a provider that another gateway had just taken, is tried again so often.
+const AGAIN: Duration = Duration::from_secs(30);
 
 impl Reloader {
     /// Of settings that were read as `file`, and what that refers to. Watches the file at `path` from now on, where there is one.
@@ -44,8 +49,8 @@ impl Reloader {
     ) -> Reloader {
         let watcher = path.map(|path| Watcher::new(path, LOOK));
         let (draft, in_force) = (file.clone(), Box::new(file.settings().clone()));
-        let (definitions, left_out, wishes) = (Vec::new(), Vec::new(), None);
-        Reloader { watcher, overrides, demo, secrets, file, draft, in_force, definitions, left_out, wishes }
+        let (definitions, left_out, wishes, again) = (Vec::new(), Vec::new(), None, None);
+        Reloader { watcher, overrides, demo, secrets, file, draft, in_force, definitions, left_out, wishes, again }
     }
 
     /// The gateway was built with `settings`, which are the file's. What was made at the admin surface is put in force beside it.
@@ -92,6 +97,18 @@ impl Reloader {
                 Err(error) => Err(error),
             };
             said(&done);
+        } else if self.again.is_some_and(|again| Instant::now() >= again) {
+            self.try_again(app).await;
+        }
+    }
+
+    /// Tries once more what could not be put in force, and changes nothing where that is still so.
+    async fn try_again(&mut self, app: &App) {
+        self.again = Some(Instant::now() + AGAIN);
+        let Ok(definitions) = app.doors.definitions.all().await else { return };
+        let Ok(Assembled { left_out, .. }) = self.assembled(app, &self.file, &definitions).await else { return };
+        if definitions != self.definitions || left_out != self.left_out {
+            said(&Box::pin(self.take(app, self.file.clone(), definitions)).await);
         }
     }
 
@@ -111,7 +128,13 @@ impl Reloader {
     async fn follow(&mut self, app: &App) {
         match app.doors.definitions.all().await {
             Ok(definitions) if definitions == self.definitions => {}
-            Ok(definitions) => said(&Box::pin(self.take(app, self.file.clone(), definitions)).await),
+            Ok(definitions) => {
+                let done = Box::pin(self.take(app, self.file.clone(), definitions)).await;
+                if done.is_err() {
+                    self.again = Some(Instant::now() + AGAIN);
+                }
+                said(&done);
+            }
             Err(error) => {
                 let error = error.message;
                 tracing::error!(error, "what was made at the admin surface is not known; it is asked for again");
@@ -140,6 +163,7 @@ impl Reloader {
         let Assembled { draft, settings, left_out } = self.assembled(app, &file, &definitions).await?;
         self.put(app, settings, OfFile::of(file.settings())).await?;
         self.secrets.keep_only(&draft);
+        self.again = (!left_out.is_empty()).then(|| Instant::now() + AGAIN);
         (self.file, self.draft, self.definitions, self.left_out) = (file, draft, definitions, left_out);
         self.tell(app);
         Ok(())

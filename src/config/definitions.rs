@@ -198,8 +198,9 @@ fn of_its_own(entry: &Map<String, Json>) -> Result<(), ConfigError> {
         ("google.token_url", inner("google", "token_url")),
     ];
     for (key, url) in urls {
-        let uri = url.and_then(Json::as_str).and_then(|text| text.parse::<http::Uri>().ok());
-        if uri.as_ref().and_then(http::Uri::host).is_some_and(is_forbidden) {
+        // As who asks there reads it: an address may be written as one number, in octal, or with a dot at its end.
+        let url = url.and_then(Json::as_str).and_then(|text| reqwest::Url::parse(text).ok());
+        if url.as_ref().and_then(reqwest::Url::host_str).is_some_and(is_forbidden) {
             let error = ConfigError::new(
                 key,
                 None,

@@ -87,6 +87,11 @@ pub(super) fn providers(
     for (at, item) in root.list("providers")?.into_iter().enumerate() {
         let env: &Env<'_> = if at < of_file { env } else { &|_| None };
         let provider = provider(&item, own, env)?;
+        if at >= of_file && signs_in_as_this_host(&provider) {
+            let error = item
+                .error("without a key of its own it signs in as this host, which only the configuration file may do");
+            return Err(error.with_suggestion("give it a key, or write it into the file"));
+        }
         if providers.iter().any(|other| other.name == provider.name) {
             let error = item.error(format!("another provider has the name `{}`", provider.name));
             return Err(error.with_suggestion("give each provider a name of its own"));
@@ -94,6 +99,16 @@ pub(super) fn providers(
         providers.push(provider);
     }
     Ok(providers)
+}
+
+/// Would it use what this host is known by in its cloud?
+fn signs_in_as_this_host(provider: &Provider) -> bool {
+    let has_key = provider.api_key.is_some() || !provider.keys.is_empty();
+    match provider.kind {
+        ProviderKind::Vertex => !has_key,
+        ProviderKind::Bedrock => !has_key && provider.cloud.access_key_id.is_none(),
+        _ => false,
+    }
 }
 
 fn provider(item: &Item<'_>, own: &[Arc<KnownProvider>], env: &Env<'_>) -> Result<Provider, ConfigError> {

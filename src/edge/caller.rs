@@ -93,6 +93,10 @@ pub fn directives(headers: &HeaderMap) -> Result<Directives, Error> {
         let text = value.to_str().map_err(|_| wrong("cache-control", "visible ASCII", "other bytes"))?;
         text.split(',').try_for_each(|directive| cache_control(directive.trim(), &mut asked))?;
     }
+    // Most callers say no more.
+    if !headers.keys().any(|name| name.as_str().starts_with("x-askonce-")) {
+        return Ok(asked);
+    }
     if let Some(text) = text(headers, "x-askonce-cache")? {
         match text.to_ascii_lowercase().as_str() {
             "bypass" => (asked.no_cache, asked.no_store) = (true, true),

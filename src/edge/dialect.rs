@@ -4,6 +4,10 @@ use crate::types::surface::Surface;
 
 /// The surface in whose words errors of `path` are told.
 pub fn of(path: &str) -> Surface {
+    // What nearly everybody asks for.
+    if path == "/v1/chat/completions" {
+        return Surface::ChatCompletions;
+    }
     let has = |part: &str| path.contains(part);
     if has("/messages") || path.starts_with("/anthropic") {
         Surface::Messages

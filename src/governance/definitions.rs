@@ -210,7 +210,7 @@ impl Definitions {
         let settings = objects::read(json)?;
         let _making = self.making.lock().await;
         let known = self.known().await?;
-        let planned = self.plan_new(&known, section, settings, now_ms)?;
+        let planned = self.plan_new(&known, section, settings, (now_ms, 0))?;
         self.make(&known, vec![planned], dry_run).await.map(first)?
     }
 
@@ -252,7 +252,7 @@ impl Definitions {
         known: &[Known],
         section: Section,
         mut settings: Map<String, Value>,
-        now_ms: u64,
+        (now_ms, planned): (u64, usize),
     ) -> Result<Planned, Error> {
         let name = settings.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         if name.is_empty() || name.len() > MOST_NAME {
@@ -263,7 +263,7 @@ impl Definitions {
         if in_file || found(known, section, &name).is_ok() {
             return Err(objects::name_taken(section.one(), &name));
         }
-        if known.len() as u64 >= MOST {
+        if (known.len() + planned) as u64 >= MOST {
             let message = format!("There are {MOST} providers, models and prices, and no more are taken.");
             return Err(Error::new(ErrorKind::Conflict, message).with_code("too_many_objects"));
         }
@@ -326,8 +326,11 @@ impl Definitions {
                 let plan = planned.get(at).or(planned.first());
                 return Err(objects::changed("object", plan.map_or("", |plan| &plan.name)));
             }
-            // What comes of it is told with each of them.
-            self.wish(all, false).await?;
+            // It is written down: what comes of it is told with each of them, and looked at again.
+            if let Err(error) = self.wish(all, false).await {
+                tracing::error!(error = %error, "what was made at the admin surface is not in force yet");
+                self.changed.notify_one();
+            }
         }
         let in_force = self.in_force.load_full();
         let shown = |plan: Planned| {

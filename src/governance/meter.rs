@@ -251,7 +251,8 @@ impl Meter {
                 let oldest = (now_ms / part_ms(*window)).saturating_sub(PARTS);
                 let gone = parts.iter().take_while(|(part, _)| *part < oldest).count();
                 if gone > 0 {
-                    *sum -= parts.drain(..gone).map(|(_, amount)| amount).sum::<u64>();
+                    let amounts = parts.drain(..gone).map(|(_, amount)| amount);
+                    *sum = sum.saturating_sub(amounts.fold(0, u64::saturating_add));
                 }
             }
             _ => {}

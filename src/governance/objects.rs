@@ -459,7 +459,11 @@ impl Objects {
         let mut seen = self.seen.lock().await;
         let change = Change { row, before, hashes, only_these };
         match self.database.change(&change).await.map_err(unavailable)? {
-            true => self.catch_up(&mut seen, now_ms).await.map_err(unavailable)?,
+            // It is written down; what was not read back is read soon.
+            true => match self.catch_up(&mut seen, now_ms).await {
+                Ok(()) => {}
+                Err(error) => tracing::error!(%error, "what was changed is not in force yet"),
+            },
             false if before.is_none() => return Err(name_taken(&change.row.kind, &change.row.name)),
             false => return Err(changed(kind.as_str(), &change.row.name)),
         }
@@ -496,10 +500,21 @@ impl Objects {
     }
 }
 
+/// A row of something new. Its version is the time, so that none comes again when a name does.
 pub(super) fn new_row(kind: &str, name: &str, body: String, hint: String, now_ms: u64) -> ObjectRow {
     let id = format!("{:032x}", rand::rng().random::<u128>());
     let (kind, name) = (kind.to_owned(), name.to_owned());
-    ObjectRow { kind, name, id, body, hint, version: 1, created_ms: now_ms, changed_ms: now_ms, revision: 0 }
+    ObjectRow {
+        kind,
+        name,
+        id,
+        body,
+        hint,
+        version: now_ms.max(1),
+        created_ms: now_ms,
+        changed_ms: now_ms,
+        revision: 0,
+    }
 }
 
 fn shown(row: &ObjectRow, shadowed: bool) -> Object {

@@ -104,8 +104,13 @@ pub async fn import(
         let message = "Something that the document changes was changed by somebody else meanwhile: nothing was put in.";
         return Err(Error::new(ErrorKind::PreconditionFailed, message).with_code("version_changed"));
     }
-    objects.refresh(now_ms).await.map_err(objects::unavailable)?;
-    importing.done().await?;
+    // All is written down, and secrets of new keys are told only now: what is not in force yet will be soon.
+    if let Err(error) = objects.refresh(now_ms).await {
+        tracing::error!(%error, "what was put in is not in force yet");
+    }
+    if let Err(error) = importing.done().await {
+        tracing::error!(%error, "what was put in is not in force yet");
+    }
     Ok(steps)
 }
 

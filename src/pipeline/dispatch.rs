@@ -25,6 +25,7 @@ use crate::types::money::Price;
 use crate::types::request::Request;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
+use crate::types::usage::Usage;
 use crate::wire::fold::{Fold, Step};
 use crate::wire::hub::{self, ReplyFor};
 use crate::wire::{answer, overrides, sse, translate};
@@ -454,7 +455,7 @@ async fn plain(
     };
     let mut answer = answer::read(surface, body.clone()).map_err(unread)?;
     // What the caller's wire does not tell is counted all the same.
-    answer.usage = answer.usage.or(usage);
+    answer.usage = answer.usage.or(usage).map(Usage::plausible);
     Ok(UpstreamBody::Plain { body, answer: Box::new(answer) })
 }
 

@@ -260,6 +260,7 @@ impl Fetch {
                 self.store(&answer, &provider).await;
                 head.headers.extend(self.guard_header());
                 head.cost = price.zip(answer.usage).map(|(price, usage)| price.of(usage));
+                head.id = answer.own_id();
                 lead.begin(head);
                 lead.push(body).await;
                 let usage = answer.usage;
@@ -269,8 +270,9 @@ impl Fetch {
                 self.relay(lead, head, (begun, rest), usage_added, &late, about).await
             }
         };
+        let usage = usage.map(Usage::plausible);
         if let (End::Whole(answer), true) = (&end, translated) {
-            let id = answer.id_span.clone().and_then(|span| serde_json::from_slice::<String>(&answer.body[span]).ok());
+            let id = answer.own_id();
             let Outbound { tenant, no_store, .. } = &self.outbound;
             let original = self.guard.as_ref().and_then(|guard| guard.original.clone());
             let told = original.map(|body| Request { body, ..(**request).clone() });
@@ -435,6 +437,7 @@ impl Fetch {
         let Relay { fold, lost, late, .. } = relay;
         let end = match fold.finish() {
             Ok(mut answer) => {
+                answer.usage = answer.usage.map(Usage::plausible);
                 let _ = self.came.set((relay.first_words.map(|(at, _)| at), Instant::now()));
                 answer.usage_unasked = answer.usage.is_none() && !self.outbound.request.include_usage;
                 answer.lost = lost.joined(&late.lost()).joined(&answer.lost);

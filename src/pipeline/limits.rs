@@ -8,6 +8,7 @@ use crate::config::{Measure, Per};
 use crate::governance::Standing;
 use crate::types::surface::Surface;
 use jiff::Timestamp;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// The headers that tell of `standing`, at that time.
@@ -16,16 +17,20 @@ pub(super) fn headers(standing: &[Standing], surface: Surface, now_ms: u64) -> V
     if standing.is_empty() {
         return headers;
     }
-    let list = |item: &dyn Fn(&Standing) -> String| standing.iter().map(item).collect::<Vec<_>>().join(", ");
-    let policy = |one: &Standing| {
-        let window = seconds(one.per).map(|seconds| format!(";w={seconds}")).unwrap_or_default();
-        format!("\"{}\";q={}{window}", one.measure.as_str(), one.most)
-    };
-    let left = |one: &Standing| {
-        format!("\"{}\";r={};t={}", one.measure.as_str(), one.left, one.resets.as_secs_f64().ceil() as u64)
-    };
-    headers.push(("ratelimit-policy".to_owned(), list(&policy)));
-    headers.push(("ratelimit".to_owned(), list(&left)));
+    headers.reserve(2 + 3 * standing.len());
+    let (mut policy, mut left) = (String::with_capacity(64), String::with_capacity(64));
+    for one in standing {
+        let (comma, measure) = (if policy.is_empty() { "" } else { ", " }, one.measure.as_str());
+        // Writing to a string cannot fail.
+        let _ = write!(policy, "{comma}\"{measure}\";q={}", one.most);
+        if let Some(seconds) = seconds(one.per) {
+            let _ = write!(policy, ";w={seconds}");
+        }
+        let resets = one.resets.as_secs() + u64::from(one.resets.subsec_nanos() > 0);
+        let _ = write!(left, "{comma}\"{measure}\";r={};t={resets}", one.left);
+    }
+    headers.push(("ratelimit-policy".to_owned(), policy));
+    headers.push(("ratelimit".to_owned(), left));
     for one in standing {
         if surface == Surface::Messages {
             let name = one.measure.as_str().replace('_', "-");

@@ -106,7 +106,7 @@ impl<'d> Responder<'d> {
         if !head.stream && !request.stream && head.surface == request.surface {
             headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&head.lost)));
             let body = whole(&reader).await;
-            let id = id_of(request.surface, &body);
+            let id = head.id.clone().unwrap_or_else(|| id_of(request.surface, &body));
             return Ok((Reply::whole(head.content_type.clone(), headers, body), id));
         }
         // The provider answered in the other form: play what it said in the form that was asked.

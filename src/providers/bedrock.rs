@@ -198,11 +198,16 @@ impl Bedrock {
     /// The models that its control plane lists.
     async fn list(&self) -> Result<Vec<String>, Error> {
         let Some(control) = &self.control else { return Ok(Vec::new()) };
+        let key = self.keys.choose("");
+        if key.is_none() && !self.keys.is_empty() {
+            // Each is for some models only; nobody else signs in their stead.
+            return Ok(Vec::new());
+        }
         let broken =
             |what: &str| Error::new(ErrorKind::UpstreamBroken, format!("Provider `{}` {what}.", self.http.name));
         let url = Url::parse(&format!("{control}/foundation-models")).map_err(|_| broken("has no address"))?;
         let mut headers = self.headers.clone();
-        let pass = self.pass(self.keys.choose(""), None);
+        let pass = self.pass(key, None);
         self.admit(pass, (&Method::GET, &url, &self.region), &mut headers, b"").await?;
         let request = self.http.client.get(url).headers(headers).timeout(MODELS_TIMEOUT);
         let response = self.http.answered(request).await?;

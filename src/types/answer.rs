@@ -29,6 +29,13 @@ pub struct Answer {
     pub lost: Lost,
 }
 
+impl Answer {
+    /// The id that it tells itself.
+    pub fn own_id(&self) -> Option<String> {
+        serde_json::from_slice(self.body.get(self.id_span.clone()?)?).ok()
+    }
+}
+
 /// How an answer ended: only a whole one may be stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {

@@ -71,9 +71,12 @@ impl Price {
         ];
         let cost = |(tokens, price): (u64, u64)| u128::from(tokens) * u128::from(price);
         let tokens = parts.into_iter().map(cost).fold(0, u128::saturating_add).div_ceil(1_000_000);
-        MicroUsd(u64::try_from(tokens).unwrap_or(u64::MAX).saturating_add(self.request_micro_usd))
+        MicroUsd(u64::try_from(tokens).unwrap_or(u64::MAX).saturating_add(self.request_micro_usd).min(MOST))
     }
 }
+
+/// No answer costs more, whatever its provider counts: some 17 million dollars. Sums of these stay far from the end of a word.
+const MOST: u64 = 1 << 44;
 
 #[cfg(test)]
 mod tests {
@@ -87,8 +90,8 @@ mod tests {
         assert_eq!(price.of(Usage::new(1, 0)), MicroUsd(1));
         assert_eq!(price.of(Usage::default()), MicroUsd(0));
         let huge = Price::new(u64::MAX, u64::MAX);
-        assert_eq!(huge.of(Usage::new(u64::MAX, 1)), MicroUsd(u64::MAX));
-        assert_eq!(huge.of(Usage::new(u64::MAX, u64::MAX)), MicroUsd(u64::MAX));
+        assert_eq!(huge.of(Usage::new(u64::MAX, 1)), MicroUsd(MOST));
+        assert_eq!(huge.of(Usage::new(u64::MAX, u64::MAX)), MicroUsd(MOST));
         assert_eq!(MicroUsd(450).to_string(), "0.000450");
     }
 

@@ -42,6 +42,23 @@ impl Usage {
         }
     }
 
+    /// No more than an answer can have: a count that a provider got wrong must not spoil the sums that it goes into.
+    pub fn plausible(self) -> Usage {
+        const MOST: u64 = 1 << 40;
+        let Usage { input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, billed } = self;
+        Usage {
+            input_tokens: input_tokens.min(MOST),
+            output_tokens: output_tokens.min(MOST),
+            cached_tokens: cached_tokens.min(MOST),
+            cache_write_tokens: cache_write_tokens.min(MOST),
+            reasoning_tokens: reasoning_tokens.min(MOST),
+            billed: billed.map(|billed| Billed {
+                input_tokens: billed.input_tokens.min(MOST),
+                output_tokens: billed.output_tokens.min(MOST),
+            }),
+        }
+    }
+
     /// All tokens.
     pub fn total(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)

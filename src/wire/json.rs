@@ -28,11 +28,19 @@ pub fn parse(bytes: &[u8]) -> Result<Json<'_>, Error> {
 
 /// Where the value of a top-level `key` stands in `text`, whatever its kind.
 pub fn span_of(text: &[u8], key: &str) -> Option<Range<usize>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let TopLevel(fields) = serde_json::from_str(text).ok()?;
-    let (_, raw) = fields.into_iter().find(|(name, _)| name == key)?;
-    let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
-    Some(start..start + raw.get().len())
+    let [span] = spans_of(text, [key]);
+    span
+}
+
+/// Where the values of some top-level keys stand, found in one pass.
+pub fn spans_of<const N: usize>(text: &[u8], keys: [&str; N]) -> [Option<Range<usize>>; N] {
+    let Ok(text) = std::str::from_utf8(text) else { return [const { None }; N] };
+    let Ok(TopLevel(fields)) = serde_json::from_str(text) else { return [const { None }; N] };
+    keys.map(|key| {
+        let (_, raw) = fields.iter().find(|(name, _)| name == key)?;
+        let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+        Some(start..start + raw.get().len())
+    })
 }
 
 /// The top-level fields of an object and their values as they are written, in their order.

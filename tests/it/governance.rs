@@ -75,14 +75,16 @@ async fn a_change_wants_the_version_that_was_read_and_a_trial_changes_nothing() 
     let gateway = given(&upstream, "").start().await;
     let secret = key(&gateway, json!({"name": "k"})).await;
     let url = gateway.url("/admin/keys/k");
-    let patch = |tag: &'static str, path: &str, body: Value| {
+    let patch = |tag: &str, path: &str, body: Value| {
         Reply::of(client().patch(format!("{url}{path}")).bearer_auth(ADMIN_KEY).header("if-match", tag).json(&body))
     };
-    let changed = patch("\"1\"", "", json!({"models": ["n"]})).await;
-    assert_eq!((changed.status, changed.header("etag")), (200, "\"2\""));
-    assert_eq!(patch("\"1\"", "", json!({"models": null})).await.error(), (412, "version_changed".to_owned()));
+    let old = admin(&gateway, "GET", "/admin/keys/k", json!({})).await.header("etag").to_owned();
+    let changed = patch(&old, "", json!({"models": ["n"]})).await;
+    let new = changed.header("etag").to_owned();
+    assert!(changed.status == 200 && new != old, "{new}");
+    assert_eq!(patch(&old, "", json!({"models": null})).await.error(), (412, "version_changed".to_owned()));
     assert_eq!(patch("1", "", json!({})).await.status, 400);
-    assert_eq!(patch("\"2\"", "?dry_run=true", json!({"models": null})).await.status, 200);
+    assert_eq!(patch(&new, "?dry_run=true", json!({"models": null})).await.status, 200);
     assert_eq!(chat(&gateway, &secret, &ask("x")).await.error(), (403, "model_not_allowed".to_owned()));
     let refused = admin(&gateway, "PATCH", "/admin/keys/k", json!({"budgets": [{"usd": "much", "per": "day"}]})).await;
     assert_eq!(refused.status, 400);

@@ -73,7 +73,8 @@ impl Import<'_> {
             };
         }
         let Ok(there) = found(&self.known, section, name) else {
-            let planned = self.definitions.plan_new(&self.known, section, settings, now_ms)?;
+            let new = self.planned.iter().filter(|plan| plan.change.before.is_none()).count();
+            let planned = self.definitions.plan_new(&self.known, section, settings, (now_ms, new))?;
             self.planned.push(planned);
             return Ok(Outcome::Created);
         };
@@ -96,7 +97,8 @@ impl Import<'_> {
     /// It is written: it comes into force.
     pub(in crate::governance) async fn done(self) -> Result<(), Error> {
         if !self.planned.is_empty() {
-            self.definitions.wish(self.all, false).await?;
+            let definitions = self.definitions;
+            definitions.wish(self.all, false).await.inspect_err(|_| definitions.changed.notify_one())?;
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ impl Objects {
         }
     }
 
-    /// Is everybody where they may be, after `changes`?
+    /// Is everybody whom `changes` touch where they may be?
     async fn all_belong(&self, changes: &[Change]) -> Result<(), Error> {
         let mut accounts: HashMap<String, (AccountKind, Option<String>)> = HashMap::new();
         let mut keys: HashMap<String, Option<String>> = HashMap::new();
@@ -116,8 +116,13 @@ impl Objects {
                 keys.insert(name, text("account"));
             }
         }
+        // Who was nowhere before is no reason to refuse what has nothing to do with it.
+        let touched = |kind: &str, name: &str| changes.iter().any(|one| one.row.kind == kind && one.row.name == name);
         for (name, (kind, parent)) in &accounts {
             let Some(parent) = parent else { continue };
+            if !touched(ACCOUNT, name) && !touched(ACCOUNT, parent) {
+                continue;
+            }
             match accounts.get(parent) {
                 None => return Err(nowhere(ACCOUNT, name, parent)),
                 Some((above, _)) if above >= kind => {
@@ -130,6 +135,7 @@ impl Objects {
         }
         let lost = keys.iter().find_map(|(name, account)| {
             let account = account.as_ref().filter(|account| !accounts.contains_key(*account))?;
+            (touched(KEY, name) || touched(ACCOUNT, account)).then_some(())?;
             Some(nowhere(KEY, name, account))
         });
         lost.map_or(Ok(()), Err)

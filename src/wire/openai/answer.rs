@@ -5,7 +5,7 @@ use crate::types::json::Json;
 use crate::types::lost::Lost;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
-use crate::wire::json::{parse, span_of};
+use crate::wire::json::{parse, spans_of};
 use bytes::Bytes;
 
 /// Reads a provider's reply body. The error says in words what is wrong with it.
@@ -26,8 +26,8 @@ pub fn read(surface: Surface, body: Bytes) -> Result<Answer, String> {
     };
     let usage = json.get("usage").and_then(usage_of);
     drop(json);
-    let id_span = span_of(&body, "id").filter(|span| body.get(span.start) == Some(&b'"'));
-    let created_span = span_of(&body, "created");
+    let [id_span, created_span] = spans_of(&body, ["id", "created"]);
+    let id_span = id_span.filter(|span| body.get(span.start) == Some(&b'"'));
     let lost = Lost::default();
     Ok(Answer { surface, id_span, created_span, usage, usage_unasked: false, ending, tool_calls, lost, body })
 }
