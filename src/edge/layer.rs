@@ -9,18 +9,23 @@ use crate::types::ids::{INSTANCE_HEADER, instance};
 use crate::types::surface::Surface;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{OriginalUri, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{OriginalUri, Request};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use rand::Rng;
 use rand::distr::Alphanumeric;
+use std::convert::Infallible;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tower::Service;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -39,22 +44,51 @@ pub fn around(routes: Router, doors: Arc<Doors>) -> Router {
             let error = Error::new(ErrorKind::MethodNotAllowed, message).with_code("method_not_allowed");
             reject::reply_in(dialect::of(uri.path()), &error)
         });
-    routes
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            tracing::error!("a request panicked; this is a defect of the gateway, and no other request is harmed");
-            reject::reply(&Error::new(ErrorKind::Internal, "The gateway failed on this request."))
-        }))
-        .layer(from_fn_with_state(doors, pass))
+    Router::new().fallback_service(Around { routes, doors })
 }
 
-async fn pass(State(doors): State<Arc<Doors>>, mut request: Request, next: Next) -> Response {
+/// What is around all routes at once: a layer of each route would be copied with it for each request.
+#[derive(Clone)]
+struct Around {
+    routes: Router,
+    doors: Arc<Doors>,
+}
+
+impl Service<Request> for Around {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Around { routes, doors } = self.clone();
+        Box::pin(async move { Ok(pass(doors, request, routes).await) })
+    }
+}
+
+/// The answer of `routes`; that of a defect where one of them panics.
+async fn answered(mut routes: Router, request: Request) -> Response {
+    let answer = AssertUnwindSafe(async move { Service::<Request>::call(&mut routes, request).await });
+    match answer.catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            tracing::error!("a request panicked; this is a defect of the gateway, and no other request is harmed");
+            reject::reply(&Error::new(ErrorKind::Internal, "The gateway failed on this request."))
+        }
+    }
+}
+
+async fn pass(doors: Arc<Doors>, mut request: Request, routes: Router) -> Response {
     whence::tell(&doors.trusted_proxies.load(), &mut request);
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let surface = dialect::of(request.uri().path());
     let mut response = match Admitted::take(&doors, &request) {
         Ok(admitted) => {
-            let response = next.run(request).await;
+            let response = answered(routes, request).await;
             // Held until the last byte is out.
             response.map(|body| Body::new(Held { body, _admitted: admitted }))
         }
