@@ -3,6 +3,7 @@
 //! Unicode NFKC, case, white space, edge punctuation, greetings and thanks. Text with code is left alone: there case
 //! and space mean something.
 
+use memchr::memmem;
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest first, so that "hello there" goes as a whole.
@@ -53,21 +54,32 @@ pub fn fold(text: &str) -> Option<String> {
     (!rest.is_empty()).then(|| rest.to_owned())
 }
 
-/// ASCII in lower case, with one space between words: NFKC changes none of it.
+/// ASCII in lower case, with one space between words: NFKC changes none of it. Goes from one odd space to the next, not from byte to byte:
+/// questions may be long, and most of their spaces are as they should be.
 fn folded_ascii(text: &str) -> String {
+    let bytes = text.as_bytes();
     let mut folded = String::with_capacity(text.len());
-    let mut gap = false;
-    for byte in text.bytes() {
-        // What Unicode calls white space, of ASCII.
-        if matches!(byte, b'\t'..=b'\r' | b' ') {
-            gap = !folded.is_empty();
-            continue;
+    let mut add = |line: &str| {
+        let mut rest = line.trim_matches(' ');
+        while !rest.is_empty() {
+            let end = memmem::find(rest.as_bytes(), b"  ").unwrap_or(rest.len());
+            if !folded.is_empty() {
+                folded.push(' ');
+            }
+            folded.push_str(&rest[..end]);
+            rest = rest[end..].trim_start_matches(' ');
         }
-        if std::mem::take(&mut gap) {
-            folded.push(' ');
+    };
+    if memchr::memchr2(0x0b, 0x0c, bytes).is_some() {
+        text.split_whitespace().for_each(add);
+    } else {
+        let mut from = 0;
+        for end in memchr::memchr3_iter(b'\t', b'\n', b'\r', bytes).chain([bytes.len()]) {
+            add(&text[from..end]);
+            from = end + 1;
         }
-        folded.push(char::from(byte.to_ascii_lowercase()));
     }
+    folded.make_ascii_lowercase();
     folded
 }
 
@@ -117,6 +129,14 @@ fn breaks(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn spaces_of_ascii_are_folded_as_any_are(text in "([a-zA-Z.]{0,3}[ \t\r\n\x0b\x0c]{0,3}){0,12}") {
+            let plain = text.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+            prop_assert_eq!(folded_ascii(&text), plain);
+        }
+    }
 
     #[test]
     fn folds_what_cannot_matter() {
