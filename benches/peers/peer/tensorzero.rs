@@ -48,7 +48,9 @@ impl Peer for TensorZero {
 
     fn port(&self, place: &Place<'_>) -> Option<u16> {
         let address = std::fs::read_to_string(place.folder.join("address")).ok()?;
-        address.trim_end_matches('/').rsplit(':').next()?.parse().ok()
+        // As in `http://127.0.0.1:33807/openai/v1`.
+        let port = address.rsplit(':').next()?;
+        port.split('/').next()?.parse().ok()
     }
 
     fn asked(&self, ask: Ask, _: u16) -> Option<Asked> {
