@@ -1,7 +1,8 @@
 //! Budgets and limits of keys and accounts, over HTTP and over restarts.
 
-use crate::support::gateway::ADMIN_KEY;
-use crate::support::{Gateway, Given, Upstream, ask, until};
+use crate::support::gateway::{ADMIN_KEY, client};
+use crate::support::script::{chat_body, reply};
+use crate::support::{Gateway, Given, Reply, Upstream, ask, until};
 use serde_json::{Value, json};
 
 /// A gateway before one provider, where a million tokens cost a dollar, and one answer of the story 4 of them and a prompt 9.
@@ -14,7 +15,7 @@ fn given(upstream: &Upstream, accounts: &str, more: &str) -> Given {
     Given::yaml(&yaml).variable("UP", &upstream.url)
 }
 
-async fn send(gateway: &Gateway, key: &str, question: &str) -> crate::support::Reply {
+async fn send(gateway: &Gateway, key: &str, question: &str) -> Reply {
     let mut body = ask(question);
     body["max_tokens"] = json!(10);
     gateway.chat_with(&body, &[("authorization", &format!("Bearer sk-{key}-0123456789ab"))]).await
@@ -46,6 +47,31 @@ async fn a_budget_ends_what_costs_and_not_what_is_remembered() {
     let again = gateway.crashed();
     drop(again);
     assert_eq!(upstream.calls(), known);
+}
+
+#[tokio::test]
+async fn a_count_that_cannot_be_ends_the_budget_and_nothing_else() {
+    let upstream = Upstream::start(|_| {
+        let mut body = chat_body("much");
+        body["usage"] = json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX, "total_tokens": u64::MAX});
+        reply(200, &[("content-type", "application/json")], body.to_string())
+    })
+    .await;
+    let accounts = "auth: {keys: [{name: a, key: sk-a-0123456789ab, budgets: [{usd: 1, per: day}]}, \
+                    {name: b, key: sk-b-0123456789ab, rate_limits: [{tokens: 1000, per: minute}]}]}";
+    let dir = tempfile::tempdir().unwrap();
+    let start = || given(&upstream, accounts, "").dir(dir.path());
+    let gateway = start().start().await;
+    for (key, code) in [("a", (402, "budget_exceeded")), ("b", (429, "rate_limit_exceeded"))] {
+        assert_eq!(send(&gateway, key, "one").await.status, 200);
+        assert_eq!(send(&gateway, key, "two").await.error(), (code.0, code.1.to_owned()));
+    }
+    // It is written down as something that can be read again.
+    gateway.stop().await;
+    let gateway = start().start_again().await;
+    assert_eq!(send(&gateway, "a", "three").await.error(), (402, "budget_exceeded".to_owned()));
+    let used = client().get(gateway.url("/admin/usage?group_by=key")).bearer_auth(ADMIN_KEY);
+    assert_eq!(Reply::of(used).await.status, 200);
 }
 
 #[tokio::test]
