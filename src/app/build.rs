@@ -34,6 +34,8 @@ use tokio::sync::Semaphore;
 
 /// How often expired entries are swept out.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How often samples of metrics are put into their buckets.
+const GATHER: Duration = Duration::from_secs(5);
 
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +185,7 @@ impl App {
             ready: AtomicBool::new(true),
         });
         tokio::spawn(sweep(Arc::downgrade(&cache)));
+        tokio::spawn(gather(Arc::downgrade(&doors)));
         let probes = Probes::default();
         probes.begin(&doors.pipeline.setup(), settings.breaker.probe_interval);
         if parts.persist {
@@ -389,6 +392,17 @@ async fn sweep(cache: std::sync::Weak<Cache>) {
         if let Ok(swept @ 1..) = tokio::task::spawn_blocking(move || cache.sweep()).await {
             tracing::debug!(swept, "expired entries went");
         }
+    }
+}
+
+/// Puts samples of histograms into their buckets until the app is gone. Until that is done each is kept by itself, and where nobody
+/// scrapes, nobody else does it.
+async fn gather(doors: std::sync::Weak<Doors>) {
+    loop {
+        tokio::time::sleep(GATHER).await;
+        let Some(prometheus) = doors.upgrade().map(|doors| doors.prometheus.clone()) else { return };
+        // There may be a million of them.
+        let _ = tokio::task::spawn_blocking(move || prometheus.run_upkeep()).await;
     }
 }
 
