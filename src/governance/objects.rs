@@ -459,10 +459,11 @@ impl Objects {
         let mut seen = self.seen.lock().await;
         let change = Change { row, before, hashes, only_these };
         match self.database.change(&change).await.map_err(unavailable)? {
-            // It is written down; what was not read back is read soon.
             true => match self.catch_up(&mut seen, now_ms).await {
-                Ok(()) => {}
-                Err(error) => tracing::error!(%error, "what was changed is not in force yet"),
+                // The secret of a new key is told once: better it is told before the key is good.
+                Err(error) if before.is_none() => tracing::error!(%error, "what was made is not in force yet"),
+                // What was taken away may still be good here: nobody is told that it is done.
+                done => done.map_err(unavailable)?,
             },
             false if before.is_none() => return Err(name_taken(&change.row.kind, &change.row.name)),
             false => return Err(changed(kind.as_str(), &change.row.name)),

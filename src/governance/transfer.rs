@@ -104,12 +104,16 @@ pub async fn import(
         let message = "Something that the document changes was changed by somebody else meanwhile: nothing was put in.";
         return Err(Error::new(ErrorKind::PreconditionFailed, message).with_code("version_changed"));
     }
-    // All is written down, and secrets of new keys are told only now: what is not in force yet will be soon.
-    if let Err(error) = objects.refresh(now_ms).await {
-        tracing::error!(%error, "what was put in is not in force yet");
-    }
-    if let Err(error) = importing.done().await {
-        tracing::error!(%error, "what was put in is not in force yet");
+    // All is written down. Where secrets of new keys are told only now they have to be told; else nobody hears that it is done before it is.
+    let in_force = match objects.refresh(now_ms).await {
+        Ok(()) => importing.done().await,
+        Err(error) => Err(objects::unavailable(error)),
+    };
+    match in_force {
+        Err(error) if steps.iter().any(|step| step.secret.is_some()) => {
+            tracing::error!(error = %error, "what was put in is not in force yet");
+        }
+        done => done?,
     }
     Ok(steps)
 }
