@@ -230,10 +230,14 @@ async fn entry(State(doors): State<Arc<Doors>>, Path(id): Path<String>) -> Respo
 
 async fn forget(State(doors): State<Arc<Doors>>, Path(id): Path<String>) -> Response {
     match id.parse::<EntryId>().map_err(|why| Error::invalid("id", why)) {
-        Ok(id) => match doors.pipeline.cache().purge(&Purge::Entry(id), 0).await {
-            Ok(Purged { entries: 0, .. }) => reject::reply(&no_entry(id)),
-            purged => reply(purged.map_err(purge::refused).and_then(purge::told)),
-        },
+        Ok(id) => {
+            let purged = doors.pipeline.cache().purge(&Purge::Entry(id), 0).await;
+            doors.pipeline.forget();
+            match purged {
+                Ok(Purged { entries: 0, .. }) => reject::reply(&no_entry(id)),
+                purged => reply(purged.map_err(purge::refused).and_then(purge::told)),
+            }
+        }
         Err(error) => reject::reply(&error),
     }
 }

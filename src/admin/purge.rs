@@ -57,6 +57,7 @@ pub(super) async fn purge(State(doors): State<Arc<Doors>>, body: Bytes) -> Respo
         }));
     }
     let purged = cache.purge(&wish.purge, wish.show).await.map_err(refused);
+    doors.pipeline.forget();
     if let Ok(purged) = &purged {
         tracing::info!(entries = purged.entries, on_disk = purged.on_disk, by = wish.purge.by(), "purged");
     }

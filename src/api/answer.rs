@@ -17,6 +17,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::request::Parts;
@@ -88,21 +89,23 @@ impl Frames {
     }
 }
 
-/// Serves one request of `surface`.
-pub(super) async fn serve(
-    doors: &Arc<Doors>,
+/// Serves one request of `surface`. Boxed here, once: the services of the router around it move their futures again and again.
+pub(super) fn serve(
+    doors: Arc<Doors>,
     surface: Surface,
     path: InPath,
     frames: Frames,
     request: Request,
-) -> Response {
+) -> BoxFuture<'static, Response> {
     let arrived = Instant::now();
-    let trailers = trailers::are_taken(&request);
-    let mut surface = surface;
-    match answer(doors, &mut surface, path, request, arrived).await {
-        Ok(reply) => send(reply, frames, trailers),
-        Err(error) => reject::reply_in(surface, &error),
-    }
+    Box::pin(async move {
+        let trailers = trailers::are_taken(&request);
+        let mut surface = surface;
+        match answer(&doors, &mut surface, path, request, arrived).await {
+            Ok(reply) => send(reply, frames, trailers),
+            Err(error) => reject::reply_in(surface, &error),
+        }
+    })
 }
 
 /// `surface` is that of the door; where one door is for two, it becomes that of the body.

@@ -31,9 +31,9 @@ async fn model(State(doors): State<Arc<Doors>>, Path(model): Path<String>, reque
 }
 
 async fn messages(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    serve(&doors, Surface::Messages, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::Messages, InPath::default(), Frames::Sse, request).await
 }
 
 async fn count_tokens(State(doors): State<Arc<Doors>>, request: Request) -> Response {
-    serve(&doors, Surface::CountTokens, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::CountTokens, InPath::default(), Frames::Sse, request).await
 }

@@ -22,19 +22,19 @@ pub(super) fn routes() -> Router<Arc<Doors>> {
 }
 
 async fn converse(State(doors): DoorsState, Path(model): Path<String>, request: Request) -> Response {
-    serve(&doors, Surface::Converse, in_path(model, false), Frames::EventStream, request).await
+    serve(doors, Surface::Converse, in_path(model, false), Frames::EventStream, request).await
 }
 
 async fn converse_stream(State(doors): DoorsState, Path(model): Path<String>, request: Request) -> Response {
-    serve(&doors, Surface::Converse, in_path(model, true), Frames::EventStream, request).await
+    serve(doors, Surface::Converse, in_path(model, true), Frames::EventStream, request).await
 }
 
 async fn invoke(State(doors): DoorsState, Path(model): Path<String>, request: Request) -> Response {
-    serve(&doors, Surface::InvokeModel, in_path(model, false), Frames::EventStream, request).await
+    serve(doors, Surface::InvokeModel, in_path(model, false), Frames::EventStream, request).await
 }
 
 async fn invoke_stream(State(doors): DoorsState, Path(model): Path<String>, request: Request) -> Response {
-    serve(&doors, Surface::InvokeModel, in_path(model, true), Frames::EventStream, request).await
+    serve(doors, Surface::InvokeModel, in_path(model, true), Frames::EventStream, request).await
 }
 
 fn in_path(model: String, stream: bool) -> InPath {

@@ -24,15 +24,15 @@ pub(super) fn models() -> Router<Arc<Doors>> {
 }
 
 async fn chat(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::CohereChat, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::CohereChat, InPath::default(), Frames::Sse, request).await
 }
 
 async fn embed(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::CohereEmbed, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::CohereEmbed, InPath::default(), Frames::Sse, request).await
 }
 
 async fn rerank(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::Rerank, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::Rerank, InPath::default(), Frames::Sse, request).await
 }
 
 async fn list_models(State(doors): DoorsState, request: Request) -> Response {

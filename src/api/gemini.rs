@@ -30,7 +30,7 @@ pub(super) fn vertex() -> Router<Arc<Doors>> {
 
 /// `POST …/models/{model}:{action}`
 pub(super) async fn action(State(doors): State<Arc<Doors>>, Path(rest): Path<String>, request: Request) -> Response {
-    act(&doors, &rest, request).await
+    act(doors, &rest, request).await
 }
 
 async fn vertex_action(
@@ -38,7 +38,7 @@ async fn vertex_action(
     Path((_, _, _, rest)): Path<(String, String, String, String)>,
     request: Request,
 ) -> Response {
-    act(&doors, &rest, request).await
+    act(doors, &rest, request).await
 }
 
 async fn express_action(
@@ -46,10 +46,10 @@ async fn express_action(
     Path((_, rest)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    act(&doors, &rest, request).await
+    act(doors, &rest, request).await
 }
 
-async fn act(doors: &Arc<Doors>, rest: &str, request: Request) -> Response {
+async fn act(doors: Arc<Doors>, rest: &str, request: Request) -> Response {
     let Some((model, action)) = rest.rsplit_once(':').filter(|(model, _)| (1..=MODEL_BYTES).contains(&model.len()))
     else {
         return unknown(&request);

@@ -27,11 +27,11 @@ pub(super) fn routes() -> Router<Arc<Doors>> {
 }
 
 async fn chat(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::OllamaChat, InPath::default(), Frames::Lines, request).await
+    serve(doors, Surface::OllamaChat, InPath::default(), Frames::Lines, request).await
 }
 
 async fn embed(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::OllamaEmbed, InPath::default(), Frames::Lines, request).await
+    serve(doors, Surface::OllamaEmbed, InPath::default(), Frames::Lines, request).await
 }
 
 async fn tags(State(doors): DoorsState, request: Request) -> Response {

@@ -35,39 +35,39 @@ pub(super) fn deployments() -> Router<Arc<Doors>> {
 }
 
 async fn chat_completions(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::ChatCompletions, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::ChatCompletions, InPath::default(), Frames::Sse, request).await
 }
 
 async fn completions(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::Completions, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::Completions, InPath::default(), Frames::Sse, request).await
 }
 
 async fn embeddings(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::Embeddings, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::Embeddings, InPath::default(), Frames::Sse, request).await
 }
 
 async fn responses(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::Responses, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::Responses, InPath::default(), Frames::Sse, request).await
 }
 
 async fn input_tokens(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::InputTokens, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::InputTokens, InPath::default(), Frames::Sse, request).await
 }
 
 async fn rerank(State(doors): DoorsState, request: Request) -> Response {
-    serve(&doors, Surface::Rerank, InPath::default(), Frames::Sse, request).await
+    serve(doors, Surface::Rerank, InPath::default(), Frames::Sse, request).await
 }
 
 async fn deployed_chat(State(doors): DoorsState, Path(model): Path<String>, request: Request) -> Response {
-    serve(&doors, Surface::ChatCompletions, deployment(model), Frames::Sse, request).await
+    serve(doors, Surface::ChatCompletions, deployment(model), Frames::Sse, request).await
 }
 
 async fn deployed_completions(State(doors): DoorsState, Path(model): Path<String>, request: Request) -> Response {
-    serve(&doors, Surface::Completions, deployment(model), Frames::Sse, request).await
+    serve(doors, Surface::Completions, deployment(model), Frames::Sse, request).await
 }
 
 async fn deployed_embeddings(State(doors): DoorsState, Path(model): Path<String>, request: Request) -> Response {
-    serve(&doors, Surface::Embeddings, deployment(model), Frames::Sse, request).await
+    serve(doors, Surface::Embeddings, deployment(model), Frames::Sse, request).await
 }
 
 fn deployment(model: String) -> InPath {

@@ -93,6 +93,18 @@ pub(super) struct Wants {
     images: bool,
 }
 
+impl Wants {
+    /// What `json` wants; looked for only where tools and images matter.
+    pub(super) fn of(json: &Json<'_>, (tools_matter, images_matter): (bool, bool)) -> Wants {
+        Wants { tools: tools_matter && tools(json) > 0, images: images_matter && images(json) > 0 }
+    }
+
+    /// Of these, what matters.
+    pub(super) fn among(self, (tools_matter, images_matter): (bool, bool)) -> Wants {
+        Wants { tools: tools_matter && self.tools, images: images_matter && self.images }
+    }
+}
+
 /// Is it a surface whose answers may be long?
 fn is_generation(surface: Surface) -> bool {
     surface.is_chat() || matches!(surface, Surface::Completions | Surface::InvokeModel)
@@ -140,17 +152,6 @@ fn answers(json: &Json<'_>) -> u64 {
 }
 
 impl Pipeline {
-    /// Tokens of `json`, and of the longest answer that it allows. Nobody asks where there is neither a key nor a guardrail.
-    pub(super) fn tokens(&self, caller: &Caller, json: &Json<'_>, surface: Surface, is_guarded: bool) -> Tokens {
-        if is_guarded || self.governor.knows(caller) { Tokens::of(json, surface) } else { Tokens::default() }
-    }
-
-    /// What `json` wants of what some keys may not have; looked for only where this one may not have all.
-    pub(super) fn wants(&self, caller: &Caller, json: &Json<'_>) -> Wants {
-        let (tools_matter, images_matter) = self.governor.bars(caller);
-        Wants { tools: tools_matter && tools(json) > 0, images: images_matter && images(json) > 0 }
-    }
-
     /// Lets a request in, or says why not.
     pub(super) fn admit(
         &self,

@@ -1,10 +1,12 @@
-//! Bytes → request, digests, policy and plan. Parses the body once; everything that borrows from it ends here.
+//! Bytes → request, digests, policy and plan. Parses the body once, or not at all where the same bytes came before; everything that
+//! borrows from it ends here.
 
 use super::Inbound;
 use super::admit::{Tokens, Wants};
-use super::facts::About;
+use super::facts::{About, unasked};
 use super::guard::{Applied, Guard};
 use super::insight::LeftOut;
+use super::memo::{Keyed, Known, Place};
 use super::recording::Draft;
 use super::serve::{Pipeline, Setup};
 use super::shadow;
@@ -23,11 +25,13 @@ use crate::types::json::Json;
 use crate::types::outcome::BypassReason;
 use crate::types::params::Param;
 use crate::types::request::Request;
+use crate::types::staleness::Staleness;
 use crate::types::surface::Surface;
 use crate::wire::hub;
 use crate::wire::json::parse;
 use crate::wire::request::{InPath, read};
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,12 +94,11 @@ const BEGINNING: usize = 4096;
 
 /// What requests have in common that go to the same target where a route is sticky: the session that the caller tells, or the
 /// key that OpenAI's wire has for it, or how they begin.
-fn stick_to(inbound: &Inbound, json: &Json<'_>) -> u64 {
+fn stick_to(inbound: &Inbound, cache_key: Option<&str>) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(inbound.caller.tenant.0.as_bytes());
     hasher.update(b"\0");
-    let told = inbound.directives.session.as_deref();
-    match told.or_else(|| json.get("prompt_cache_key").and_then(Json::as_str)) {
+    match inbound.directives.session.as_deref().or(cache_key) {
         Some(session) => hasher.update(session.as_bytes()),
         None => hasher.update(&inbound.body[..inbound.body.len().min(BEGINNING)]),
     };
@@ -103,7 +106,8 @@ fn stick_to(inbound: &Inbound, json: &Json<'_>) -> u64 {
 }
 
 /// What a request is compared by.
-struct Compared {
+#[derive(Clone)]
+pub(super) struct Compared {
     keys: Keys,
     /// The question that the keys leave out.
     question: Option<String>,
@@ -112,9 +116,80 @@ struct Compared {
 }
 
 /// Caller headers that change what the provider does; trace headers only follow a request.
-fn counting(inbound: &Inbound) -> Vec<(&str, &[u8])> {
-    let counts = inbound.headers.iter().filter(|(name, _)| !matches!(name.as_str(), "traceparent" | "tracestate"));
-    counts.map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+pub(super) fn counting(inbound: &Inbound) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+    inbound.headers.iter().filter(|(name, _)| !matches!(name.as_str(), "traceparent" | "tracestate"))
+}
+
+/// What a body says that somebody asks for: counting all of it takes longer than parsing.
+#[derive(Clone, Copy)]
+struct Needs {
+    tokens: bool,
+    sample: bool,
+    /// Tools and images matter.
+    bars: (bool, bool),
+}
+
+impl Needs {
+    /// Whoever asks next for the same may need all.
+    const ALL: Needs = Needs { tokens: true, sample: true, bars: (true, true) };
+}
+
+/// What was worked out of a body, whoever sent it and wherever it goes.
+pub(super) struct Content {
+    pub(super) request: Arc<Request>,
+    tags: Vec<String>,
+    class: Staleness,
+    /// The answer depends on what the provider keeps.
+    stateful: bool,
+    /// It may be sent twice.
+    repeatable: bool,
+    /// What OpenAI's wire has to tell requests that belong together.
+    cache_key: Option<String>,
+    tokens: Tokens,
+    sample: Option<Arc<Sample>>,
+    wants: Wants,
+}
+
+impl Content {
+    fn of(
+        inbound: &Inbound,
+        json: &Json<'_>,
+        request: Arc<Request>,
+        settings: &config::Cache,
+        needs: Needs,
+    ) -> Content {
+        let question = request.question.as_deref();
+        let surface = request.surface;
+        Content {
+            tags: tags::of(&inbound.directives.tags, json),
+            class: staleness::classify(&settings.staleness, question, json, inbound.directives.staleness),
+            stateful: surface == Surface::Responses && depends_on_the_provider(json),
+            repeatable: shadow::may_be_repeated(surface, json),
+            cache_key: json.get("prompt_cache_key").and_then(Json::as_str).map(str::to_owned),
+            tokens: if needs.tokens { Tokens::of(json, surface) } else { Tokens::default() },
+            sample: needs.sample.then(|| Arc::new(Sample::of(json))),
+            wants: Wants::of(json, needs.bars),
+            request,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Content {
+    /// Of a request as it came.
+    pub(super) fn of_body(inbound: &Inbound, settings: &config::Cache) -> Result<Content, Error> {
+        let json = parse(&inbound.body)?;
+        let request = read(inbound.surface, &json, &inbound.body, &inbound.path)?;
+        Ok(Content::of(inbound, &json, Arc::new(request), settings, Needs::ALL))
+    }
+}
+
+/// Where a request goes, and what that asks of it.
+struct Way {
+    plan: Arc<Route>,
+    out: LeftOut,
+    applied: Applied,
+    needs: Needs,
 }
 
 fn compared(
@@ -170,79 +245,172 @@ fn compared_in(
 impl Pipeline {
     pub(super) fn decode(&self, inbound: &Inbound, setup: &Setup) -> Result<Decoded, Error> {
         let started = Instant::now();
-        let json = parse(&inbound.body)?;
-        let request = read(inbound.surface, &json, &inbound.body, &inbound.path)?;
-        let (plan, out) = About::new(inbound, &self.governor, (&json, &request), self.cache.now_ms()).plan(setup)?;
-        let out = self.without_barred(inbound, (&plan, &request.model), out)?;
-        let left = plan.targets_left(&out);
-        let applied = setup.guardrails.applied(&inbound.caller, &request.model, &plan);
-        let labels = tags::of(&inbound.directives.tags, &json);
         let settings = self.cache.settings();
-        let tenant = &inbound.caller.tenant;
-        let policy = if left.iter().all(|target| setup.registry.is_local(&target.provider)) {
-            Err(BypassReason::Local)
-        } else if request.surface == Surface::InvokeModel {
-            Err(BypassReason::Surface)
-        } else if request.surface == Surface::Responses && depends_on_the_provider(&json) {
-            Err(BypassReason::Stateful)
-        } else {
-            Policy::decide(&settings, tenant.name(), &request.model, &inbound.directives)
+        let place = self.memo.place(inbound, &settings);
+        let mut decoded = match &place {
+            Place::Known(known) => match self.way_unasked(inbound, setup, &known.content.request)? {
+                Some(way) => self.decode_known(inbound, setup, known, way),
+                None => self.decode_anew(inbound, setup, &settings, None),
+            },
+            Place::Again(hash) => self.decode_anew(inbound, setup, &settings, Some(*hash)),
+            Place::New => self.decode_anew(inbound, setup, &settings, None),
+        }?;
+        decoded.hash = started.elapsed();
+        Ok(decoded)
+    }
+
+    /// What is to be kept is put into the memo under `keep`.
+    fn decode_anew(
+        &self,
+        inbound: &Inbound,
+        setup: &Setup,
+        settings: &Arc<config::Cache>,
+        keep: Option<u64>,
+    ) -> Result<Decoded, Error> {
+        // What is kept must not hold on to the buffer of a connection.
+        let body = keep.map_or_else(|| inbound.body.clone(), |_| Bytes::copy_from_slice(&inbound.body));
+        let json = parse(&body)?;
+        let request = read(inbound.surface, &json, &body, &inbound.path)?;
+        let planned = About::new(inbound, &self.governor, (&json, &request), self.cache.now_ms()).plan(setup)?;
+        let way = self.way(inbound, setup, planned, &request.model)?;
+        let needs = if keep.is_some() { Needs::ALL } else { way.needs };
+        let content = Content::of(inbound, &json, Arc::new(request), settings, needs);
+        let compare = |targets: &[&Target], around: &Circumstances<'_>, condensed: bool| {
+            let compared = compared(&json, &content.request, around, settings, condensed)?;
+            let circumstances = keep.map(|_| Keyed::new(inbound, targets, around, (condensed, compared.clone())));
+            Ok((compared, circumstances))
         };
-        let class =
-            staleness::classify(&settings.staleness, request.question.as_deref(), &json, inbound.directives.staleness);
-        let policy = policy.and_then(|policy| policy.of_class(class, &settings.staleness));
+        let (decoded, keyed) = self.assembled(inbound, setup, settings, (way, &content), compare);
+        if let Some(hash) = keep {
+            self.memo.keep(hash, Known::new(inbound, settings, content, keyed));
+        }
+        Ok(decoded)
+    }
+
+    fn decode_known(&self, inbound: &Inbound, setup: &Setup, known: &Known, way: Way) -> Result<Decoded, Error> {
+        let (settings, content) = (&known.settings, &known.content);
+        let compare = |targets: &[&Target], around: &Circumstances<'_>, condensed: bool| {
+            if let Some(compared) = known.compared(inbound, targets, around, condensed) {
+                return Ok((compared, None::<Keyed>));
+            }
+            // It was read before.
+            let json = parse(&inbound.body).map_err(|_| BypassReason::InexactNumber)?;
+            Ok((compared(&json, &content.request, around, settings, condensed)?, None))
+        };
+        Ok(self.assembled(inbound, setup, settings, (way, content), compare).0)
+    }
+
+    /// Where a request goes whose conditions were asked.
+    fn way(
+        &self,
+        inbound: &Inbound,
+        setup: &Setup,
+        (plan, out): (Arc<Route>, LeftOut),
+        model: &str,
+    ) -> Result<Way, Error> {
+        let out = self.without_barred(inbound, (&plan, model), out)?;
+        let applied = setup.guardrails.applied(&inbound.caller, model, &plan);
+        let needs = Needs {
+            tokens: !applied.input.is_empty() || self.governor.knows(&inbound.caller),
+            sample: self.governor.counts_answers(&inbound.caller),
+            bars: self.governor.bars(&inbound.caller),
+        };
+        Ok(Way { plan, out, applied, needs })
+    }
+
+    /// Where a request goes whose route has no conditions; `None` where it has some, which ask about the body.
+    fn way_unasked(&self, inbound: &Inbound, setup: &Setup, request: &Request) -> Result<Option<Way>, Error> {
+        match unasked(&request.model, setup)? {
+            Some(planned) => self.way(inbound, setup, planned, &request.model).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// All of a request, and what is to be kept of how it is compared.
+    fn assembled<K>(
+        &self,
+        inbound: &Inbound,
+        setup: &Setup,
+        settings: &config::Cache,
+        (way, content): (Way, &Content),
+        compare: impl FnOnce(&[&Target], &Circumstances<'_>, bool) -> Result<(Compared, Option<K>), BypassReason>,
+    ) -> (Decoded, Option<K>) {
+        let Way { plan, out, applied, needs } = way;
+        let left = plan.targets_left(&out);
+        let request = &content.request;
+        let mut kept = None;
+        let policy = self.policy(inbound, setup, settings, (&left, content));
         let ask = policy.and_then(|policy| {
-            let left = left.iter().copied();
             let targets: Vec<(&str, &str, &[Param])> =
-                left.map(|target| (target.provider.as_str(), target.model.as_str(), &*target.params)).collect();
-            let headers = counting(inbound);
-            let sub_scope = inbound.directives.scope.as_deref();
-            let guardrails = setup.guardrails.digest(&applied);
-            let around = Circumstances { tenant, sub_scope, targets: &targets, headers: &headers, guardrails };
-            let Compared { keys, question, condensed } =
-                compared(&json, &request, &around, &settings, policy.condensed)?;
+                left.iter().map(|target| (target.provider.as_str(), target.model.as_str(), &*target.params)).collect();
+            let headers: Vec<(&str, &[u8])> =
+                counting(inbound).map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+            let around = Circumstances {
+                tenant: &inbound.caller.tenant,
+                sub_scope: inbound.directives.scope.as_deref(),
+                targets: &targets,
+                headers: &headers,
+                guardrails: setup.guardrails.digest(&applied),
+            };
+            let (Compared { keys, question, condensed }, keep) = compare(&left, &around, policy.condensed)?;
+            kept = keep;
             Ok(Ask {
                 keys,
                 policy,
                 question,
                 compared: condensed,
-                tenant: tenant.clone(),
+                tenant: inbound.caller.tenant.clone(),
                 surface: request.surface,
                 model: request.model.clone(),
-                tags: labels.clone(),
+                tags: content.tags.clone(),
                 needs_usage: request.stream && request.include_usage,
             })
         });
-        let draft = self.draft(inbound, &request, &ask);
-        let stick_to = if plan.strategy == Strategy::Sticky { stick_to(inbound, &json) } else { 0 };
+        let draft = self.draft(inbound, request, &ask);
         let no_store = inbound.directives.no_store;
-        let mirrored = !no_store && setup.router.has_shadows() && shadow::may_be_repeated(request.surface, &json);
-        let request = Arc::new(request);
-        let tokens = self.tokens(&inbound.caller, &json, request.surface, !applied.input.is_empty());
-        let sample = self.governor.counts_answers(&inbound.caller).then(|| Arc::new(Sample::of(&json)));
-        let wants = self.wants(&inbound.caller, &json);
-        let hash = started.elapsed();
-        let guard = None;
+        let sticky = plan.strategy == Strategy::Sticky;
         let decoded = Decoded {
-            request,
+            request: request.clone(),
             ask,
-            tags: labels,
+            tags: content.tags.clone(),
+            draft,
+            stick_to: if sticky { stick_to(inbound, content.cache_key.as_deref()) } else { 0 },
+            tokens: if needs.tokens { content.tokens } else { Tokens::default() },
+            sample: content.sample.clone().filter(|_| needs.sample),
+            wants: content.wants.among(needs.bars),
+            payer: (settings.hit_cost_percent > 0).then(|| inbound.caller.clone()),
+            no_store,
+            mirrored: !no_store && setup.router.has_shadows() && content.repeatable,
+            hash: Duration::ZERO,
+            applied,
+            guard: None,
             plan,
             out,
-            draft,
-            stick_to,
-            tokens,
-            sample,
-            wants,
-            payer: (self.cache.settings().hit_cost_percent > 0).then(|| inbound.caller.clone()),
-            no_store,
-            mirrored,
-            hash,
-            applied,
-            guard,
         };
         let out = decoded.out.clone().about(decoded.compared());
-        Ok(Decoded { out, ..decoded })
+        (Decoded { out, ..decoded }, kept)
+    }
+
+    /// How the cache is asked, or why it is not.
+    fn policy(
+        &self,
+        inbound: &Inbound,
+        setup: &Setup,
+        settings: &config::Cache,
+        (left, content): (&[&Target], &Content),
+    ) -> Result<Policy, BypassReason> {
+        if left.iter().all(|target| setup.registry.is_local(&target.provider)) {
+            return Err(BypassReason::Local);
+        }
+        if content.request.surface == Surface::InvokeModel {
+            return Err(BypassReason::Surface);
+        }
+        if content.stateful {
+            return Err(BypassReason::Stateful);
+        }
+        let tenant = inbound.caller.tenant.name();
+        Policy::decide(settings, tenant, &content.request.model, &inbound.directives)?
+            .of_class(content.class, &settings.staleness)
     }
 
     /// The lanes that are left out, and those that the caller may not be answered by.

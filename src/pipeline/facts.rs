@@ -56,6 +56,16 @@ pub(super) struct Read<'r> {
     pub(super) stream: bool,
 }
 
+/// The route of `model` where it has no conditions: `None` where it has some.
+pub(super) fn unasked(model: &str, setup: &Setup) -> Result<Option<(Arc<Route>, LeftOut)>, Error> {
+    let route = setup.router.plan(model, |model| setup.registry.having(model))?;
+    if route.asks().is_some() || route.asks_late().is_some() {
+        return Ok(None);
+    }
+    route.some_are_left(&[], model)?;
+    Ok(Some((route, LeftOut::new(Vec::new(), None))))
+}
+
 impl<'r> About<'r> {
     /// A request whose body was read.
     pub(super) fn new(

@@ -4,6 +4,7 @@
 //!
 //! - `serve`: the pass itself, and `Pipeline`, which holds what it needs
 //! - `decode`: bytes → request, digests, policy
+//! - `memo`: what was worked out of a body, for the next request that is the same
 //! - `admit`: whether a request may be asked, and what it may cost at most; `tokens`: of its prompt; `limits`: what is left, in headers
 //! - `facts`: what the conditions of targets may ask about a request
 //! - `insight`: what the embedding of a question tells, and the conditions that ask about that
@@ -39,6 +40,7 @@ mod invoke;
 mod judge;
 mod label;
 mod limits;
+mod memo;
 mod places;
 mod queue;
 mod recording;

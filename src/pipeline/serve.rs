@@ -8,6 +8,7 @@ use super::insight::Insight;
 use super::judge::Meter;
 use super::label::Labels;
 use super::limits;
+use super::memo::Memo;
 use super::places::Unawaited;
 use super::queue::Queue;
 use super::recording::{Draft, Given, Recorder};
@@ -79,6 +80,8 @@ pub struct Pipeline {
     pub(super) unawaited: AtomicUsize,
     /// Fresh answers that are to be compared with stored ones.
     pub(super) labels: Labels,
+    /// What was worked out of bodies that come again.
+    pub(super) memo: Memo,
     /// What the judge that is a model has cost.
     pub(super) meter: Meter,
     /// Responses that later requests may go on from.
@@ -115,6 +118,7 @@ impl Pipeline {
             deserted: AtomicUsize::new(0),
             unawaited: AtomicUsize::new(0),
             labels: Labels::default(),
+            memo: Memo::default(),
             meter: Meter::default(),
             responses: Responses::new(setup.responses),
             holders: Holders::default(),
@@ -127,6 +131,12 @@ impl Pipeline {
     pub fn reconfigure(&self, setup: Setup) {
         self.shadows.renew(&setup.router);
         self.setup.store(Arc::new(setup));
+        self.memo.clear();
+    }
+
+    /// Keeps no body any longer of what was asked until now. What was purged from the cache is to be gone from here, too.
+    pub fn forget(&self) {
+        self.memo.clear();
     }
 
     /// The configuration in force.

@@ -201,6 +201,40 @@ async fn a_scope_of_the_callers_parts_their_entries() {
     assert_eq!(gateway.chat(&ask(REWORDED)).await.words(), "answer 3");
 }
 
+/// From the third time on nothing is parsed of bytes that came before: what parts two requests has to part them then, too.
+#[tokio::test]
+async fn what_is_known_of_the_same_bytes_parts_requests_as_before() {
+    let upstream = Upstream::counting().await;
+    let gateway = Given::one(&upstream, "cache: {ttl_s: 100}").start().await;
+    let question = ask(QUESTION);
+    let ways: [&[(&str, &str)]; 5] = [
+        &[],
+        &[("x-askonce-scope", "user 1")],
+        &[("openai-beta", "assistants=v2")],
+        &[("authorization", "Bearer another-token-0123456789")],
+        &[("x-askonce-scope", "user 1"), ("authorization", "Bearer another-token-0123456789")],
+    ];
+    for round in 0..5 {
+        for (at, way) in ways.iter().enumerate() {
+            let expected = if round == 0 { "miss/absent" } else { "hit/exact" };
+            let reply = gateway.chat_with(&question, way).await;
+            let told = (reply.cache(), reply.words());
+            assert_eq!(told, (expected.to_owned(), format!("answer {}", at + 1)), "{round} {way:?}");
+        }
+    }
+    for way in ways {
+        for _ in 0..4 {
+            assert_eq!(cache_of(&gateway, &question, way).await, "hit/exact", "{way:?}");
+        }
+    }
+    for round in 0..3 {
+        let fresh = gateway.chat_with(&question, &[("cache-control", "no-cache")]).await;
+        assert_eq!(fresh.words(), format!("answer {}", 6 + round), "a wish is heard each time");
+        assert_eq!(gateway.chat_with(&question, &[("cache-control", "no-store")]).await.cache(), "hit/exact");
+    }
+    assert_eq!(gateway.chat(&question).await.words(), "answer 8");
+}
+
 #[tokio::test]
 async fn earlier_turns_part_and_the_last_is_compared() {
     let upstream = Upstream::counting().await;

@@ -30,6 +30,20 @@ fn from(reply: &Reply) -> String {
 }
 
 #[tokio::test]
+async fn conditions_are_asked_of_bytes_that_came_before_too() {
+    let (one, two) = (Upstream::counting().await, Upstream::counting().await);
+    let gateway = over(&one, &two, &first_where("headers['x-tier'] == 'gold'")).await;
+    for round in 0..4 {
+        let told = if round == 0 { "miss/absent" } else { "hit/exact" };
+        for (tier, provider) in [("gold", "one"), ("tin", "two")] {
+            let reply = gateway.chat_with(&ask("x"), &[("x-tier", tier)]).await;
+            assert_eq!(from(&reply), format!("{provider} {told}"));
+        }
+    }
+    assert_eq!((one.calls(), two.calls()), (1, 1));
+}
+
+#[tokio::test]
 async fn headers_say_which_target_is_asked_and_hits_do_not_cross() {
     let (one, two) = (Upstream::counting().await, Upstream::counting().await);
     let gateway = over(&one, &two, &first_where("headers['x-tier'] == 'gold'")).await;
