@@ -3,7 +3,7 @@
 
 use super::Inbound;
 use super::admit::{Tokens, Wants};
-use super::facts::{About, unasked};
+use super::facts::{About, is_asked, unasked};
 use super::guard::{Applied, Guard};
 use super::insight::LeftOut;
 use super::memo::{Keyed, Known, Place};
@@ -273,6 +273,8 @@ impl Pipeline {
         let request = read(inbound.surface, &json, &body, &inbound.path)?;
         let planned = About::new(inbound, &self.governor, (&json, &request), self.cache.now_ms()).plan(setup)?;
         let way = self.way(inbound, setup, planned, &request.model)?;
+        // Conditions ask about the body each time: nothing would come of keeping it.
+        let keep = keep.filter(|_| !is_asked(&way.plan));
         let needs = if keep.is_some() { Needs::ALL } else { way.needs };
         let content = Content::of(inbound, &json, Arc::new(request), settings, needs);
         let compare = |targets: &[&Target], around: &Circumstances<'_>, condensed: bool| {

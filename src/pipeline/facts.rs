@@ -56,10 +56,15 @@ pub(super) struct Read<'r> {
     pub(super) stream: bool,
 }
 
+/// Has the route conditions?
+pub(super) fn is_asked(route: &Route) -> bool {
+    route.asks().is_some() || route.asks_late().is_some()
+}
+
 /// The route of `model` where it has no conditions: `None` where it has some.
 pub(super) fn unasked(model: &str, setup: &Setup) -> Result<Option<(Arc<Route>, LeftOut)>, Error> {
     let route = setup.router.plan(model, |model| setup.registry.having(model))?;
-    if route.asks().is_some() || route.asks_late().is_some() {
+    if is_asked(&route) {
         return Ok(None);
     }
     route.some_are_left(&[], model)?;
