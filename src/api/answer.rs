@@ -89,7 +89,7 @@ impl Frames {
     }
 }
 
-/// Serves one request of `surface`. Boxed here, once: the services of the router around it move their futures again and again.
+/// Serves one request of `surface`. Boxed here, so that the router's services have a small future to move.
 pub(super) fn serve(
     doors: Arc<Doors>,
     surface: Surface,
