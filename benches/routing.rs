@@ -102,7 +102,7 @@ fn lane(target: &Target, most: Option<u32>, at: usize) -> Arc<Lane> {
     let id = LaneId { provider: target.provider.clone(), model: Some(target.model.clone()), key: None };
     let lane = Arc::new(Lane::new(id, settings));
     for n in 0..30 {
-        begun(&lane, 1 + n).answered(Moment::from_ms(1 + n + 10 * at as u64), &[]);
+        begun(&lane, 1 + n).answered(Moment::from_ms(1 + n + 10 * at as u64), &http::HeaderMap::new());
     }
     lane
 }

@@ -8,6 +8,7 @@ use crate::pipeline::{Inbound, Reply, ReplyBody};
 use crate::types::caller::Caller;
 use crate::types::directives::Directives;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::header;
 use crate::types::surface::Surface;
 use crate::wire::gemini::array::ArrayForm;
 use crate::wire::request::InPath;
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER};
 use http::request::Parts;
 use std::sync::Arc;
 use std::time::Instant;
@@ -160,7 +161,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Error> {
 
 /// The reply as HTTP. What it tells at its end goes out where the caller takes `trailers`.
 pub(super) fn send(reply: Reply, frames: Frames, trailers: bool) -> Response {
-    let streamed = reply.content_type.starts_with("text/event-stream");
+    let streamed = header::is_events(&reply.content_type);
     let framer = if streamed { frames.framer() } else { None };
     let body = match (reply.body, framer) {
         (ReplyBody::Full(bytes), None) => Body::from(bytes),
@@ -176,24 +177,16 @@ pub(super) fn send(reply: Reply, frames: Frames, trailers: bool) -> Response {
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    // At once, and not by doubling; the layers around add a few.
-    headers.reserve(reply.headers.len() + 6);
+    *headers = reply.headers;
     if let Some(names) = announced {
         headers.insert(TRAILER, names);
     }
-    let content_type = frames.content_type().filter(|_| streamed).unwrap_or(&reply.content_type);
-    if let Ok(value) = HeaderValue::from_str(content_type) {
-        headers.insert(CONTENT_TYPE, value);
-    }
+    let framed = frames.content_type().filter(|_| streamed).map(HeaderValue::from_static);
+    headers.insert(CONTENT_TYPE, framed.unwrap_or(reply.content_type));
     if streamed {
         // Proxies in front must not hold events back.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    }
-    for (name, value) in reply.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
-        }
     }
     response
 }

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
 use http::header::TE;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderName, HeaderValue, Version};
 use http_body::Frame;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,8 +25,8 @@ pub(super) fn are_taken(request: &Request) -> bool {
 
 /// The value of `Trailer`.
 pub(super) fn announced(tail: &Tail) -> Option<HeaderValue> {
-    let names: Vec<&str> = tail.announced().collect();
-    HeaderValue::try_from(names.join(", ")).ok()
+    let names: Vec<HeaderName> = tail.announced().collect();
+    HeaderValue::try_from(names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ")).ok()
 }
 
 /// A body with trailers behind it.
@@ -44,13 +44,6 @@ impl Trailed {
     }
 }
 
-fn map_of(fields: Vec<(String, String)>) -> HeaderMap {
-    let pairs = fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?)));
-    pairs.collect()
-}
-
 impl http_body::Body for Trailed {
     type Data = Bytes;
     type Error = axum::Error;
@@ -62,7 +55,7 @@ impl http_body::Body for Trailed {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(None) => {
                 self.ended = true;
-                let trailers = self.tail.take().map(|tail| map_of(tail.fields())).filter(|map| !map.is_empty());
+                let trailers = self.tail.take().map(|tail| tail.fields()).filter(|map| !map.is_empty());
                 Poll::Ready(trailers.map(|map| Ok(Frame::trailers(map))))
             }
             Poll::Ready(Some(Err(error))) => {

@@ -14,6 +14,7 @@ use crate::types::money::MicroUsd;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub struct Head {
     /// What the answer cost, where that is known before its first byte.
     pub cost: Option<MicroUsd>,
     /// `content-type` of the reply.
-    pub content_type: String,
+    pub content_type: HeaderValue,
     /// The reply is a stream of events.
     pub stream: bool,
     /// The stream carries usage.
@@ -53,7 +54,7 @@ pub struct Head {
     /// Who answered.
     pub provider: Arc<str>,
     /// Reply headers worth passing on.
-    pub headers: Vec<(String, String)>,
+    pub headers: HeaderMap,
     /// The answer's id, in a stream.
     pub id: Option<String>,
     /// Names of what was lost so far.
@@ -412,11 +413,11 @@ mod tests {
         Head {
             surface: Surface::ChatCompletions,
             cost: None,
-            content_type: "text/event-stream".to_owned(),
+            content_type: HeaderValue::from_static("text/event-stream"),
             stream: true,
             include_usage: false,
             provider: "p".into(),
-            headers: Vec::new(),
+            headers: HeaderMap::new(),
             id: None,
             lost: Lost::default(),
             translated: false,

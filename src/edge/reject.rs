@@ -1,11 +1,12 @@
 //! `Error` → HTTP, the only place where that happens.
 
-use crate::types::error::{ATTEMPTS, Error, ErrorKind};
+use crate::types::error::{Error, ErrorKind};
+use crate::types::header::{self, ATTEMPTS};
 use crate::types::surface::Surface;
 use crate::wire::{bedrock, hub};
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{StatusCode, Uri};
 
 /// The reply that tells `error` in OpenAI's shape.
@@ -15,13 +16,12 @@ pub fn reply(error: &Error) -> Response {
 
 /// The reply that tells `error` in the shape of `surface`. A provider's own error reply is passed on as it came.
 pub fn reply_in(surface: Surface, error: &Error) -> Response {
-    let own = || (HeaderValue::from_static("application/json"), Body::from(hub::error_body(surface, error)));
+    let own = || (header::JSON, Body::from(hub::error_body(surface, error)));
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (status, (content_type, body)) = match (&error.reply, error.kind) {
         (Some(reply), ErrorKind::UpstreamStatus(_)) if !reply.body.is_empty() => {
             let content_type = reply.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
-            let json = HeaderValue::from_static("application/json");
-            (status, (content_type.unwrap_or(json), Body::from(reply.body.clone())))
+            (status, (content_type.unwrap_or(header::JSON), Body::from(reply.body.clone())))
         }
         // The gateway's own key was refused upstream: not the caller's fault.
         (_, ErrorKind::UpstreamStatus(401 | 403)) if error.code == Some("upstream_unauthorized") => {
@@ -39,10 +39,8 @@ pub fn reply_in(surface: Surface, error: &Error) -> Response {
     if let Some(attempts) = error.attempts.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
         headers.insert(ATTEMPTS, attempts);
     }
-    for (name, value) in error.headers.iter().flatten() {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
-        }
+    for (name, value) in error.headers.iter().flat_map(|told| told.iter()) {
+        headers.insert(name.clone(), value.clone());
     }
     if matches!(surface, Surface::Converse | Surface::InvokeModel) {
         // The SDKs choose their exception by it.

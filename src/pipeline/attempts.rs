@@ -8,10 +8,11 @@ use super::queue::Queue;
 use crate::routing::{Canary, Course, Fault, Lane, Moment, Pass, Refusal, Sending, Step, Turn, Why};
 use crate::telemetry::metrics::{self, OfLane};
 use crate::types::caller::Tenant;
-use crate::types::error::{ATTEMPTS, Error, ErrorKind};
+use crate::types::error::{Error, ErrorKind};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use http::HeaderMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,7 +26,7 @@ pub(super) trait Sender: Sync {
     fn attempt<'s>(&'s self, at: usize, lane: &'s Lane) -> BoxFuture<'s, Result<Self::Answer, Error>>;
 
     /// The headers of an answer.
-    fn headers<'a>(&self, answer: &'a Self::Answer) -> &'a [(String, String)];
+    fn headers<'a>(&self, answer: &'a Self::Answer) -> &'a HeaderMap;
 
     /// An attempt on `lane` failed after `took`.
     fn failed(&self, lane: &Lane, error: &Error, took: Duration);
@@ -328,19 +329,19 @@ fn told(lane: &Arc<Lane>, outcome: String, took: Duration) -> Tried {
     Tried { provider: lane.id.provider.clone(), key: lane.id.key.clone(), outcome, took }
 }
 
-/// All attempts, for a header of the reply.
-pub(super) fn header(tried: &[Tried]) -> (String, String) {
+/// All attempts: the value of `x-askonce-attempts`.
+pub(super) fn all(tried: &[Tried]) -> String {
     let one = |tried: &Tried| {
         let Tried { provider, key, outcome, took } = tried;
         let key = key.as_deref().map(|key| format!("/{key}")).unwrap_or_default();
         format!("{provider}{key};outcome={outcome};dur={}", took.as_millis())
     };
-    (ATTEMPTS.to_owned(), tried.iter().map(one).collect::<Vec<_>>().join(", "))
+    tried.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// The error, with all attempts that came before it.
 pub(super) fn tell(error: Error, tried: &[Tried]) -> Error {
-    let attempts = (!tried.is_empty()).then(|| header(tried).1.into());
+    let attempts = (!tried.is_empty()).then(|| all(tried).into());
     Error { attempts, ..error }
 }
 

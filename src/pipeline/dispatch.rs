@@ -20,6 +20,7 @@ use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::caller::{Caller, Tenant};
 use crate::types::error::{Error, ErrorKind, UNSUPPORTED};
+use crate::types::header;
 use crate::types::lost::Lost;
 use crate::types::money::Price;
 use crate::types::request::Request;
@@ -33,12 +34,12 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use http::{HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-pub(super) const JSON: &str = "application/json";
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 /// A plain answer may be this large; it is held in memory whole.
 const PLAIN_BYTES: usize = 64 << 20;
 /// The first event of a stream may be this large.
@@ -49,8 +50,8 @@ pub(super) struct Upstream {
     pub(super) provider: Arc<str>,
     /// What it calls the model; empty until it is known which target answered.
     pub(super) model: String,
-    pub(super) content_type: String,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) content_type: HeaderValue,
+    pub(super) headers: HeaderMap,
     /// The usage event of the stream is not for the caller.
     pub(super) usage_added: bool,
     /// It came in another wire than the caller's.
@@ -207,7 +208,7 @@ impl Sender for Conversation<'_> {
         })
     }
 
-    fn headers<'a>(&self, answer: &'a Upstream) -> &'a [(String, String)] {
+    fn headers<'a>(&self, answer: &'a Upstream) -> &'a HeaderMap {
         &answer.headers
     }
 
@@ -252,7 +253,7 @@ async fn attempt(provider: &dyn Provider, to: To<'_>, outbound: &Outbound, sent:
         sending.map_err(|error| if same { error } else { in_words(error, wire) })?;
     names.extend(dropped);
     let late = Late::default();
-    let streamed = content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
+    let streamed = header::is_events(&content_type);
     let (content_type, usage_added, body) = match (streamed, same) {
         (true, true) => (content_type, usage_added, begin_stream(provider, request, body).await?),
         (false, true) => (content_type, usage_added, plain(provider, outbound, wire, body, &mut names).await?),
@@ -260,9 +261,9 @@ async fn attempt(provider: &dyn Provider, to: To<'_>, outbound: &Outbound, sent:
             let body = translated(provider.name().clone(), outbound, wire, body, late.clone());
             // It is told by the translation in any case, so that it is kept with the answer.
             let usage_added = request.surface == Surface::ChatCompletions && !request.include_usage;
-            (EVENT_STREAM.to_owned(), usage_added, begin_stream(provider, request, body).await?)
+            (EVENT_STREAM, usage_added, begin_stream(provider, request, body).await?)
         }
-        (false, false) => (JSON.to_owned(), false, plain(provider, outbound, wire, body, &mut names).await?),
+        (false, false) => (header::JSON, false, plain(provider, outbound, wire, body, &mut names).await?),
     };
     Ok(Upstream {
         model: String::new(),

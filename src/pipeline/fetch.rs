@@ -24,6 +24,7 @@ use crate::telemetry::metrics::{self, About};
 use crate::types::answer::Answer;
 use crate::types::caller::Caller;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::header;
 use crate::types::lost::Lost;
 use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::NotStored;
@@ -34,6 +35,7 @@ use crate::wire::sse;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use http::HeaderMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -234,7 +236,7 @@ impl Fetch {
             let _ = self.on_trial.set(());
         }
         if self.trace {
-            headers.push(attempts::header(&tried));
+            header::set(&mut headers, header::ATTEMPTS, attempts::all(&tried));
         }
         let request = &self.outbound.request;
         let about = About { surface: request.surface, model: &request.model, provider: &provider };
@@ -258,7 +260,7 @@ impl Fetch {
                 let _ = self.came.set((None, Instant::now()));
                 answer.lost = lost.clone();
                 self.store(&answer, &provider).await;
-                head.headers.extend(self.guard_header());
+                self.tell_guards(&mut head.headers);
                 head.cost = price.zip(answer.usage).map(|(price, usage)| price.of(usage));
                 head.id = answer.own_id();
                 lead.begin(head);
@@ -299,7 +301,7 @@ impl Fetch {
             }
             self.slip.iter().for_each(|slip| slip.paid(usage, cost.unwrap_or_default()));
         }
-        let guardrails = self.guard_header().map(|(_, names)| names);
+        let guardrails = self.guard_names();
         // What a guardrail has touched is nobody's to read later.
         if let (Some(slip), End::Whole(answer), None) = (&self.slip, &end, &guardrails) {
             slip.answered(&answer.body);
@@ -392,7 +394,7 @@ impl Fetch {
             }
             if !opened {
                 head.id = relay.fold.id().map(str::to_owned);
-                head.headers.extend(self.guard_header());
+                self.tell_guards(&mut head.headers);
                 lead.begin(head.clone());
                 opened = true;
             }
@@ -497,8 +499,13 @@ impl Fetch {
         self.guard.as_ref().is_some_and(|guard| guard.is_touched(&self.watch))
     }
 
-    fn guard_header(&self) -> Option<(String, String)> {
-        self.guard.as_ref().and_then(|guard| guard.header(&self.watch.seen()))
+    /// The guardrails that found something so far.
+    fn guard_names(&self) -> Option<String> {
+        self.guard.as_ref().and_then(|guard| guard.names(&self.watch.seen()))
+    }
+
+    fn tell_guards(&self, headers: &mut HeaderMap) {
+        self.guard_names().into_iter().for_each(|names| header::set(headers, header::GUARDRAILS, names));
     }
 
     async fn store(&self, answer: &Answer, provider: &str) {

@@ -5,12 +5,14 @@ use super::dispatch::{self, Late, Outbound, To, Upstream, UpstreamBody};
 use crate::governance::Purse;
 use crate::providers::{ALL_AT_LIMITS, Call, Provider, Reply};
 use crate::types::error::Error;
+use crate::types::header;
 use crate::types::lost::Lost;
 use crate::types::surface::Surface;
 use crate::wire::hub::Bodies;
 use crate::wire::{answer, overrides, translate};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use http::{HeaderMap, HeaderName};
 use std::time::{Duration, Instant};
 
 /// So many calls of one request are under way at a time.
@@ -18,14 +20,14 @@ const AT_ONCE: usize = 8;
 /// The answers of one request may be this large together; they are held in memory whole.
 const ALL_BYTES: usize = 256 << 20;
 /// The reply header that tells the tokens of one call.
-const TOKENS: &str = "x-amzn-bedrock-input-token-count";
+const TOKENS: HeaderName = HeaderName::from_static("x-amzn-bedrock-input-token-count");
 
 /// How long to wait for a key that is at its limits.
 const SOON: Duration = Duration::from_millis(50);
 
 /// One call's answer.
 struct Part {
-    headers: Vec<(String, String)>,
+    headers: HeaderMap,
     body: Bytes,
 }
 
@@ -71,7 +73,7 @@ pub(super) async fn attempt(
     Ok(Upstream {
         model: String::new(),
         provider: provider.name().clone(),
-        content_type: dispatch::JSON.to_owned(),
+        content_type: header::JSON,
         headers,
         usage_added: false,
         translated: true,
@@ -103,33 +105,33 @@ async fn part(provider: &dyn Provider, call: Call, is_first: bool) -> Result<Par
 
 /// The headers of the reply to the caller, and the tokens of all calls where each tells its own. What the first call's reply
 /// says of itself alone is left out where there are others.
-fn head(parts: &[Part]) -> (Vec<(String, String)>, Option<u64>) {
-    let tokens = |part: &Part| {
-        let told = part.headers.iter().find(|(name, _)| name == TOKENS)?;
-        told.1.parse::<u64>().ok()
-    };
+fn head(parts: &[Part]) -> (HeaderMap, Option<u64>) {
+    let tokens = |part: &Part| header::text(&part.headers, &TOKENS)?.parse::<u64>().ok();
     let sum = parts.iter().map(tokens).try_fold(0_u64, |sum, one| Some(sum.saturating_add(one?)));
-    let first = parts.first().map(|part| part.headers.clone()).unwrap_or_default();
-    let of_one = |name: &str| name.starts_with("x-amzn-bedrock-");
-    let headers = first.into_iter().filter(|(name, _)| parts.len() == 1 || !of_one(name)).collect();
+    let first = parts.first().into_iter().flat_map(|part| &part.headers);
+    let of_one = |name: &HeaderName| name.as_str().starts_with("x-amzn-bedrock-");
+    let told = first.filter(|(name, _)| parts.len() == 1 || !of_one(name));
+    let headers = told.map(|(name, value)| (name.clone(), value.clone())).collect();
     (headers, sum.filter(|_| !parts.is_empty()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
     fn tokens_are_summed_where_every_reply_tells_them() {
-        let part = |tokens: Option<&str>| Part {
-            headers: [("x-upstream-request-id".to_owned(), "id".to_owned())]
+        let value = HeaderValue::from_static;
+        let part = |tokens: Option<&'static str>| Part {
+            headers: [(header::UPSTREAM_REQUEST_ID, value("id"))]
                 .into_iter()
-                .chain(tokens.map(|tokens| (TOKENS.to_owned(), tokens.to_owned())))
+                .chain(tokens.map(|tokens| (TOKENS, value(tokens))))
                 .collect(),
             body: Bytes::new(),
         };
         // What each reply tells, their sum, and how many headers are left.
-        type Row<'r> = (&'r [Option<&'r str>], Option<u64>, usize);
+        type Row<'r> = (&'r [Option<&'static str>], Option<u64>, usize);
         let table: [Row<'_>; 5] = [
             (&[Some("3")], Some(3), 2),
             (&[Some("3"), Some("4")], Some(7), 1),

@@ -6,45 +6,85 @@
 
 use crate::config::{Measure, Per};
 use crate::governance::Standing;
+use crate::types::header::Writer;
 use crate::types::surface::Surface;
+use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
-use std::fmt::Write;
+use std::fmt;
 use std::time::Duration;
 
-/// The headers that tell of `standing`, at that time.
-pub(super) fn headers(standing: &[Standing], surface: Surface, now_ms: u64) -> Vec<(String, String)> {
-    let mut headers = Vec::new();
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LEFT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// Tells of `standing`, at that time, in place of what a provider told of its own.
+pub(super) fn tell(headers: &mut HeaderMap, standing: &[Standing], surface: Surface, now_ms: u64) {
     if standing.is_empty() {
-        return headers;
+        return;
     }
-    headers.reserve(2 + 3 * standing.len());
-    let (mut policy, mut left) = (String::with_capacity(64), String::with_capacity(64));
+    let mut told = Writer::new(headers, 96 * (1 + standing.len()));
+    told.set(POLICY, Each(standing, policy));
+    told.set(LEFT, Each(standing, left));
     for one in standing {
-        let (comma, measure) = (if policy.is_empty() { "" } else { ", " }, one.measure.as_str());
-        // Writing to a string cannot fail.
-        let _ = write!(policy, "{comma}\"{measure}\";q={}", one.most);
-        if let Some(seconds) = seconds(one.per) {
-            let _ = write!(policy, ";w={seconds}");
-        }
-        let resets = one.resets.as_secs() + u64::from(one.resets.subsec_nanos() > 0);
-        let _ = write!(left, "{comma}\"{measure}\";r={};t={resets}", one.left);
-    }
-    headers.push(("ratelimit-policy".to_owned(), policy));
-    headers.push(("ratelimit".to_owned(), left));
-    for one in standing {
-        if surface == Surface::Messages {
-            let name = one.measure.as_str().replace('_', "-");
-            headers.push((format!("anthropic-ratelimit-{name}-limit"), one.most.to_string()));
-            headers.push((format!("anthropic-ratelimit-{name}-remaining"), one.left.to_string()));
-            headers.push((format!("anthropic-ratelimit-{name}-reset"), at(now_ms, one.resets)));
-        } else if matches!(one.measure, Measure::Requests | Measure::Tokens) {
-            let name = one.measure.as_str();
-            headers.push((format!("x-ratelimit-limit-{name}"), one.most.to_string()));
-            headers.push((format!("x-ratelimit-remaining-{name}"), one.left.to_string()));
-            headers.push((format!("x-ratelimit-reset-{name}"), duration(one.resets)));
+        let Some([most, left, reset]) = names(one.measure, surface) else { continue };
+        told.set(most, one.most);
+        told.set(left, one.left);
+        match surface {
+            Surface::Messages => told.set(reset, at(now_ms, one.resets)),
+            _ => told.set(reset, Span(one.resets)),
         }
     }
-    headers
+}
+
+macro_rules! openai {
+    ($of:literal) => {
+        [concat!("x-ratelimit-limit-", $of), concat!("x-ratelimit-remaining-", $of), concat!("x-ratelimit-reset-", $of)]
+    };
+}
+
+macro_rules! anthropic {
+    ($of:literal) => {
+        [
+            concat!("anthropic-ratelimit-", $of, "-limit"),
+            concat!("anthropic-ratelimit-", $of, "-remaining"),
+            concat!("anthropic-ratelimit-", $of, "-reset"),
+        ]
+    };
+}
+/// The headers that tell how much there is, how much of that is left, and when it is whole again. `None`: the vendor has none.
+fn names(measure: Measure, surface: Surface) -> Option<[HeaderName; 3]> {
+    let names = match (surface, measure) {
+        (Surface::Messages, Measure::Requests) => anthropic!("requests"),
+        (Surface::Messages, Measure::Tokens) => anthropic!("tokens"),
+        (Surface::Messages, Measure::InputTokens) => anthropic!("input-tokens"),
+        (Surface::Messages, Measure::OutputTokens) => anthropic!("output-tokens"),
+        (_, Measure::Requests) => openai!("requests"),
+        (_, Measure::Tokens) => openai!("tokens"),
+        _ => return None,
+    };
+    Some(names.map(HeaderName::from_static))
+}
+
+/// A list with one item for each limit.
+struct Each<'s>(&'s [Standing], fn(&Standing, &mut fmt::Formatter<'_>) -> fmt::Result);
+
+impl fmt::Display for Each<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, one) in self.0.iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { ", " })?;
+            (self.1)(one, f)?;
+        }
+        Ok(())
+    }
+}
+
+fn policy(one: &Standing, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "\"{}\";q={}", one.measure.as_str(), one.most)?;
+    seconds(one.per).map_or(Ok(()), |seconds| write!(f, ";w={seconds}"))
+}
+
+fn left(one: &Standing, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let resets = one.resets.as_secs() + u64::from(one.resets.subsec_nanos() > 0);
+    write!(f, "\"{}\";r={};t={resets}", one.measure.as_str(), one.left)
 }
 
 /// How long a window is.
@@ -68,16 +108,20 @@ fn at(now_ms: u64, after: Duration) -> String {
 }
 
 /// A time as OpenAI writes it: `20ms`, `1s`, `6m0s`, `2h0m5s`.
-fn duration(time: Duration) -> String {
-    let ms = time.as_millis();
-    if ms < 1_000 {
-        return format!("{ms}ms");
-    }
-    let seconds = ms.div_ceil(1_000);
-    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
-        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.as_millis();
+        if ms < 1_000 {
+            return write!(f, "{ms}ms");
+        }
+        let seconds = ms.div_ceil(1_000);
+        match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+            (0, 0, seconds) => write!(f, "{seconds}s"),
+            (0, minutes, seconds) => write!(f, "{minutes}m{seconds}s"),
+            (hours, minutes, seconds) => write!(f, "{hours}h{minutes}m{seconds}s"),
+        }
     }
 }
 
@@ -95,21 +139,25 @@ mod tests {
             resets: Duration::from_millis(resets_ms),
         };
         let both = [standing(Measure::Requests, 60, 59, 1_000), standing(Measure::InputTokens, 500, 20, 360_001)];
-        let told = |surface| headers(&both, surface, 1_700_000_000_000);
-        let find = |all: &[(String, String)], name: &str| {
-            all.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()).unwrap_or_default()
+        let told = |surface| {
+            let mut headers = HeaderMap::new();
+            tell(&mut headers, &both, surface, 1_700_000_000_000);
+            headers
         };
+        let find = |all: &HeaderMap, name: &str| all.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
         let openai = told(Surface::ChatCompletions);
         assert_eq!(find(&openai, "ratelimit-policy"), "\"requests\";q=60;w=60, \"input_tokens\";q=500;w=60");
         assert_eq!(find(&openai, "ratelimit"), "\"requests\";r=59;t=1, \"input_tokens\";r=20;t=361");
         assert_eq!(find(&openai, "x-ratelimit-remaining-requests"), "59");
         assert_eq!(find(&openai, "x-ratelimit-reset-requests"), "1s");
-        assert!(!openai.iter().any(|(name, _)| name.contains("input")), "OpenAI has no such header");
+        assert!(!openai.keys().any(|name| name.as_str().contains("input")), "OpenAI has no such header");
         let anthropic = told(Surface::Messages);
         assert_eq!(find(&anthropic, "anthropic-ratelimit-input-tokens-remaining"), "20");
         assert_eq!(find(&anthropic, "anthropic-ratelimit-requests-reset"), "2023-11-14T22:13:21Z");
-        assert!(!anthropic.iter().any(|(name, _)| name.starts_with("x-ratelimit")));
-        assert!(headers(&[], Surface::Messages, 0).is_empty());
+        assert!(!anthropic.keys().any(|name| name.as_str().starts_with("x-ratelimit")));
+        let mut none = HeaderMap::new();
+        tell(&mut none, &[], Surface::Messages, 0);
+        assert!(none.is_empty());
     }
 
     #[test]
@@ -117,7 +165,7 @@ mod tests {
         for (ms, text) in
             [(0, "0ms"), (20, "20ms"), (1_000, "1s"), (1_001, "2s"), (360_000, "6m0s"), (7_205_000, "2h0m5s")]
         {
-            assert_eq!(duration(Duration::from_millis(ms)), text);
+            assert_eq!(Span(Duration::from_millis(ms)).to_string(), text);
         }
     }
 }

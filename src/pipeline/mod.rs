@@ -73,6 +73,7 @@ use crate::types::surface::Surface;
 use crate::wire::request::InPath;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use http::{HeaderMap, HeaderValue};
 use std::time::Instant;
 
 /// A request as the doors hand it in.
@@ -101,9 +102,9 @@ pub struct Inbound {
 /// A reply, ready for the door to send.
 pub struct Reply {
     /// `content-type`.
-    pub content_type: String,
+    pub content_type: HeaderValue,
     /// Further headers.
-    pub headers: Vec<(String, String)>,
+    pub headers: HeaderMap,
     /// The body.
     pub body: ReplyBody,
     /// What it tells when a streamed body has ended.
@@ -111,7 +112,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn whole(content_type: String, headers: Vec<(String, String)>, body: Bytes) -> Reply {
+    fn whole(content_type: HeaderValue, headers: HeaderMap, body: Bytes) -> Reply {
         Reply { content_type, headers, body: ReplyBody::Full(body), tail: None }
     }
 }

@@ -7,7 +7,8 @@ use crate::cache::flight::{End, Head, Reader};
 use crate::cache::{Hit, Timing};
 use crate::types::answer::Answer;
 use crate::types::entry::Entry;
-use crate::types::error::{ATTEMPTS, Error, ErrorKind};
+use crate::types::error::{Error, ErrorKind};
+use crate::types::header::{self, Writer};
 use crate::types::lost::Lost;
 use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::{BypassReason, MissReason, StaleReason, Tier};
@@ -19,15 +20,16 @@ use crate::wire::json::span_of;
 use crate::wire::{answer, playback, sse};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
+use http::header::{AGE, HeaderMap, HeaderValue};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-const JSON: &str = "application/json";
-/// What the caller pays for an answer, in dollars.
-pub(super) const COST: &str = "x-askonce-cost-usd";
-/// Names of what is not in an answer, or did not reach its provider.
-pub(super) const DROPPED: &str = "x-askonce-dropped";
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+/// So many headers have place without growing: the reply's own, those of limits, and those of the layers around.
+const HEADERS: usize = 24;
+/// The values of a reply's own headers take about so many bytes.
+const VALUES: usize = 256;
 
 /// How the cache took part in a reply that a fetch gives.
 #[derive(Clone, Copy, Debug)]
@@ -86,15 +88,11 @@ impl<'d> Responder<'d> {
         follower: Option<&Arc<Request>>,
     ) -> Result<(Reply, String), Error> {
         let request = &self.decoded.request;
-        let mut headers = self.headers();
-        headers.push(("x-askonce-provider".to_owned(), head.provider.to_string()));
-        // What the fetch went through is told to whose fetch it is.
-        let told = |(name, _): &&(String, String)| follower.is_none() || name != ATTEMPTS;
-        headers.extend(head.headers.iter().filter(told).cloned());
         // Whoever waits for another's answer pays nothing for it.
         let cost = if follower.is_some() { Some(MicroUsd(0)) } else { head.cost };
+        let mut headers = self.headers(&head, follower.is_some());
         if self.can_read_live(&head) {
-            headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&head.lost)));
+            charged(&mut headers, cost, &head.lost);
             let priced = cost.is_none() && head.priced;
             let tail = Tail::of(reader.later(), priced, head.translated, head.guarded);
             let id = follower.map(|_| hub::new_id(request.surface));
@@ -104,7 +102,7 @@ impl<'d> Responder<'d> {
             return Ok((Reply { content_type: head.content_type.clone(), headers, body, tail }, own));
         }
         if !head.stream && !request.stream && head.surface == request.surface {
-            headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&head.lost)));
+            charged(&mut headers, cost, &head.lost);
             let body = whole(&reader).await;
             let id = head.id.clone().unwrap_or_else(|| id_of(request.surface, &body));
             return Ok((Reply::whole(head.content_type.clone(), headers, body), id));
@@ -113,9 +111,8 @@ impl<'d> Responder<'d> {
         match reader.end().await {
             End::Whole(answer) => {
                 let Played { content_type, body, id, lost } = played(&answer, self.decoded, now_s())?;
-                let cost = cost.or_else(|| reader.later().cost());
-                headers.extend(cost.map(cost_header).into_iter().chain(dropped_header(&lost)));
-                Ok((Reply::whole(content_type.to_owned(), headers, body), id))
+                charged(&mut headers, cost.or_else(|| reader.later().cost()), &lost);
+                Ok((Reply::whole(content_type, headers, body), id))
             }
             other => Err(ended_without_answer(other)),
         }
@@ -126,20 +123,25 @@ impl<'d> Responder<'d> {
         Err(ended_without_answer(end))
     }
 
-    fn headers(&self) -> Vec<(String, String)> {
-        let mut headers = vec![("x-askonce-cache".to_owned(), self.outcome.word().to_owned())];
+    fn headers(&self, head: &Head, follows: bool) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        let mut told = Writer::new(&mut headers, VALUES);
+        told.set_word(header::CACHE, self.outcome.word());
         let mut timing = Timing::default();
         match self.outcome {
-            Outcome::Bypass(reason) => headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned())),
+            Outcome::Bypass(reason) => told.set_word(header::REASON, reason.as_str()),
             Outcome::Miss { reason, similarity, p, timing: took } => {
                 timing = took;
-                headers.push(("x-askonce-reason".to_owned(), reason.as_str().to_owned()));
-                headers.extend(similarity.map(similarity_header));
-                headers.extend(p.map(probability_header));
+                told.set_word(header::REASON, reason.as_str());
+                near(&mut told, similarity, p);
             }
-            Outcome::Flight => headers.push(("x-askonce-tier".to_owned(), Tier::Flight.as_str().to_owned())),
+            Outcome::Flight => told.set_word(header::TIER, Tier::Flight.as_str()),
         }
-        headers.push(server_timing(self.decoded.hash, timing));
+        told.set(header::SERVER_TIMING, ServerTiming { hash: self.decoded.hash, timing });
+        told.set(header::PROVIDER, &head.provider);
+        // What the fetch went through is told to whose fetch it is.
+        let may_know = head.headers.iter().filter(|(name, _)| !follows || **name != header::ATTEMPTS);
+        may_know.for_each(|(name, value)| drop(headers.insert(name.clone(), value.clone())));
         headers
     }
 }
@@ -236,30 +238,27 @@ impl Found {
     /// The reply, in the form that the request asks for, and its own id.
     pub(super) fn reply(&self, decoded: &Decoded, cost: MicroUsd, now_ms: u64) -> Result<(Reply, String), Error> {
         let Played { content_type, body, id, lost } = played(self.answer(), decoded, now_ms / 1000)?;
-        let mut headers = vec![
-            ("x-askonce-cache".to_owned(), self.word().to_owned()),
-            ("x-askonce-tier".to_owned(), self.tier.as_str().to_owned()),
-            server_timing(decoded.hash, self.timing),
-        ];
-        headers.extend(self.stale.map(|reason| ("x-askonce-reason".to_owned(), reason.as_str().to_owned())));
-        headers.extend(self.similarity.map(similarity_header));
-        headers.extend(self.p.map(probability_header));
-        headers.extend(self.provider().map(|name| ("x-askonce-provider".to_owned(), name.to_owned())));
-        let spared = self.spared(decoded.plan.price, cost);
-        headers.extend(spared.map(|spared| ("x-askonce-saved-usd".to_owned(), spared.to_string())));
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        let mut told = Writer::new(&mut headers, VALUES);
+        told.set_word(header::CACHE, self.word());
+        told.set_word(header::TIER, self.tier.as_str());
+        told.set(header::SERVER_TIMING, ServerTiming { hash: decoded.hash, timing: self.timing });
+        self.stale.iter().for_each(|reason| told.set_word(header::REASON, reason.as_str()));
+        near(&mut told, self.similarity, self.p);
+        self.provider().iter().for_each(|name| told.set(header::PROVIDER, name));
+        self.spared(decoded.plan.price, cost).iter().for_each(|spared| told.set(header::SAVED, spared));
         if let FoundAnswer::Stored(entry) = &self.answer {
-            headers.push(("x-askonce-entry".to_owned(), entry.id.to_string()));
-            headers.push(("age".to_owned(), entry.age_s(now_ms).to_string()));
+            told.set(header::ENTRY, entry.id);
+            told.set(AGE, entry.age_s(now_ms));
         }
-        headers.push(cost_header(cost));
-        headers.extend(dropped_header(&lost));
-        Ok((Reply::whole(content_type.to_owned(), headers, body), id))
+        charged(&mut headers, Some(cost), &lost);
+        Ok((Reply::whole(content_type, headers, body), id))
     }
 }
 
 /// An answer in the form and the wire that were asked.
 struct Played {
-    content_type: &'static str,
+    content_type: HeaderValue,
     body: Bytes,
     /// A new one.
     id: String,
@@ -294,7 +293,7 @@ fn played(answer: &Answer, decoded: &Decoded, created_s: u64) -> Result<Played, 
         lost.extend(&more);
         return Ok(Played { content_type: EVENT_STREAM, body, id: reply.id, lost });
     }
-    Ok(Played { content_type: JSON, body: playback::whole(answer, &reply), id: reply.id, lost })
+    Ok(Played { content_type: header::JSON, body: playback::whole(answer, &reply), id: reply.id, lost })
 }
 
 /// The id that stands in a reply's body, if there is one.
@@ -414,32 +413,38 @@ fn ended_without_answer(end: End) -> Error {
     }
 }
 
-pub(super) fn dropped_header(lost: &Lost) -> Option<(String, String)> {
-    (!lost.is_empty()).then(|| (DROPPED.to_owned(), lost.to_string()))
-}
-
-pub(super) fn cost_header(cost: MicroUsd) -> (String, String) {
-    (COST.to_owned(), cost.to_string())
-}
-
-fn probability_header(p: f32) -> (String, String) {
-    ("x-askonce-probability".to_owned(), format!("{p:.4}"))
-}
-
-fn similarity_header(similarity: f32) -> (String, String) {
-    ("x-askonce-similarity".to_owned(), format!("{similarity:.4}"))
-}
-
-/// `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
-fn server_timing(hash: Duration, timing: Timing) -> (String, String) {
-    let ms = |took: Duration| took.as_secs_f64() * 1000.0;
-    let mut text = format!("hash;dur={:.3}", ms(hash));
-    for (step, took) in [("embed", timing.embed), ("search", timing.search)] {
-        if let Some(took) = took {
-            text.push_str(&format!(", {step};dur={:.3}", ms(took)));
-        }
+/// Tells what an answer costs and what is not in it.
+pub(super) fn charged(headers: &mut HeaderMap, cost: Option<MicroUsd>, lost: &Lost) {
+    let mut told = Writer::new(headers, 16);
+    cost.iter().for_each(|cost| told.set(header::COST, cost));
+    if !lost.is_empty() {
+        told.set(header::DROPPED, lost);
     }
-    ("server-timing".to_owned(), text)
+}
+
+/// Tells how near a question was to one that was answered.
+fn near(told: &mut Writer<'_>, similarity: Option<f32>, p: Option<f32>) {
+    similarity.iter().for_each(|similarity| told.set(header::SIMILARITY, format_args!("{similarity:.4}")));
+    p.iter().for_each(|p| told.set(header::PROBABILITY, format_args!("{p:.4}")));
+}
+
+/// The value of `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
+struct ServerTiming {
+    hash: Duration,
+    timing: Timing,
+}
+
+impl fmt::Display for ServerTiming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |f: &mut fmt::Formatter<'_>, step, took: Duration| {
+            // In whole numbers: those of floating point are dear to write.
+            let us = took.as_micros();
+            write!(f, "{step};dur={}.{:03}", us / 1_000, us % 1_000)
+        };
+        ms(f, "hash", self.hash)?;
+        self.timing.embed.map_or(Ok(()), |took| ms(f, ", embed", took))?;
+        self.timing.search.map_or(Ok(()), |took| ms(f, ", search", took))
+    }
 }
 
 fn now_s() -> u64 {

@@ -195,17 +195,20 @@ impl Pipeline {
     ) -> Result<Reply, Error> {
         let now_ms = self.cache.now_ms();
         let standing = settlement.model().map(|model| self.governor.standing(caller, model, now_ms));
-        let mut left = limits::headers(&standing.unwrap_or_default(), surface, now_ms);
+        let standing = standing.unwrap_or_default();
         match result {
             Ok(mut reply) => {
-                reply.headers.append(&mut left);
+                limits::tell(&mut reply.headers, &standing, surface, now_ms);
                 Ok(settlement.ride(reply))
             }
             Err(error) => {
                 self.tell_refusal(&error, caller, settlement.request_id());
                 settlement.failed(&error);
-                let headers = (!left.is_empty()).then(|| left.into());
-                Err(Error { headers, ..error.untold(trace) })
+                let mut error = error.untold(trace);
+                if !standing.is_empty() {
+                    limits::tell(error.headers.get_or_insert_default(), &standing, surface, now_ms);
+                }
+                Err(error)
             }
         }
     }

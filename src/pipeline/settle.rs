@@ -1,17 +1,20 @@
 //! Settle: what is counted and logged, exactly once, when a reply ends: well, with an error, or with a hang-up.
 
-use super::respond::{COST, Found};
+use super::respond::Found;
 use super::{Reply, ReplyBody, Tail};
 use crate::cache::flight::Later;
 use crate::governance::Place;
 use crate::governance::records::{Ended, GONE, Slip};
 use crate::telemetry::metrics::{self, About};
 use crate::types::error::{Error, ErrorKind};
+use crate::types::header;
 use crate::types::money::{MicroUsd, Price};
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -116,11 +119,11 @@ impl Settlement {
 
     /// Rides on the reply: settled when its body has ended.
     pub(super) fn ride(mut self, reply: Reply) -> Reply {
-        let header = |name: &str| reply.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
-        self.provider = header("x-askonce-provider").unwrap_or_default();
-        self.cost = header(COST);
+        let told = |name| header::text(&reply.headers, &name).map(str::to_owned);
+        self.provider = told(header::PROVIDER).unwrap_or_default();
+        self.cost = told(header::COST);
         let left = length(&reply.headers);
-        let streamed = reply.content_type.starts_with("text/event-stream");
+        let streamed = header::is_events(&reply.content_type);
         match reply.body {
             ReplyBody::Full(body) => {
                 if streamed {
@@ -197,9 +200,8 @@ impl Drop for Settlement {
 }
 
 /// The length of a reply's body, where its headers tell it.
-pub(super) fn length(headers: &[(String, String)]) -> Option<u64> {
-    let told = headers.iter().find(|(name, _)| name == "content-length");
-    told.and_then(|(_, value)| value.parse().ok())
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    header::text(headers, &CONTENT_LENGTH)?.parse().ok()
 }
 
 /// What is left of a body of which `left` bytes were to come.

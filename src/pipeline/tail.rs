@@ -1,10 +1,11 @@
 //! `Tail`: what a streamed reply can tell only when it has ended: what it cost, what its translation lost, and which guardrails found
 //! something.
 
-use super::guard::HEADER;
-use super::respond::{COST, DROPPED, cost_header, dropped_header};
+use super::respond::charged;
 use crate::cache::flight::Later;
+use crate::types::header::{self, COST, DROPPED, GUARDRAILS};
 use crate::types::money::MicroUsd;
+use http::{HeaderMap, HeaderName};
 
 /// What a streamed reply tells at its end.
 #[derive(Clone, Debug)]
@@ -25,17 +26,19 @@ impl Tail {
     }
 
     /// Names of the fields that may come.
-    pub fn announced(&self) -> impl Iterator<Item = &'static str> {
-        let all = [(self.priced, COST), (self.translated, DROPPED), (self.guarded, HEADER)];
+    pub fn announced(&self) -> impl Iterator<Item = HeaderName> {
+        let all = [(self.priced, COST), (self.translated, DROPPED), (self.guarded, GUARDRAILS)];
         all.into_iter().filter_map(|(may, name)| may.then_some(name))
     }
 
     /// The fields, once the stream has ended; none of one that failed.
-    pub fn fields(&self) -> Vec<(String, String)> {
-        let Some(tail) = self.later.tail() else { return Vec::new() };
-        let cost = tail.cost.filter(|_| self.priced).map(cost_header);
-        let found = tail.guardrails.filter(|_| self.guarded).map(|names| (HEADER.to_owned(), names));
-        cost.into_iter().chain(dropped_header(&tail.lost)).chain(found).collect()
+    pub fn fields(&self) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        let Some(tail) = self.later.tail() else { return fields };
+        charged(&mut fields, tail.cost.filter(|_| self.priced), &tail.lost);
+        let found = tail.guardrails.filter(|_| self.guarded);
+        found.into_iter().for_each(|names| header::set(&mut fields, GUARDRAILS, names));
+        fields
     }
 
     /// What the caller pays, as far as that is known: of a stream that failed, too.

@@ -5,7 +5,7 @@
 
 use super::http::Http;
 use super::keys::Keys;
-use super::openai::OF_BODY;
+use super::openai::of_body;
 use super::signing::{operator_headers, secret_value, without_key};
 use super::{Call, Provider, RelayCall, Reply};
 use crate::config;
@@ -232,10 +232,7 @@ impl Azure {
             Ok(response) => response,
             Err(error) => return Err(self.refused(error, token).await),
         };
-        let of_body: Vec<(String, String)> = OF_BODY
-            .iter()
-            .filter_map(|name| Some((name.to_string(), response.headers().get(name)?.to_str().ok()?.to_owned())))
-            .collect();
+        let of_body = of_body(response.headers());
         let mut reply = self.http.reply(response);
         reply.headers.extend(of_body);
         Ok(reply)

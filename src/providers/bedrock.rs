@@ -11,6 +11,7 @@ use super::{Call, Provider, Reply};
 use crate::config;
 use crate::credentials::aws::{Credentials, Environment, Unsigned, domain, sign};
 use crate::types::error::{Error, ErrorKind, UpstreamReply};
+use crate::types::header;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
 use crate::wire::bedrock::error::{TYPE_HEADER, bare};
@@ -165,8 +166,8 @@ impl Bedrock {
         let told = passed_on(&response.headers);
         let mut reply = self.http.reply(response);
         reply.headers.extend(told);
-        if reply.content_type.starts_with(event_stream::CONTENT_TYPE) {
-            reply.content_type = "text/event-stream".to_owned();
+        if header::is_type(&reply.content_type, event_stream::CONTENT_TYPE) {
+            reply.content_type = HeaderValue::from_static("text/event-stream");
             reply.body = events::<event_stream::ToSse>(self.http.name.clone(), reply.body);
         }
         reply
@@ -240,14 +241,10 @@ fn region_of(model: &str) -> Option<&str> {
 }
 
 /// What of a reply's head helps the caller: token counts of InvokeModel, and AWS's id of the request.
-fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
-    let keep = |name: &str| name.starts_with("x-amzn-bedrock-");
-    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-    let kept = headers.iter().filter(|(name, _)| keep(name.as_str()));
-    let mut told: Vec<_> = kept.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect();
-    let id = headers.get("x-amzn-requestid").and_then(text);
-    told.extend(id.map(|id| ("x-upstream-request-id".to_owned(), id)));
-    told
+fn passed_on(headers: &HeaderMap) -> HeaderMap {
+    let kept = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amzn-bedrock-"));
+    let id = headers.get("x-amzn-requestid").map(|id| (header::UPSTREAM_REQUEST_ID, id.clone()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).chain(id).collect()
 }
 
 /// The reply with its type in the body, where an object is there that has none.

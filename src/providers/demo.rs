@@ -5,6 +5,7 @@
 
 use super::{Call, Provider, Reply};
 use crate::types::error::{Error, ErrorKind};
+use crate::types::header;
 use crate::types::json::Json;
 use crate::types::surface::Surface;
 use crate::wire::json::parse;
@@ -13,6 +14,7 @@ use crate::wire::request::{InPath, read};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
+use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -104,7 +106,7 @@ impl Demo {
     async fn reply(&self, call: Call) -> Result<Reply, Error> {
         let (body, include_usage) = self.answer(&call)?;
         tokio::time::sleep(FIRST_WORD).await;
-        let headers = vec![("x-askonce-demo".to_owned(), "true".to_owned())];
+        let headers = HeaderMap::from_iter([(header::DEMO, HeaderValue::from_static("true"))]);
         if !call.stream {
             let pieces = stream::once(async move {
                 // As long as the words would have taken, within reason.
@@ -112,7 +114,7 @@ impl Demo {
                 Ok(body)
             });
             return Ok(Reply {
-                content_type: "application/json".to_owned(),
+                content_type: header::JSON,
                 headers,
                 dropped: Vec::new(),
                 usage_added: false,
@@ -125,7 +127,7 @@ impl Demo {
             tokio::time::sleep(PIECE).await;
             Ok(event)
         });
-        let content_type = "text/event-stream".to_owned();
+        let content_type = HeaderValue::from_static("text/event-stream");
         Ok(Reply { content_type, headers, dropped: Vec::new(), usage_added: false, body: pieces.boxed() })
     }
 }

@@ -4,8 +4,10 @@ use super::direct::{Direct, Driven, Failed};
 use super::{Reply, outbound};
 use crate::config;
 use crate::types::error::{Error, ErrorKind, UpstreamReply};
+use crate::types::header;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyDataStream, BodyExt};
 use reqwest::RequestBuilder;
@@ -81,7 +83,7 @@ impl Http {
     /// The reply's body, which may not pause longer than the idle timeout.
     pub(super) fn reply(&self, response: impl Into<Response>) -> Reply {
         let response = response.into();
-        let content_type = response.header("content-type").unwrap_or("application/json").to_owned();
+        let content_type = response.headers.get(CONTENT_TYPE).cloned().unwrap_or(header::JSON);
         let headers = passed_on(&response.headers);
         Reply { content_type, headers, dropped: Vec::new(), usage_added: false, body: self.body(response.pieces) }
     }
@@ -228,20 +230,13 @@ fn retry_after(text: &str, now: std::time::SystemTime) -> Option<Duration> {
 }
 
 /// Rate limits and the provider's own request id help the caller; the rest is between us and the provider.
-fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
+fn passed_on(headers: &HeaderMap) -> HeaderMap {
     let ours = ["x-ratelimit-", "openai-", "anthropic-ratelimit-"];
     let keep = |name: &str| ours.iter().any(|beginning| name.starts_with(beginning));
-    let mut passed: Vec<(String, String)> = headers
-        .iter()
-        .filter(|(name, _)| keep(name.as_str()))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect();
-    if let Some(id) =
-        headers.get("x-request-id").or_else(|| headers.get("request-id")).and_then(|value| value.to_str().ok())
-    {
-        passed.push(("x-upstream-request-id".to_owned(), id.to_owned()));
-    }
-    passed
+    let kept = headers.iter().filter(|(name, _)| keep(name.as_str()));
+    let id = headers.get("x-request-id").or_else(|| headers.get("request-id"));
+    let id = id.map(|id| (header::UPSTREAM_REQUEST_ID, id.clone()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).chain(id).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{Call, Provider, Reply};
 use crate::types::embed::{Embed, Embedded};
 use crate::types::error::Error;
+use crate::types::header;
 use crate::types::json::Json;
 use crate::types::surface::Surface;
 use crate::wire::embeddings::is_embeddings;
@@ -11,6 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
+use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 
 /// Its name as a provider.
@@ -42,12 +44,12 @@ impl Local {
         let vectors = self.embed.embed(texts, &call.tenant).await?;
         let truncated = vectors.iter().filter(|vector| vector.truncated).count();
         let headers = match truncated {
-            0 => Vec::new(),
-            some => vec![("x-askonce-truncated".to_owned(), some.to_string())],
+            0 => HeaderMap::new(),
+            some => HeaderMap::from_iter([(header::TRUNCATED, HeaderValue::from(some))]),
         };
         let body = self.body(&vectors, base64);
         let pieces = stream::once(async move { Ok(body.to_string().into()) });
-        let content_type = "application/json".to_owned();
+        let content_type = header::JSON;
         Ok(Reply { content_type, headers, dropped: Vec::new(), usage_added: false, body: pieces.boxed() })
     }
 

@@ -48,7 +48,7 @@ use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
-use ::http::{HeaderName, HeaderValue, Method};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -107,9 +107,9 @@ pub struct RelayCall {
 /// A provider's reply with a status of success.
 pub struct Reply {
     /// `content-type`.
-    pub content_type: String,
+    pub content_type: HeaderValue,
     /// Headers worth passing on to the caller.
-    pub headers: Vec<(String, String)>,
+    pub headers: HeaderMap,
     /// Fields of the request that the provider refuses and was not sent.
     pub dropped: Vec<String>,
     /// Usage was asked for although the caller did not want it: its event is not passed on.

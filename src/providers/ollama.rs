@@ -8,6 +8,7 @@ use super::signing::{operator_headers, secret_value, without_key};
 use super::{Call, Provider, Reply};
 use crate::config;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::header;
 use crate::types::secret::Secret;
 use crate::types::surface::Surface;
 use crate::wire::{embeddings, ndjson};
@@ -80,8 +81,8 @@ impl Ollama {
     }
 
     fn read(&self, mut reply: Reply) -> Reply {
-        if reply.content_type.trim_start().to_ascii_lowercase().starts_with(ndjson::CONTENT_TYPE) {
-            reply.content_type = "text/event-stream".to_owned();
+        if header::is_type(&reply.content_type, ndjson::CONTENT_TYPE) {
+            reply.content_type = HeaderValue::from_static("text/event-stream");
             reply.body = events::<ndjson::ToSse>(self.http.name.clone(), reply.body);
         }
         reply
@@ -197,9 +198,9 @@ mod tests {
         let own = provider("http://127.0.0.1:1", None);
         let lines = ["{\"a\"", ":1}\n{\"b\":2}\n{\"c", "\":"].map(|piece| Ok(Bytes::from(piece)));
         let reply = Reply {
-            content_type: "application/x-ndjson; charset=utf-8".to_owned(),
+            content_type: HeaderValue::from_static("application/x-ndjson; charset=utf-8"),
             dropped: Vec::new(),
-            headers: Vec::new(),
+            headers: HeaderMap::new(),
             usage_added: false,
             body: futures_util::stream::iter(lines).boxed(),
         };

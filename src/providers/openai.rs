@@ -51,7 +51,12 @@ const SURFACES: [Surface; 3] = [Surface::ChatCompletions, Surface::Completions, 
 const RELAYED: [Surface; 5] = [Surface::Moderations, Surface::Images, Surface::Audio, Surface::Files, Surface::Batches];
 
 /// Headers of a relayed reply that belong to its body.
-pub(super) const OF_BODY: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_DISPOSITION, CONTENT_ENCODING];
+const OF_BODY: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_DISPOSITION, CONTENT_ENCODING];
+
+/// What a reply's head tells of its body.
+pub(super) fn of_body(headers: &HeaderMap) -> HeaderMap {
+    OF_BODY.into_iter().filter_map(|name| headers.get(&name).cloned().map(|value| (name, value))).collect()
+}
 
 /// What a provider is sent as it came.
 fn surfaces(settings: &config::Provider) -> Vec<Surface> {
@@ -196,10 +201,7 @@ impl OpenAi {
             Err(error) if !self.keys.is_empty() => return Err(without_key(error, &self.http.name, "`api_key`")),
             Err(error) => return Err(error),
         };
-        let of_body: Vec<(String, String)> = OF_BODY
-            .iter()
-            .filter_map(|name| Some((name.to_string(), response.headers().get(name)?.to_str().ok()?.to_owned())))
-            .collect();
+        let of_body = of_body(response.headers());
         let mut reply = self.http.reply(response);
         reply.headers.extend(of_body);
         if let Some(taken) = taken {

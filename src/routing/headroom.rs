@@ -2,6 +2,7 @@
 
 use super::Moment;
 use super::atomic::{AtomicU64, Ordering};
+use http::HeaderMap;
 use std::time::Duration;
 
 /// Below this share of a limit a target is asked less, the less is left.
@@ -71,12 +72,13 @@ fn until(word: u64) -> Moment {
 /// What reply headers say of rate limits: the smallest share that is left of any limit, and when that limit is whole again. The names
 /// are OpenAI's (<https://platform.openai.com/docs/guides/rate-limits>), which most others took over, and Anthropic's
 /// (<https://docs.anthropic.com/en/api/rate-limits>), whose resets are dates.
-pub fn of_headers(headers: &[(String, String)], wall: std::time::SystemTime) -> Option<(f64, Duration)> {
+pub fn of_headers(headers: &HeaderMap, wall: std::time::SystemTime) -> Option<(f64, Duration)> {
     // Most say nothing of it.
-    if !headers.iter().any(|(name, _)| name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")) {
+    let tells = |name: &str| name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
+    if !headers.keys().any(|name| tells(name.as_str())) {
         return None;
     }
-    let value = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let mut nearest: Option<(f64, Duration)> = None;
     for what in ["requests", "tokens", "input-tokens", "output-tokens"] {
         for (limit, left, reset) in [
@@ -154,6 +156,7 @@ fn date(text: &str) -> Option<std::time::SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderName, HeaderValue};
     use std::time::UNIX_EPOCH;
 
     #[test]
@@ -181,9 +184,10 @@ mod tests {
     #[test]
     fn reads_headers() {
         let wall = UNIX_EPOCH + Duration::from_secs(1_795_341_600); // 2026-11-22T10:00:00Z
-        let told = |headers: &[(&str, &str)]| {
-            let headers: Vec<(String, String)> =
-                headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let told = |headers: &[(&'static str, &'static str)]| {
+            let pairs =
+                headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let headers: HeaderMap = pairs.collect();
             of_headers(&headers, wall).map(|(share, reset)| (share, reset.as_millis()))
         };
         let openai = [

@@ -14,6 +14,7 @@ use super::headroom::{Headroom, Room, of_headers};
 use super::latency::{Form, Latency, Spread};
 use super::retry_budget::RetryBudget;
 use crate::config;
+use http::HeaderMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -372,7 +373,7 @@ impl Pass {
     }
 
     /// The answer has begun, with these headers. True if that brought the lane back.
-    pub fn answered(&mut self, now: Moment, headers: &[(String, String)]) -> bool {
+    pub fn answered(&mut self, now: Moment, headers: &HeaderMap) -> bool {
         self.told = true;
         let took = now.since(self.began);
         if self.lane.look(now) == Look::Dead {

@@ -5,6 +5,7 @@ mod threads;
 use super::*;
 use crate::config;
 use crate::config::Strategy;
+use http::HeaderMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ fn walk(course: &mut Course, faults: &[Fault]) -> String {
                         course.failed(sending.at, *fault, None, now);
                     }
                     None => {
-                        sending.pass.answered(now, &[]);
+                        sending.pass.answered(now, &HeaderMap::new());
                         out.push("ok".to_owned());
                         return out.join(" ");
                     }
@@ -168,7 +169,7 @@ fn a_failing_lane_is_left_alone_and_found_well_again() {
     assert!(probe.pass.is_probe() && probe.at == 0);
     let mut other = begin(&route, 1);
     assert!(matches!(other.next(now), Step::Send(sending) if sending.at == 1), "and one only");
-    assert!(probe.pass.answered(now, &[]));
+    assert!(probe.pass.answered(now, &HeaderMap::new()));
     let mut later = begin(&route, 1);
     assert!(matches!(later.next(now), Step::Send(sending) if sending.at == 0));
 }
@@ -184,7 +185,7 @@ fn where_all_are_failing_one_is_asked_ahead_of_its_time() {
     let now = Moment::from_ms(2);
     let Step::Send(mut sending) = one.next(now) else { panic!("somebody has to be asked") };
     assert!(matches!(begin(&route, 1).next(now), Step::Wait(_)), "one at a time");
-    sending.pass.answered(now, &[]);
+    sending.pass.answered(now, &HeaderMap::new());
     drop(sending);
     assert_eq!(walk(&mut begin(&route, 1), &[]), "a ok");
 }
@@ -316,7 +317,7 @@ fn load_follows_weights() {
             let start = Start { now: Moment::from_ms(n), seed: n, stick_to: n.wrapping_mul(0x9E37_79B9_7F4A_7C15) };
             let mut course = Course::begin(route.clone(), retry(3), start);
             let Step::Send(mut sending) = course.next(Moment::from_ms(n)) else { panic!() };
-            sending.pass.answered(Moment::from_ms(n + 1), &[]);
+            sending.pass.answered(Moment::from_ms(n + 1), &HeaderMap::new());
             counts[sending.at] += 1;
         }
         counts.map(|count| f64::from(count) / 20_000.0)
@@ -438,7 +439,7 @@ fn plain_answers_and_streams_are_timed_apart() {
     let take = |form: Form, ms: u64| {
         let mut pass = lane.begin(Moment::from_ms(1)).unwrap();
         pass.asks_for(form);
-        pass.answered(Moment::from_ms(1 + ms), &[]);
+        pass.answered(Moment::from_ms(1 + ms), &HeaderMap::new());
     };
     for _ in 0..20 {
         take(Form::Plain, 8000);
@@ -467,7 +468,7 @@ fn a_target_that_callers_leave_is_left_alone() {
     for _ in 0..20 {
         let mut pass = known.begin(now).unwrap();
         pass.asks_for(Form::Stream);
-        pass.answered(now.after(Duration::from_millis(700)), &[]);
+        pass.answered(now.after(Duration::from_millis(700)), &HeaderMap::new());
     }
     for _ in 0..10 {
         assert_eq!(leave(&known, 1_300, Form::Stream), None, "it might have come");
@@ -476,6 +477,6 @@ fn a_target_that_callers_leave_is_left_alone() {
     assert_eq!([0; 3].map(|_| leave(&known, 2_000, Form::Stream)), [None, None, Some(Turn::Opened)]);
     // Who was told of is not told of again.
     let mut pass = lane("c", None, None).begin(now).unwrap();
-    pass.answered(now, &[]);
+    pass.answered(now, &HeaderMap::new());
     assert_eq!(pass.left(now.after(Duration::from_secs(100)), 0.5).0, None);
 }

@@ -1,15 +1,13 @@
 //! `Error`: what went wrong, whose fault it is, and what the caller should be told.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 /// The code of a request that its target cannot express: another target may.
 pub const UNSUPPORTED: &str = "unsupported_by_target";
-
-/// The header that tells all attempts.
-pub const ATTEMPTS: &str = "x-askonce-attempts";
 
 /// A failed request. Turned into HTTP in one place only: `edge::reject`.
 #[derive(Clone, Debug)]
@@ -29,7 +27,7 @@ pub struct Error {
     /// What was tried, for callers who want to know: the value of `x-askonce-attempts`.
     pub attempts: Option<Box<str>>,
     /// Headers that the caller is to be told.
-    pub headers: Option<Box<[(String, String)]>>,
+    pub headers: Option<Box<HeaderMap>>,
 }
 
 /// A provider's error reply.

@@ -11,6 +11,7 @@ pub mod embed;
 pub mod embeddings;
 pub mod entry;
 pub mod error;
+pub mod header;
 pub mod host;
 pub mod ids;
 pub mod json;

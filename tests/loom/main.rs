@@ -12,6 +12,7 @@ mod routing;
 pub use askonce::{config, types};
 
 use atomic::model;
+use http::HeaderMap;
 use loom::thread::{JoinHandle, spawn};
 use routing::Moment;
 use routing::breaker::{Admission, Breaker, Phase};
@@ -246,7 +247,7 @@ fn a_probe_that_is_dropped_is_taken_by_one() {
                     let Some(mut pass) = lane.begin_probe(at(2000), false) else { return false };
                     // One leaves without a word, the other's is answered.
                     if number == 1 {
-                        assert!(pass.answered(at(2001), &[]), "whose answer closes it says so");
+                        assert!(pass.answered(at(2001), &HeaderMap::new()), "whose answer closes it says so");
                     }
                     true
                 })
@@ -258,7 +259,10 @@ fn a_probe_that_is_dropped_is_taken_by_one() {
             Phase::Closed => {}
             // Given back: the next one need not wait.
             Phase::Open => {
-                assert!(lane.begin_probe(at(2002), false).is_some_and(|mut pass| pass.answered(at(2003), &[])))
+                assert!(
+                    lane.begin_probe(at(2002), false)
+                        .is_some_and(|mut pass| pass.answered(at(2003), &HeaderMap::new()))
+                )
             }
             Phase::HalfOpen => panic!("nobody finds out any more"),
         }
@@ -318,7 +322,7 @@ fn a_lane_that_is_failed_and_answered_at_once_comes_back() {
         let begin = || lane.begin(at(1)).unwrap();
         let (mut one, mut two, mut three) = (begin(), begin(), begin());
         let failed = spawn(move || one.failed(Fault::Passing, at(2), 0.5) == Some(Turn::Opened));
-        let answered = spawn(move || two.answered(at(2), &[]));
+        let answered = spawn(move || two.answered(at(2), &HeaderMap::new()));
         let own = three.failed(Fault::Passing, at(2), 0.5) == Some(Turn::Opened);
         let opened = yes([failed]) + usize::from(own);
         assert_eq!(yes([answered]), 0, "no probe closes nothing");
@@ -326,7 +330,7 @@ fn a_lane_that_is_failed_and_answered_at_once_comes_back() {
         drop(three);
         assert_eq!((lane.in_flight(), lane.health(at(3)).sent, lane.health(at(3)).failed), (0, 3, 2));
         if lane.phase() == Phase::Open {
-            assert!(lane.begin_probe(at(MUCH_LATER), false).unwrap().answered(at(MUCH_LATER), &[]));
+            assert!(lane.begin_probe(at(MUCH_LATER), false).unwrap().answered(at(MUCH_LATER), &HeaderMap::new()));
         }
         assert!(matches!(lane.look(at(MUCH_LATER)), Look::Ready(_)));
     });
@@ -338,11 +342,11 @@ fn a_key_that_is_refused_and_answered_at_once_is_alive_with_the_next_answer() {
         let lane = lane(&[]);
         let (mut one, mut two) = (lane.begin(at(1)).unwrap(), lane.begin(at(1)).unwrap());
         let refused = spawn(move || one.failed(Fault::Key, at(2), 0.5).is_none());
-        two.answered(at(2), &[]);
+        two.answered(at(2), &HeaderMap::new());
         assert_eq!(yes([refused]), 1);
         let mut next =
             if lane.look(at(3)) == Look::Dead { lane.begin_anyway(at(3)) } else { lane.begin(at(3)) }.unwrap();
-        next.answered(at(4), &[]);
+        next.answered(at(4), &HeaderMap::new());
         assert_eq!(lane.look(at(5)), Look::Ready(1.0));
     });
 }

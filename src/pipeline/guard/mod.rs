@@ -31,8 +31,6 @@ use outside::Clients;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The header that names the guardrails that found something.
-pub const HEADER: &str = "x-askonce-guardrails";
 /// The code of a refusal.
 pub const BLOCKED: &str = "guardrail_blocked";
 /// The code where something cannot be looked at.
@@ -154,13 +152,13 @@ impl Guard {
         self.output.is_empty() && self.found.is_empty() && self.vault.is_empty()
     }
 
-    /// The header that tells who found something, in the request and in what was `seen` of the answer.
-    pub(super) fn header(&self, seen: &Seen) -> Option<(String, String)> {
+    /// Who found something, in the request and in what was `seen` of the answer: the value of `x-askonce-guardrails`.
+    pub(super) fn names(&self, seen: &Seen) -> Option<String> {
         let mut names = self.found.clone();
         let all = seen.redacted.iter().chain(&seen.flagged);
         names.extend(all.filter_map(|at| self.guards.rules().get(*at)).map(|rule| rule.settings.name.clone()));
         let names: Vec<String> = names.into_iter().collect();
-        (!names.is_empty()).then(|| (HEADER.to_owned(), names.join(", ")))
+        (!names.is_empty()).then(|| names.join(", "))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::relay::Parcel;
 use super::super::serve::{Pipeline, Setup};
-use super::{Direction, HEADER, Who, input};
+use super::{Direction, Who, input};
 use crate::config::LooksFor;
 use crate::guardrails::{Seen, Vault};
 use crate::routing::Route;
@@ -17,7 +17,7 @@ pub(in super::super) struct Relayed {
     /// Another body.
     pub(in super::super) body: Option<Bytes>,
     /// Who found something.
-    pub(in super::super) header: Option<(String, String)>,
+    pub(in super::super) names: Option<String>,
 }
 
 impl Pipeline {
@@ -56,8 +56,8 @@ impl Pipeline {
         self.judged(&all.guards, &seen, Direction::Input, &who)?;
         let found = seen.redacted.union(&seen.flagged).filter_map(|at| all.rule(*at));
         let names: Vec<&str> = found.map(|rule| rule.settings.name.as_str()).collect();
-        let header = (!names.is_empty()).then(|| (HEADER.to_owned(), names.join(", ")));
-        Ok(Relayed { body: new.map(Bytes::from), header })
+        let names = (!names.is_empty()).then(|| names.join(", "));
+        Ok(Relayed { body: new.map(Bytes::from), names })
     }
 }
 

@@ -13,12 +13,15 @@ use crate::routing::Pass;
 use crate::telemetry::metrics::{self, About};
 use crate::types::caller::Tenant;
 use crate::types::error::{Error, ErrorKind, UpstreamReply};
+use crate::types::header::{self, Writer};
 use crate::types::outcome::BypassReason;
 use crate::types::surface::Surface;
 use crate::wire::openai::error;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
@@ -30,13 +33,13 @@ const READ_BYTES: usize = 16 << 20;
 pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &Holders) -> Result<Reply, Error> {
     let Sent { provider, model, sent, begun, reply, pass, tried, mut purse, .. } = sent;
     purse.begun();
-    let mut headers = vec![
-        ("x-askonce-cache".to_owned(), "bypass".to_owned()),
-        ("x-askonce-reason".to_owned(), BypassReason::Relayed.as_str().to_owned()),
-        ("x-askonce-provider".to_owned(), provider.to_string()),
-    ];
+    let mut headers = HeaderMap::with_capacity(16);
+    let mut told = Writer::new(&mut headers, 64);
+    told.set_word(header::CACHE, "bypass");
+    told.set_word(header::REASON, BypassReason::Relayed.as_str());
+    told.set(header::PROVIDER, &provider);
     if parcel.directives.trace {
-        headers.push(attempts::header(&tried));
+        told.set(header::ATTEMPTS, attempts::all(&tried));
     }
     headers.extend(reply.headers);
     let mut rest = Rest {
@@ -47,13 +50,13 @@ pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &
         clock: setup.clock,
         pass,
         _purse: purse,
-        is_events: reply.content_type.starts_with("text/event-stream"),
+        is_events: header::is_events(&reply.content_type),
         between_events: true,
         begun,
         body: Some(reply.body),
     };
     let is_empty = rest.begun.is_none();
-    let is_json = reply.content_type.starts_with("application/json");
+    let is_json = header::is_type(&reply.content_type, "application/json");
     let body = if is_empty {
         rest.end(None);
         ReplyBody::Full(Bytes::new())
@@ -64,7 +67,7 @@ pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &
                 holders.learn(&provider, &body, maker, parcel.to.id.as_deref());
                 let seen = own(&body, holders, &parcel.caller.tenant);
                 if seen.is_some() {
-                    headers.retain(|(name, _)| name != "content-length");
+                    headers.remove(CONTENT_LENGTH);
                 }
                 ReplyBody::Full(seen.unwrap_or(body))
             }

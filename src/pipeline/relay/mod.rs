@@ -23,6 +23,7 @@ use crate::telemetry::metrics;
 use crate::types::caller::Caller;
 use crate::types::directives::Directives;
 use crate::types::error::Error;
+use crate::types::header;
 use crate::types::outcome::BypassReason;
 use crate::types::surface::Surface;
 use crate::types::usage::Usage;
@@ -141,7 +142,7 @@ impl Pipeline {
             slip.begun(model, sent.tried.len(), price);
         }
         let mut reply = answer::reply(sent, parcel, setup, &self.holders).await?;
-        reply.headers.extend(guarded.header);
+        guarded.names.into_iter().for_each(|names| header::set(&mut reply.headers, header::GUARDRAILS, names));
         Ok(reply)
     }
 }

@@ -15,6 +15,7 @@ use crate::types::surface::Surface;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use http::Method;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -97,7 +98,7 @@ impl Sender for Passing<'_> {
         })
     }
 
-    fn headers<'a>(&self, answer: &'a Sent) -> &'a [(String, String)] {
+    fn headers<'a>(&self, answer: &'a Sent) -> &'a HeaderMap {
         &answer.reply.headers
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::breaker::Breaker;
 use super::*;
+use http::HeaderMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const THREADS: u64 = 8;
@@ -112,7 +113,7 @@ fn lanes_under_many_threads_keep_their_caps_and_lose_no_place() {
         std::thread::yield_now();
         crowd.leave();
         match (random() * 4.0) as u32 {
-            0 => drop(pass.answered(now, &[])),
+            0 => drop(pass.answered(now, &HeaderMap::new())),
             1 | 2 => drop(pass.failed(Fault::Passing, now, random())),
             _ => {}
         }

@@ -3,7 +3,7 @@
 //!
 //! `ASKONCE_SIMULATIONS` and `ASKONCE_SIMULATION` are as for the other stories.
 
-use super::simulation::{number_from_env, run};
+use super::simulation::{nothing_told, number_from_env, run};
 use super::*;
 use crate::config;
 use crate::config::Strategy;
@@ -63,8 +63,8 @@ impl Sender for Caller<'_> {
         })
     }
 
-    fn headers<'a>(&self, (): &'a ()) -> &'a [(String, String)] {
-        &[]
+    fn headers<'a>(&self, (): &'a ()) -> &'a HeaderMap {
+        nothing_told()
     }
 
     fn tenant(&self) -> &Tenant {

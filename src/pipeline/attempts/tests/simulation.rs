@@ -9,6 +9,7 @@ use crate::routing::{KeyState, LaneId, LaneSettings, Leg, Phase, Route, Seen, St
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::sync::LazyLock;
 
 const PROVIDERS: usize = 3;
 const KEYS: usize = 2;
@@ -183,8 +184,8 @@ impl Sender for Caller {
         })
     }
 
-    fn headers<'a>(&self, _answer: &'a bool) -> &'a [(String, String)] {
-        &[]
+    fn headers<'a>(&self, _answer: &'a bool) -> &'a HeaderMap {
+        nothing_told()
     }
 
     fn tenant(&self) -> &Tenant {
@@ -356,6 +357,12 @@ pub(super) fn run<T>(seed: u64, story: impl Future<Output = T>) -> T {
     })
 }
 
+/// The headers of an answer that has none.
+pub(super) fn nothing_told() -> &'static HeaderMap {
+    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    &NONE
+}
+
 pub(super) fn number_from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
@@ -407,8 +414,8 @@ fn a_second_attempt_cuts_the_tail() {
                 Ok(true)
             })
         }
-        fn headers<'a>(&self, _: &'a bool) -> &'a [(String, String)] {
-            &[]
+        fn headers<'a>(&self, _: &'a bool) -> &'a HeaderMap {
+            nothing_told()
         }
         fn tenant(&self) -> &Tenant {
             &self.0.tenant

@@ -10,6 +10,8 @@ use crate::config;
 use crate::config::Strategy;
 use crate::routing::{Cap, KeyState, LaneId, LaneSettings, Leg, Look, Phase, Route, Seen, Start, Target};
 use crate::types::error::UpstreamReply;
+use crate::types::header::Writer;
+use http::HeaderName;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -194,7 +196,7 @@ impl Drop for Talk<'_> {
 }
 
 struct Reply {
-    headers: Vec<(String, String)>,
+    headers: HeaderMap,
     is_whole: bool,
 }
 
@@ -204,8 +206,8 @@ fn status(status: u16) -> Error {
 
 impl World {
     /// What the limit of the leg at `at` says of one request more: the headers, or how long it has to wait.
-    fn limit(&self, at: usize) -> Result<Vec<(String, String)>, Duration> {
-        let Some(limit) = self.actors[self.of_leg[at].0].limit else { return Ok(Vec::new()) };
+    fn limit(&self, at: usize) -> Result<HeaderMap, Duration> {
+        let Some(limit) = self.actors[self.of_leg[at].0].limit else { return Ok(HeaderMap::new()) };
         let now = self.start.elapsed();
         let (window, left) =
             (now.as_millis() / WINDOW.as_millis(), WINDOW.as_millis() - now.as_millis() % WINDOW.as_millis());
@@ -218,10 +220,12 @@ impl World {
             return Err(left);
         }
         watched.window.1 += 1;
-        let header = |name: &str, value: String| (format!("x-ratelimit-{name}-requests"), value);
-        let remaining = (limit - watched.window.1).to_string();
-        let reset = format!("{}ms", left.as_millis());
-        Ok(vec![header("limit", limit.to_string()), header("remaining", remaining), header("reset", reset)])
+        let mut headers = HeaderMap::new();
+        let mut told = Writer::new(&mut headers, 64);
+        told.set(HeaderName::from_static("x-ratelimit-limit-requests"), limit);
+        told.set(HeaderName::from_static("x-ratelimit-remaining-requests"), limit - watched.window.1);
+        told.set(HeaderName::from_static("x-ratelimit-reset-requests"), format_args!("{}ms", left.as_millis()));
+        Ok(headers)
     }
 }
 
@@ -368,7 +372,7 @@ impl Sender for Caller {
         })
     }
 
-    fn headers<'a>(&self, reply: &'a Reply) -> &'a [(String, String)] {
+    fn headers<'a>(&self, reply: &'a Reply) -> &'a HeaderMap {
         &reply.headers
     }
 
