@@ -18,12 +18,12 @@ use crate::store::sealed::Seal;
 use crate::telemetry::metrics;
 use crate::types::clock::Clock;
 use crate::types::embed::Embed;
+use crate::types::ids;
 use crate::types::secret::Secret;
 use crate::{admin, api, config};
 use arc_swap::ArcSwap;
 use askonce_models::Embedder;
 use rand::Rng;
-use rand::distr::Alphanumeric;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -436,7 +436,7 @@ fn kept_admin_key(data_dir: &Path) -> Result<Secret, StartError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    let key: String = rand::rng().sample_iter(Alphanumeric).take(40).map(char::from).collect();
+    let key = ids::random(40);
     let key = format!("ao-admin-{key}");
     write_private(&path, format!("{key}\n").as_bytes()).map_err(failed)?;
     Ok(Secret::new(key))

@@ -9,20 +9,23 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderVa
 use http::request::Parts;
 use std::time::Duration;
 
-/// Caller headers that mean something to a provider of the caller's own wire, and those of traces.
-const PASSED_ON: [&str; 11] = [
-    "openai-organization",
-    "openai-project",
-    "openai-beta",
-    "anthropic-version",
-    "anthropic-beta",
-    "x-amzn-bedrock-guardrailidentifier",
-    "x-amzn-bedrock-guardrailversion",
-    "x-amzn-bedrock-trace",
-    "x-amzn-bedrock-performanceconfig-latency",
-    "traceparent",
-    "tracestate",
-];
+/// Is it a caller header that means something to a provider of the caller's own wire, or one of traces?
+fn is_passed_on(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "openai-organization"
+            | "openai-project"
+            | "openai-beta"
+            | "anthropic-version"
+            | "anthropic-beta"
+            | "x-amzn-bedrock-guardrailidentifier"
+            | "x-amzn-bedrock-guardrailversion"
+            | "x-amzn-bedrock-trace"
+            | "x-amzn-bedrock-performanceconfig-latency"
+            | "traceparent"
+            | "tracestate"
+    )
+}
 
 /// Headers whose last word is one of these hold a secret.
 const SECRETS: [&str; 9] =
@@ -61,7 +64,8 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The headers that go on to the provider.
 pub fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    PASSED_ON.into_iter().filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone()))).collect()
+    let passed = headers.iter().filter(|(name, _)| is_passed_on(name));
+    passed.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The headers that conditions of targets are told of: the callers' own, and what they call with. What may be a key is none.

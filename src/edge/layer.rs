@@ -5,7 +5,7 @@
 
 use super::{Doors, dialect, reject, whence};
 use crate::types::error::{Error, ErrorKind};
-use crate::types::ids::{INSTANCE_HEADER, instance};
+use crate::types::ids::{INSTANCE_HEADER, instance, random};
 use crate::types::surface::Surface;
 use axum::Router;
 use axum::body::Body;
@@ -16,8 +16,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use rand::Rng;
-use rand::distr::Alphanumeric;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -176,11 +174,7 @@ fn request_id(headers: &HeaderMap) -> String {
     };
     match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(plain) {
         Some(id) => id.to_owned(),
-        None => {
-            let mut id = String::from("req_");
-            id.extend(rand::rng().sample_iter(Alphanumeric).take(24).map(char::from));
-            id
-        }
+        None => ["req_", &random(24)].concat(),
     }
 }
 

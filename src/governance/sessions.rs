@@ -13,10 +13,9 @@ use super::stamp::{self, Stamp};
 use crate::store::database::{Database, DatabaseError};
 use crate::store::sealed::Seal;
 use crate::types::error::Error;
+use crate::types::ids::random;
 use crate::types::secret::Secret;
 use arc_swap::ArcSwap;
-use rand::Rng;
-use rand::distr::Alphanumeric;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,7 +145,7 @@ impl Sessions {
 
     /// Begins one. Gives what the cookie is to say.
     pub async fn begin(&self, who: SignedIn, now_ms: u64) -> Result<String, Error> {
-        let id: String = rand::rng().sample_iter(Alphanumeric).take(DRAWN).map(char::from).collect();
+        let id = random(DRAWN);
         let session = Session {
             digest: self.digest(&id),
             name: who.name,

@@ -11,10 +11,10 @@ use super::roles::{expired, has_ended};
 use super::stamp::{self, Stamp};
 use crate::store::database::{Database, DatabaseError, TokenRow};
 use crate::types::error::{Error, ErrorKind};
+use crate::types::ids::random;
 use crate::types::permission::Scope;
 use arc_swap::ArcSwap;
 use rand::Rng;
-use rand::distr::Alphanumeric;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -276,7 +276,7 @@ impl Tokens {
 
 /// A token that nobody knows yet.
 fn drawn() -> String {
-    let drawn: String = rand::rng().sample_iter(Alphanumeric).take(DRAWN).map(char::from).collect();
+    let drawn = random(DRAWN);
     let text = format!("{BEGINNING}{drawn}");
     let check = check(&text);
     text + &check

@@ -6,9 +6,8 @@
 
 use super::sharded::Sharded;
 use crate::types::caller::Caller;
+use crate::types::ids::random;
 use crate::types::secret::Secret;
-use rand::Rng;
-use rand::distr::Alphanumeric;
 use std::sync::Arc;
 
 /// What every one begins with.
@@ -21,9 +20,9 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 /// A new one.
 pub fn new() -> Secret {
-    let random: String = rand::rng().sample_iter(Alphanumeric).take(RANDOM).map(char::from).collect();
-    let check = check(&random);
-    Secret::new(format!("{PREFIX}{random}{check}"))
+    let drawn = random(RANDOM);
+    let check = check(&drawn);
+    Secret::new(format!("{PREFIX}{drawn}{check}"))
 }
 
 /// Does `text` look like one, its check included?

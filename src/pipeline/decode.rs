@@ -243,7 +243,8 @@ fn compared_in(
 }
 
 impl Pipeline {
-    pub(super) fn decode(&self, inbound: &Inbound, setup: &Setup) -> Result<Decoded, Error> {
+    /// In a box: it is large, and is handed on more than once.
+    pub(super) fn decode(&self, inbound: &Inbound, setup: &Setup) -> Result<Box<Decoded>, Error> {
         let started = Instant::now();
         let settings = self.cache.settings();
         let place = self.memo.place(inbound, &settings);
@@ -266,7 +267,7 @@ impl Pipeline {
         setup: &Setup,
         settings: &Arc<config::Cache>,
         keep: Option<u64>,
-    ) -> Result<Decoded, Error> {
+    ) -> Result<Box<Decoded>, Error> {
         // What is kept must not hold on to the buffer of a connection.
         let body = keep.map_or_else(|| inbound.body.clone(), |_| Bytes::copy_from_slice(&inbound.body));
         let json = parse(&body)?;
@@ -289,7 +290,7 @@ impl Pipeline {
         Ok(decoded)
     }
 
-    fn decode_known(&self, inbound: &Inbound, setup: &Setup, known: &Known, way: Way) -> Result<Decoded, Error> {
+    fn decode_known(&self, inbound: &Inbound, setup: &Setup, known: &Known, way: Way) -> Result<Box<Decoded>, Error> {
         let (settings, content) = (&known.settings, &known.content);
         let compare = |targets: &[&Target], around: &Circumstances<'_>, condensed: bool| {
             if let Some(compared) = known.compared(inbound, targets, around, condensed) {
@@ -336,7 +337,7 @@ impl Pipeline {
         settings: &config::Cache,
         (way, content): (Way, &Content),
         compare: impl FnOnce(&[&Target], &Circumstances<'_>, bool) -> Result<(Compared, Option<K>), BypassReason>,
-    ) -> (Decoded, Option<K>) {
+    ) -> (Box<Decoded>, Option<K>) {
         let Way { plan, out, applied, needs } = way;
         let left = plan.targets_left(&out);
         let request = &content.request;
@@ -371,7 +372,9 @@ impl Pipeline {
         let draft = self.draft(inbound, request, &ask);
         let no_store = inbound.directives.no_store;
         let sticky = plan.strategy == Strategy::Sticky;
-        let decoded = Decoded {
+        let condensed = ask.as_ref().ok().and_then(|ask| ask.compared.as_deref());
+        let out = out.about(condensed.or(request.question.as_deref()));
+        let decoded = Box::new(Decoded {
             request: request.clone(),
             ask,
             tags: content.tags.clone(),
@@ -388,9 +391,8 @@ impl Pipeline {
             guard: None,
             plan,
             out,
-        };
-        let out = decoded.out.clone().about(decoded.compared());
-        (Decoded { out, ..decoded }, kept)
+        });
+        (decoded, kept)
     }
 
     /// How the cache is asked, or why it is not.

@@ -6,11 +6,10 @@
 
 use crate::config::{Measure, Per};
 use crate::governance::Standing;
-use crate::types::header::Writer;
+use crate::types::header::{Text, Writer};
 use crate::types::surface::Surface;
 use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
-use std::fmt;
 use std::time::Duration;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -21,38 +20,50 @@ pub(super) fn tell(headers: &mut HeaderMap, standing: &[Standing], surface: Surf
     if standing.is_empty() {
         return;
     }
-    let mut told = Writer::new(headers, 96 * (1 + standing.len()));
-    told.set(POLICY, Each(standing, policy));
-    told.set(LEFT, Each(standing, left));
+    let mut told = Writer::new(headers);
+    told.set(POLICY, |text| each(standing, text, policy));
+    told.set(LEFT, |text| each(standing, text, left));
     for one in standing {
         let Some([most, left, reset]) = names(one.measure, surface) else { continue };
-        told.set(most, one.most);
-        told.set(left, one.left);
-        match surface {
-            Surface::Messages => told.set(reset, at(now_ms, one.resets)),
-            _ => told.set(reset, Span(one.resets)),
-        }
+        told.set_number(most, one.most);
+        told.set_number(left, one.left);
+        told.set(reset, |text| match surface {
+            Surface::Messages => at(text, now_ms, one.resets),
+            _ => duration(text, one.resets),
+        });
     }
+}
+
+/// Three names, made as the program is compiled.
+macro_rules! names {
+    ($($name:expr),+) => {
+        const { [$(HeaderName::from_static($name)),+] }
+    };
 }
 
 macro_rules! openai {
     ($of:literal) => {
-        [concat!("x-ratelimit-limit-", $of), concat!("x-ratelimit-remaining-", $of), concat!("x-ratelimit-reset-", $of)]
+        names!(
+            concat!("x-ratelimit-limit-", $of),
+            concat!("x-ratelimit-remaining-", $of),
+            concat!("x-ratelimit-reset-", $of)
+        )
     };
 }
 
 macro_rules! anthropic {
     ($of:literal) => {
-        [
+        names!(
             concat!("anthropic-ratelimit-", $of, "-limit"),
             concat!("anthropic-ratelimit-", $of, "-remaining"),
-            concat!("anthropic-ratelimit-", $of, "-reset"),
-        ]
+            concat!("anthropic-ratelimit-", $of, "-reset")
+        )
     };
 }
+
 /// The headers that tell how much there is, how much of that is left, and when it is whole again. `None`: the vendor has none.
 fn names(measure: Measure, surface: Surface) -> Option<[HeaderName; 3]> {
-    let names = match (surface, measure) {
+    Some(match (surface, measure) {
         (Surface::Messages, Measure::Requests) => anthropic!("requests"),
         (Surface::Messages, Measure::Tokens) => anthropic!("tokens"),
         (Surface::Messages, Measure::InputTokens) => anthropic!("input-tokens"),
@@ -60,31 +71,28 @@ fn names(measure: Measure, surface: Surface) -> Option<[HeaderName; 3]> {
         (_, Measure::Requests) => openai!("requests"),
         (_, Measure::Tokens) => openai!("tokens"),
         _ => return None,
-    };
-    Some(names.map(HeaderName::from_static))
+    })
 }
 
 /// A list with one item for each limit.
-struct Each<'s>(&'s [Standing], fn(&Standing, &mut fmt::Formatter<'_>) -> fmt::Result);
+fn each<'t>(standing: &[Standing], list: &'t mut Text, write: impl Fn(&Standing, &mut Text)) -> &'t mut Text {
+    for (at, one) in standing.iter().enumerate() {
+        list.text(if at == 0 { "\"" } else { ", \"" }).text(one.measure.as_str());
+        write(one, list);
+    }
+    list
+}
 
-impl fmt::Display for Each<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, one) in self.0.iter().enumerate() {
-            f.write_str(if at == 0 { "" } else { ", " })?;
-            (self.1)(one, f)?;
-        }
-        Ok(())
+fn policy(one: &Standing, text: &mut Text) {
+    text.text("\";q=").number(one.most);
+    if let Some(seconds) = seconds(one.per) {
+        text.text(";w=").number(seconds);
     }
 }
 
-fn policy(one: &Standing, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "\"{}\";q={}", one.measure.as_str(), one.most)?;
-    seconds(one.per).map_or(Ok(()), |seconds| write!(f, ";w={seconds}"))
-}
-
-fn left(one: &Standing, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn left(one: &Standing, text: &mut Text) {
     let resets = one.resets.as_secs() + u64::from(one.resets.subsec_nanos() > 0);
-    write!(f, "\"{}\";r={};t={resets}", one.measure.as_str(), one.left)
+    text.text("\";r=").number(one.left).text(";t=").number(resets);
 }
 
 /// How long a window is.
@@ -101,28 +109,29 @@ fn seconds(per: Per) -> Option<u64> {
 }
 
 /// A time as RFC 3339 has it, in whole seconds.
-fn at(now_ms: u64, after: Duration) -> String {
+fn at(text: &mut Text, now_ms: u64, after: Duration) -> &mut Text {
     let ms = u128::from(now_ms) + after.as_millis();
     let second = i64::try_from(ms.div_ceil(1_000)).ok().and_then(|second| Timestamp::from_second(second).ok());
-    second.map(|second| second.to_string()).unwrap_or_default()
+    match second {
+        Some(second) => text.display(second),
+        None => text,
+    }
 }
 
 /// A time as OpenAI writes it: `20ms`, `1s`, `6m0s`, `2h0m5s`.
-struct Span(Duration);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.as_millis();
-        if ms < 1_000 {
-            return write!(f, "{ms}ms");
-        }
-        let seconds = ms.div_ceil(1_000);
-        match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-            (0, 0, seconds) => write!(f, "{seconds}s"),
-            (0, minutes, seconds) => write!(f, "{minutes}m{seconds}s"),
-            (hours, minutes, seconds) => write!(f, "{hours}h{minutes}m{seconds}s"),
-        }
+fn duration(text: &mut Text, time: Duration) -> &mut Text {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    if ms < 1_000 {
+        return text.number(ms).text("ms");
     }
+    let seconds = ms.div_ceil(1_000);
+    if seconds >= 3_600 {
+        text.number(seconds / 3_600).text("h");
+    }
+    if seconds >= 60 {
+        text.number(seconds / 60 % 60).text("m");
+    }
+    text.number(seconds % 60).text("s")
 }
 
 #[cfg(test)]
@@ -165,7 +174,9 @@ mod tests {
         for (ms, text) in
             [(0, "0ms"), (20, "20ms"), (1_000, "1s"), (1_001, "2s"), (360_000, "6m0s"), (7_205_000, "2h0m5s")]
         {
-            assert_eq!(Span(Duration::from_millis(ms)).to_string(), text);
+            let mut headers = HeaderMap::new();
+            Writer::new(&mut headers).set(LEFT, |text| duration(text, Duration::from_millis(ms)));
+            assert_eq!(headers[LEFT], text);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::cache::{Hit, Timing};
 use crate::types::answer::Answer;
 use crate::types::entry::Entry;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::header::{self, Writer};
+use crate::types::header::{self, Text, Writer};
 use crate::types::lost::Lost;
 use crate::types::money::{MicroUsd, Price};
 use crate::types::outcome::{BypassReason, MissReason, StaleReason, Tier};
@@ -21,15 +21,12 @@ use crate::wire::{answer, playback, sse};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use http::header::{AGE, HeaderMap, HeaderValue};
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 /// So many headers have place without growing: the reply's own, those of limits, and those of the layers around.
 const HEADERS: usize = 24;
-/// The values of a reply's own headers take about so many bytes.
-const VALUES: usize = 256;
 
 /// How the cache took part in a reply that a fetch gives.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +122,7 @@ impl<'d> Responder<'d> {
 
     fn headers(&self, head: &Head, follows: bool) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(HEADERS);
-        let mut told = Writer::new(&mut headers, VALUES);
+        let mut told = Writer::new(&mut headers);
         told.set_word(header::CACHE, self.outcome.word());
         let mut timing = Timing::default();
         match self.outcome {
@@ -137,8 +134,8 @@ impl<'d> Responder<'d> {
             }
             Outcome::Flight => told.set_word(header::TIER, Tier::Flight.as_str()),
         }
-        told.set(header::SERVER_TIMING, ServerTiming { hash: self.decoded.hash, timing });
-        told.set(header::PROVIDER, &head.provider);
+        told.set(header::SERVER_TIMING, |text| server_timing(text, self.decoded.hash, timing));
+        told.set_text(header::PROVIDER, &head.provider);
         // What the fetch went through is told to whose fetch it is.
         let may_know = head.headers.iter().filter(|(name, _)| !follows || **name != header::ATTEMPTS);
         may_know.for_each(|(name, value)| drop(headers.insert(name.clone(), value.clone())));
@@ -239,17 +236,18 @@ impl Found {
     pub(super) fn reply(&self, decoded: &Decoded, cost: MicroUsd, now_ms: u64) -> Result<(Reply, String), Error> {
         let Played { content_type, body, id, lost } = played(self.answer(), decoded, now_ms / 1000)?;
         let mut headers = HeaderMap::with_capacity(HEADERS);
-        let mut told = Writer::new(&mut headers, VALUES);
+        let mut told = Writer::new(&mut headers);
         told.set_word(header::CACHE, self.word());
         told.set_word(header::TIER, self.tier.as_str());
-        told.set(header::SERVER_TIMING, ServerTiming { hash: decoded.hash, timing: self.timing });
+        told.set(header::SERVER_TIMING, |text| server_timing(text, decoded.hash, self.timing));
         self.stale.iter().for_each(|reason| told.set_word(header::REASON, reason.as_str()));
         near(&mut told, self.similarity, self.p);
-        self.provider().iter().for_each(|name| told.set(header::PROVIDER, name));
-        self.spared(decoded.plan.price, cost).iter().for_each(|spared| told.set(header::SAVED, spared));
+        self.provider().iter().for_each(|name| told.set_text(header::PROVIDER, name));
+        let spared = self.spared(decoded.plan.price, cost);
+        spared.iter().for_each(|spared| told.set(header::SAVED, |text| dollars(text, *spared)));
         if let FoundAnswer::Stored(entry) = &self.answer {
-            told.set(header::ENTRY, entry.id);
-            told.set(AGE, entry.age_s(now_ms));
+            told.set(header::ENTRY, |text| text.display(entry.id));
+            told.set_number(AGE, entry.age_s(now_ms));
         }
         charged(&mut headers, Some(cost), &lost);
         Ok((Reply::whole(content_type, headers, body), id))
@@ -415,36 +413,34 @@ fn ended_without_answer(end: End) -> Error {
 
 /// Tells what an answer costs and what is not in it.
 pub(super) fn charged(headers: &mut HeaderMap, cost: Option<MicroUsd>, lost: &Lost) {
-    let mut told = Writer::new(headers, 16);
-    cost.iter().for_each(|cost| told.set(header::COST, cost));
+    let mut told = Writer::new(headers);
+    cost.iter().for_each(|cost| told.set(header::COST, |text| dollars(text, *cost)));
     if !lost.is_empty() {
-        told.set(header::DROPPED, lost);
+        told.set(header::DROPPED, |text| text.display(lost));
     }
 }
 
 /// Tells how near a question was to one that was answered.
 fn near(told: &mut Writer<'_>, similarity: Option<f32>, p: Option<f32>) {
-    similarity.iter().for_each(|similarity| told.set(header::SIMILARITY, format_args!("{similarity:.4}")));
-    p.iter().for_each(|p| told.set(header::PROBABILITY, format_args!("{p:.4}")));
+    for (name, share) in [(header::SIMILARITY, similarity), (header::PROBABILITY, p)] {
+        share.iter().for_each(|share| told.set(name.clone(), |text| text.display(format_args!("{share:.4}"))));
+    }
+}
+
+/// Dollars with six decimals.
+fn dollars(text: &mut Text, cost: MicroUsd) -> &mut Text {
+    text.millionths(cost.0, 6)
 }
 
 /// The value of `Server-Timing` (<https://www.w3.org/TR/server-timing/>), in milliseconds.
-struct ServerTiming {
-    hash: Duration,
-    timing: Timing,
-}
-
-impl fmt::Display for ServerTiming {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |f: &mut fmt::Formatter<'_>, step, took: Duration| {
-            // In whole numbers: those of floating point are dear to write.
-            let us = took.as_micros();
-            write!(f, "{step};dur={}.{:03}", us / 1_000, us % 1_000)
-        };
-        ms(f, "hash", self.hash)?;
-        self.timing.embed.map_or(Ok(()), |took| ms(f, ", embed", took))?;
-        self.timing.search.map_or(Ok(()), |took| ms(f, ", search", took))
+fn server_timing(text: &mut Text, hash: Duration, timing: Timing) -> &mut Text {
+    for (step, took) in [("hash", Some(hash)), (", embed", timing.embed), (", search", timing.search)] {
+        if let Some(took) = took {
+            let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            text.text(step).text(";dur=").millionths(ns, 3);
+        }
     }
+    text
 }
 
 fn now_s() -> u64 {

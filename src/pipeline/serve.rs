@@ -171,7 +171,8 @@ impl Pipeline {
         &self.cache
     }
 
-    /// One request, one pass.
+    /// One request, one pass. What few requests go through on their way is in boxes of its own: the future of a request is made for each,
+    /// and the others need not carry room for that.
     pub async fn serve(self: &Arc<Self>, inbound: Inbound) -> Result<Reply, Error> {
         let setup = self.setup();
         let about = (&inbound.caller, inbound.surface);
@@ -232,14 +233,17 @@ impl Pipeline {
             // An answer that is not known any more is no reason to refuse the next one; it is counted.
             let _ = self.feedback(&inbound.caller.tenant, id, *right);
         }
-        let expanded = self.with_earlier_turns(inbound, setup)?;
-        let inbound = expanded.as_ref().unwrap_or(inbound);
+        let expanded = self.with_earlier_turns(inbound, setup)?.map(Box::new);
+        let inbound = expanded.as_deref().unwrap_or(inbound);
         let decoded = self.decode(inbound, setup)?;
         settlement.of_model(&decoded.request.model);
         settlement.asks(&Bytes::new(), &decoded.tags);
         settlement.holds(self.admit(&inbound.caller, &decoded.request, decoded.tokens, decoded.wants)?);
-        let (changed, decoded) = self.guarded(inbound, setup, decoded).await?;
-        let inbound = changed.as_ref().unwrap_or(inbound);
+        let (changed, decoded) = match decoded.applied.is_empty() {
+            true => (None, decoded),
+            false => Box::pin(self.guarded(inbound, setup, decoded)).await?,
+        };
+        let inbound = changed.as_deref().unwrap_or(inbound);
         // What a guardrail has replaced is nobody's to read later.
         settlement.asks(&inbound.body, &decoded.tags);
         metrics::lookup_step("hash", decoded.hash);
@@ -248,7 +252,7 @@ impl Pipeline {
             tracing::info!(request_id = %inbound.request_id, question, "asked");
         }
         match &decoded.ask {
-            Err(reason) => self.bypass(*reason, inbound, setup, &decoded, settlement).await,
+            Err(reason) => Box::pin(self.bypass(*reason, inbound, setup, &decoded, settlement)).await,
             Ok(ask) => self.ask(ask, inbound, setup, &decoded, settlement).await,
         }
     }
@@ -303,11 +307,12 @@ impl Pipeline {
                     let found = Found::stale(stale.hit, StaleReason::WhileRevalidate);
                     return self.found(found, about, ask, decoded, settlement).await;
                 }
-                Lookup::Follow(reader) => match self.follow(reader, ask, decoded, deadline, settlement).await {
+                Lookup::Follow(reader) => match Box::pin(self.follow(reader, ask, decoded, deadline, settlement)).await
+                {
                     Followed::Reply(reply) => return Ok(reply),
                     Followed::Failed(error) if error.is_target_fault() => {
                         // Whoever waited for this is spared waiting for the next failure, where that can be.
-                        if let Some(reply) = self.stand_in(ask, decoded, settlement).await {
+                        if let Some(reply) = Box::pin(self.stand_in(ask, decoded, settlement)).await {
                             return Ok(reply);
                         }
                         if takeovers == TAKEOVERS {
@@ -319,7 +324,9 @@ impl Pipeline {
                     Followed::Failed(error) => return Err(error),
                     Followed::Alone => join = false,
                 },
-                Lookup::Miss(miss) => return self.miss(*miss, ask, inbound, setup, decoded, settlement).await,
+                Lookup::Miss(miss) => {
+                    return Box::pin(self.miss(miss, ask, inbound, setup, decoded, settlement)).await;
+                }
             }
         }
     }
@@ -343,7 +350,7 @@ impl Pipeline {
 
     async fn miss(
         self: &Arc<Self>,
-        miss: Miss,
+        miss: Box<Miss>,
         ask: &Ask,
         inbound: &Inbound,
         setup: &Arc<Setup>,
@@ -466,7 +473,7 @@ impl Pipeline {
         if cost > MicroUsd(0) {
             let estimate = Estimate { cost, ..Estimate::default() };
             let now = || self.cache.now_ms();
-            let mut purse = self.governor.reserve(payer, &decoded.request.model, estimate, now).await?;
+            let mut purse = Box::pin(self.governor.reserve(payer, &decoded.request.model, estimate, now)).await?;
             purse.settle(Usage::default(), cost, now());
         }
         Ok(cost)

@@ -9,6 +9,7 @@ use super::route::{Counts, Leg, Route, Target};
 use crate::config::{self, After, Strategy};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::Price;
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Router {
     /// Models whose name has a `*`, the longest name first.
     patterns: Vec<Pattern>,
     providers: HashMap<String, Provider>,
+    /// By provider, at the prices of the lists.
+    planned: HashMap<String, Planned, ahash::RandomState>,
     /// What the providers were made of.
     made_of: Vec<config::Provider>,
     lanes: Lanes,
@@ -55,6 +58,30 @@ struct Pattern {
     model: config::Model,
     counts: Arc<Counts>,
     shared: Shared,
+    planned: Planned,
+}
+
+/// Routes of models that the configuration does not name, by what they are called. They are the same each time.
+#[derive(Debug, Default)]
+struct Planned(RwLock<HashMap<String, Arc<Route>, ahash::RandomState>>);
+
+impl Planned {
+    /// So many are kept, and none of a longer name: callers may ask for anything.
+    const MOST: usize = 1_024;
+    const NAME_BYTES: usize = 256;
+
+    /// The route of `model`, which is made where it is not known yet.
+    fn of(&self, model: &str, make: impl FnOnce() -> Arc<Route>) -> Arc<Route> {
+        if let Some(route) = self.0.read().get(model) {
+            return route.clone();
+        }
+        let route = make();
+        let mut known = self.0.write();
+        if known.len() < Planned::MOST && model.len() <= Planned::NAME_BYTES {
+            return known.entry(model.to_owned()).or_insert(route).clone();
+        }
+        route
+    }
 }
 
 /// What the routes of one configured model have in common, whatever its `*` stands for.
@@ -126,6 +153,7 @@ impl Router {
         };
         let mut router = Router {
             providers: providers.iter().map(|one| (one.name.clone(), Provider::kept(one, before))).collect(),
+            planned: providers.iter().map(|one| (one.name.clone(), Planned::default())).collect(),
             made_of: providers.to_vec(),
             lanes: Lanes { breaker: Some(breaker), retry_percent, ..Lanes::default() },
             default_provider,
@@ -161,6 +189,7 @@ impl Router {
                         model: model.clone(),
                         counts: counts.clone(),
                         shared: shared(),
+                        planned: Planned::default(),
                     }),
                     None => {
                         let route = router.models.get(&model.name).cloned();
@@ -210,8 +239,8 @@ impl Router {
             return Ok(route.clone());
         }
         if let Some((pattern, stands_for)) = self.patterns.iter().find_map(|one| Some((one, one.stands_for(model)?))) {
-            let route = self.route(&pattern.model, &pattern.shared, Some(stands_for));
-            return Ok(Arc::new(route.counted(pattern.counts.clone())));
+            let make = || self.route(&pattern.model, &pattern.shared, Some(stands_for)).counted(pattern.counts.clone());
+            return Ok(pattern.planned.of(stands_for, || Arc::new(make())));
         }
         if let Some(provider) = having(model) {
             return Ok(self.to(provider, model, None));
@@ -231,6 +260,13 @@ impl Router {
 
     /// The route to one provider, for what no configuration names. One of the host itself has a lane of its own.
     pub fn to(&self, provider: &str, model: &str, price: Option<Price>) -> Arc<Route> {
+        match (self.planned.get(provider), price) {
+            (Some(planned), None) => planned.of(model, || self.made(provider, model, None)),
+            (_, price) => self.made(provider, model, price),
+        }
+    }
+
+    fn made(&self, provider: &str, model: &str, price: Option<Price>) -> Arc<Route> {
         let target = Target::new(provider, model);
         let known = self.providers.get(provider).cloned().unwrap_or_else(|| Provider::plain(provider));
         let legs = self.legs(&known, model, model, 0, |_| true);

@@ -1,6 +1,6 @@
 //! Identifiers, each with its one way of being written.
 
-use rand::Rng;
+use rand::{Rng, RngCore};
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -26,6 +26,21 @@ impl std::str::FromStr for EntryId {
         }
         u64::from_str_radix(text, 16).map(EntryId).map_err(|_| "an entry id has hex digits only".to_owned())
     }
+}
+
+/// So many letters and digits, drawn by the thread's generator, which is seeded by the operating system.
+pub fn random(chars: usize) -> String {
+    const LETTERS: [u8; 62] = *b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rng = rand::rng();
+    let mut drawn = String::with_capacity(chars);
+    let mut bytes = [0; 32];
+    while drawn.len() < chars {
+        rng.fill_bytes(&mut bytes);
+        // Six bits each; those that stand for no letter are left out, so that all are as likely.
+        let letters = bytes.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 63)));
+        drawn.extend(letters.take(chars - drawn.len()).map(|letter| char::from(*letter)));
+    }
+    drawn
 }
 
 /// A BLAKE3 digest of 32 bytes: a scope or a key. Compared in full on every hit.

@@ -6,6 +6,7 @@
 use crate::types::chat::{Chat, Extra};
 use crate::types::completion::{Completion, Delta};
 use crate::types::error::{Error, ErrorKind, UNSUPPORTED};
+use crate::types::ids::random;
 use crate::types::json::Json;
 use crate::types::request::QuestionAt;
 use crate::types::surface::Surface;
@@ -266,7 +267,7 @@ pub fn new_id(surface: Surface) -> String {
         Surface::CohereChat | Surface::CohereEmbed | Surface::Rerank => return cohere::answer::new_id(),
         _ => return openai::playback::new_id(surface),
     };
-    format!("{prefix}{}", openai::playback::random(24))
+    format!("{prefix}{}", random(24))
 }
 
 /// The body of an error.

@@ -75,12 +75,9 @@ impl Pipeline {
         &self,
         inbound: &Inbound,
         setup: &Setup,
-        decoded: Decoded,
-    ) -> Result<(Option<Inbound>, Decoded), Error> {
+        decoded: Box<Decoded>,
+    ) -> Result<(Option<Box<Inbound>>, Box<Decoded>), Error> {
         let applied = decoded.applied.clone();
-        if applied.input.is_empty() && applied.output.is_empty() {
-            return Ok((None, decoded));
-        }
         let all = &setup.guardrails;
         let (mut vault, mut seen) = (Vault::default(), Seen::default());
         let body = self.looked(inbound, setup, &decoded, (&mut vault, &mut seen)).await?;
@@ -139,7 +136,7 @@ impl Pipeline {
             self.unread(&all.guards, &unread, "what answers of this kind say", Direction::Output, &who_of(&guard))?;
         }
         decoded.guard = (!guard.is_idle()).then(|| Arc::new(guard));
-        Ok((changed, decoded))
+        Ok((changed.map(Box::new), decoded))
     }
 
     /// The body as patterns leave it, where that is another.

@@ -52,6 +52,12 @@ pub(super) struct Applied {
     pub(super) output: Vec<usize>,
 }
 
+impl Applied {
+    pub(super) fn is_empty(&self) -> bool {
+        self.input.is_empty() && self.output.is_empty()
+    }
+}
+
 /// The guardrails of one request that is on its way, and what they did to it.
 #[derive(Debug)]
 pub(super) struct Guard {

@@ -34,12 +34,12 @@ pub(super) async fn reply(sent: Sent, parcel: &Parcel, setup: &Setup, holders: &
     let Sent { provider, model, sent, begun, reply, pass, tried, mut purse, .. } = sent;
     purse.begun();
     let mut headers = HeaderMap::with_capacity(16);
-    let mut told = Writer::new(&mut headers, 64);
+    let mut told = Writer::new(&mut headers);
     told.set_word(header::CACHE, "bypass");
     told.set_word(header::REASON, BypassReason::Relayed.as_str());
-    told.set(header::PROVIDER, &provider);
+    told.set_text(header::PROVIDER, &provider);
     if parcel.directives.trace {
-        told.set(header::ATTEMPTS, attempts::all(&tried));
+        told.set_text(header::ATTEMPTS, &attempts::all(&tried));
     }
     headers.extend(reply.headers);
     let mut rest = Rest {

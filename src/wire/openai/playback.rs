@@ -1,12 +1,11 @@
 //! An `Answer` → a body or a stream, with a new id and date.
 
 use crate::types::answer::Answer;
+use crate::types::ids::random;
 use crate::types::surface::Surface;
 use crate::wire::date::Date;
 use crate::wire::sse::write_event;
 use bytes::Bytes;
-use rand::Rng;
-use rand::distr::Alphanumeric;
 use serde_json::{Map, Value, json};
 
 /// Bytes of text in one played-back chunk.
@@ -21,11 +20,6 @@ pub fn new_id(surface: Surface) -> String {
         _ => "",
     };
     format!("{prefix}{}", random(29))
-}
-
-/// So many random letters and digits.
-pub fn random(chars: usize) -> String {
-    rand::rng().sample_iter(Alphanumeric).take(chars).map(char::from).collect()
 }
 
 /// The body, byte for byte as stored but for `id` and `created`.

@@ -221,10 +221,10 @@ impl World {
         }
         watched.window.1 += 1;
         let mut headers = HeaderMap::new();
-        let mut told = Writer::new(&mut headers, 64);
-        told.set(HeaderName::from_static("x-ratelimit-limit-requests"), limit);
-        told.set(HeaderName::from_static("x-ratelimit-remaining-requests"), limit - watched.window.1);
-        told.set(HeaderName::from_static("x-ratelimit-reset-requests"), format_args!("{}ms", left.as_millis()));
+        let mut told = Writer::new(&mut headers);
+        told.set_number(HeaderName::from_static("x-ratelimit-limit-requests"), limit.into());
+        told.set_number(HeaderName::from_static("x-ratelimit-remaining-requests"), (limit - watched.window.1).into());
+        told.set_text(HeaderName::from_static("x-ratelimit-reset-requests"), &format!("{}ms", left.as_millis()));
         Ok(headers)
     }
 }

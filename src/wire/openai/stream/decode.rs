@@ -2,11 +2,12 @@
 
 use crate::types::chat::{Content, Media, Part, Source};
 use crate::types::completion::Delta;
+use crate::types::ids::random;
 use crate::types::json::Json;
 use crate::wire::hub;
 use crate::wire::json::parse;
 use crate::wire::openai::request::{parts, signature};
-use crate::wire::openai::{answer, completion, ending, playback, thoughts};
+use crate::wire::openai::{answer, completion, ending, thoughts};
 use crate::wire::sse::Event;
 use std::collections::BTreeMap;
 
@@ -228,7 +229,7 @@ impl Choice {
                 if self.calls.len() >= MAX_CALLS {
                     return Err(format!("the answer has more than {MAX_CALLS} calls"));
                 }
-                let id = if id.is_empty() { format!("call_{}", playback::random(24)) } else { id.to_owned() };
+                let id = if id.is_empty() { format!("call_{}", random(24)) } else { id.to_owned() };
                 let at = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
                 self.calls.push(Call { index, id: id.clone() });
                 self.turn_to(choice, Kind::Call(at), out);
