@@ -111,7 +111,9 @@ impl Setup {
     fn planned(&self) -> Duration {
         let side = self.args.warmup() + self.args.duration() * 2;
         let sides = if self.args.target.is_some() && self.args.direct.is_none() { 1 } else { 2 };
-        side * (sides * self.args.rounds * self.args.scenarios().len()) as u32
+        let alone = self.args.target.is_none() && self.args.scenarios().contains(&Scenario::SemanticHit);
+        let alone = if alone { self.args.warmup() + self.args.duration() } else { Duration::ZERO };
+        side * (sides * self.args.rounds * self.args.scenarios().len()) as u32 + alone * self.args.rounds as u32
     }
 }
 

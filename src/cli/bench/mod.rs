@@ -8,8 +8,9 @@
 //! - `schedule`: when requests are due. `load`: sending them. `quantile`: what came of it. `questions`: what is asked.
 //! - `process`, `server`: the other two processes. `figures`: what the kernel says of them.
 //! - `measure`: all scenarios. `scenario`: one of them. `traffic`: its requests, and the cache warmed for them.
-//!   `round`: its rounds. `report`: JSON and table. `progress`: the bar.
+//!   `round`: its rounds. `alone`: the sentence model by itself. `report`: JSON and table. `progress`: the bar.
 
+mod alone;
 mod args;
 mod client;
 mod error;

@@ -121,6 +121,8 @@ pub struct ScenarioReport {
     pub first_answer_ms: Option<f64>,
     pub semantic_share: Option<f64>,
     pub semantic_wrong: Option<u64>,
+    pub embedding_p50_us: Option<f64>,
+    pub embedding_p99_us: Option<f64>,
 }
 
 impl Report {
@@ -222,6 +224,13 @@ fn notes(out: &mut fmt::Formatter<'_>, scenario: &ScenarioReport) -> fmt::Result
             out,
             "{name}: {:.0} % of the rewordings are served by the semantic tier; those were measured.",
             100.0 * share
+        )?;
+    }
+    if let (Some(alone), Some(whole)) = (scenario.embedding_p50_us, scenario.p50_us) {
+        writeln!(
+            out,
+            "{name}: the sentence model alone takes {alone:.0} µs at the median, asked the same at the same rate; a hit takes {:.0} µs more.",
+            whole - alone
         )?;
     }
     if let Some(wrong @ 1..) = scenario.semantic_wrong {

@@ -1,6 +1,7 @@
 //! `Phases`: the rounds of one scenario. In each, the upstream is asked directly and through askonce, at the fixed
 //! rate and then flat out; which side comes first alternates, so that a drift of the machine touches both alike.
 
+use super::alone::Alone;
 use super::args::Scenario;
 use super::error::BenchError;
 use super::fault::Faults;
@@ -11,6 +12,7 @@ use super::quantile::Quantiles;
 use super::report::Spread;
 use super::schedule::arrivals;
 use super::setup::Setup;
+use super::traffic::Question;
 use std::time::Duration;
 
 /// What one side did in one round. Times are microseconds.
@@ -43,6 +45,8 @@ pub struct Round {
     pub through: Side,
     /// The upstream itself, if it can be asked.
     pub direct: Option<Side>,
+    /// The sentence model by itself, from due to the vector.
+    pub alone: Option<Spread>,
 }
 
 /// What the rounds of a scenario have in common.
@@ -62,6 +66,7 @@ impl Phases<'_> {
         &self,
         through: Load<'_>,
         direct: Option<Load<'_>>,
+        alone: Option<(&Alone, &[Question])>,
         process: Option<u32>,
     ) -> Result<Vec<Round>, BenchError> {
         let rounds = self.setup.args.rounds;
@@ -70,15 +75,37 @@ impl Phases<'_> {
             let label = format!("{}: round {} of {rounds}", self.scenario.as_str(), round + 1);
             let ask_direct = || direct.map(|load| self.side(load, round, None, &label, "direct")).transpose();
             let ask_through = || self.side(through, round, process, &label, "through askonce");
+            let ask_alone = || alone.map(|alone| self.alone(alone, round, &label)).transpose();
             done.push(if round % 2 == 0 {
                 let direct = ask_direct()?;
-                Round { direct, through: ask_through()? }
+                Round { direct, through: ask_through()?, alone: ask_alone()? }
             } else {
-                let through = ask_through()?;
-                Round { direct: ask_direct()?, through }
+                let (alone, through) = (ask_alone()?, ask_through()?);
+                Round { direct: ask_direct()?, through, alone }
             });
         }
         Ok(done)
+    }
+
+    fn alone(
+        &self,
+        (alone, questions): (&Alone, &[Question]),
+        round: usize,
+        label: &str,
+    ) -> Result<Spread, BenchError> {
+        let args = &self.setup.args;
+        self.progress.say(format!("{label}, the sentence model alone"));
+        let due = self.due(round);
+        let times = alone.times(questions, &due, args.warmup(), &self.setup.stop)?;
+        self.progress.advance(args.warmup() + args.duration());
+        Ok(Spread::of(&times))
+    }
+
+    /// When requests of this round are due, in nanoseconds. All sides of a round get the same random arrivals, every round others.
+    fn due(&self, round: usize) -> Vec<u64> {
+        let args = &self.setup.args;
+        let seed = args.poisson.then_some(round as u64 + 1);
+        arrivals(args.rate(self.scenario), args.warmup() + args.duration(), seed)
     }
 
     fn side(
@@ -92,9 +119,7 @@ impl Phases<'_> {
         let args = &self.setup.args;
         let rate = args.rate(self.scenario);
         self.progress.say(format!("{label}, {whereto}, {rate} a second"));
-        // Both sides of a round get the same random arrivals, every round others.
-        let seed = args.poisson.then_some(round as u64 + 1);
-        let due = arrivals(rate, args.warmup() + args.duration(), seed);
+        let due = self.due(round);
         let mut watch = PhaseWatch { progress: self.progress, process, cpu_s_at_warm: None };
         let open = load.open(&due, args.warmup(), &mut watch);
         let cpu_s = process.and_then(figures::cpu_s).zip(watch.cpu_s_at_warm).map(|(after, before)| after - before);

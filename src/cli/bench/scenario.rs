@@ -1,5 +1,6 @@
 //! `Run`: one scenario, from its traffic through its rounds to its report.
 
+use super::alone::Alone;
 use super::args::Scenario;
 use super::client::Endpoint;
 use super::error::BenchError;
@@ -46,7 +47,12 @@ impl Run<'_> {
             self.load(endpoint, requests, Expected { stream: traffic.expected.stream, ..Expected::default() })
         });
         let phases = Phases { setup: self.setup, scenario: self.scenario, progress: self.progress };
-        let rounds = phases.run(through, direct, self.process)?;
+        // With the model of another host nothing here can be compared.
+        let own = self.scenario == Scenario::SemanticHit && self.process.is_some();
+        let folder = own.then(|| self.setup.model_dir().ok()).flatten();
+        let alone = folder.map(|folder| Alone::load(&folder)).transpose()?;
+        let alone = alone.as_ref().map(|alone| (alone, traffic.questions.as_slice()));
+        let rounds = phases.run(through, direct, alone, self.process)?;
         Ok(self.report(&rounds, &traffic))
     }
 
@@ -56,6 +62,7 @@ impl Run<'_> {
         let us = |value: &dyn Fn(&Round) -> Option<f64>| rounded(over(value), 1);
         let through = spread(rounds, &|round| Some(&round.through));
         let direct = spread(rounds, &|round| round.direct.as_ref());
+        let alone = medians(&rounds.iter().filter_map(|round| round.alone).collect::<Vec<_>>());
         let added = if self.scenario.is_hit() { through } else { added_spread(rounds, &|side| side.latency) };
         let streams = self.scenario == Scenario::Streaming;
         let ttft = |quantile: &dyn Fn(&Spread) -> Option<f64>| {
@@ -107,6 +114,8 @@ impl Run<'_> {
             rss_peak_mb: rounded(self.process.and_then(figures::rss_peak_mb), 1),
             semantic_share: rounded(traffic.semantic_share, 3),
             semantic_wrong: traffic.semantic_wrong,
+            embedding_p50_us: alone.p50,
+            embedding_p99_us: alone.p99,
             ..ScenarioReport::default()
         }
     }

@@ -7,7 +7,7 @@ use super::stop::Stop;
 use std::path::PathBuf;
 
 /// The sentence model of the semantic scenario: the default one of `askonce serve`.
-const SENTENCE_MODEL: &str = "all-MiniLM-L6-v2";
+pub(super) const SENTENCE_MODEL: &str = "all-MiniLM-L6-v2";
 
 /// Options and the stop flag.
 #[derive(Debug)]

@@ -45,7 +45,8 @@ pub struct Traffic {
 /// One question.
 #[derive(Clone)]
 pub struct Question {
-    text: String,
+    /// What is asked.
+    pub text: String,
     /// What its right answer contains, where the mock upstream is the one who answers.
     mark: Option<String>,
 }
