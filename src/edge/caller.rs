@@ -9,23 +9,20 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderVa
 use http::request::Parts;
 use std::time::Duration;
 
-/// Is it a caller header that means something to a provider of the caller's own wire, or one of traces?
-fn is_passed_on(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "openai-organization"
-            | "openai-project"
-            | "openai-beta"
-            | "anthropic-version"
-            | "anthropic-beta"
-            | "x-amzn-bedrock-guardrailidentifier"
-            | "x-amzn-bedrock-guardrailversion"
-            | "x-amzn-bedrock-trace"
-            | "x-amzn-bedrock-performanceconfig-latency"
-            | "traceparent"
-            | "tracestate"
-    )
-}
+/// Caller headers that mean something to a provider of the caller's own wire, and those of traces.
+const PASSED_ON: [&str; 11] = [
+    "openai-organization",
+    "openai-project",
+    "openai-beta",
+    "anthropic-version",
+    "anthropic-beta",
+    "x-amzn-bedrock-guardrailidentifier",
+    "x-amzn-bedrock-guardrailversion",
+    "x-amzn-bedrock-trace",
+    "x-amzn-bedrock-performanceconfig-latency",
+    "traceparent",
+    "tracestate",
+];
 
 /// Headers whose last word is one of these hold a secret.
 const SECRETS: [&str; 9] =
@@ -62,10 +59,13 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer")).then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
-/// The headers that go on to the provider.
+/// The headers that go on to the provider, with all their values. In one order, whatever order they came in: answers are kept by them, too.
 pub fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let passed = headers.iter().filter(|(name, _)| is_passed_on(name));
-    passed.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let place = |name: &HeaderName| PASSED_ON.iter().position(|known| *known == name.as_str());
+    let passed = headers.iter().filter(|(name, _)| place(name).is_some());
+    let mut passed: Vec<_> = passed.map(|(name, value)| (name.clone(), value.clone())).collect();
+    passed.sort_by_key(|(name, _)| place(name));
+    passed
 }
 
 /// The headers that conditions of targets are told of: the callers' own, and what they call with. What may be a key is none.
@@ -203,6 +203,22 @@ fn wrong(header: &'static str, expected: &str, got: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_on_is_in_one_order_and_whole() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            passed_on(&headers)
+        };
+        let one = of(&[("anthropic-beta", "a"), ("x-own", "1"), ("anthropic-version", "v"), ("anthropic-beta", "b")]);
+        let other = of(&[("anthropic-version", "v"), ("anthropic-beta", "a"), ("anthropic-beta", "b")]);
+        assert_eq!(one, other);
+        let told: Vec<(&str, &[u8])> = one.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(told, [("anthropic-version", &b"v"[..]), ("anthropic-beta", b"a"), ("anthropic-beta", b"b")]);
+    }
 
     #[test]
     fn conditions_are_told_of_headers_but_of_no_keys() {

@@ -149,11 +149,12 @@ fn is_token(key: &str) -> bool {
 
 /// Adds a beta to those that the caller wants.
 fn add_beta(headers: &mut HeaderMap, beta: &'static str) {
-    let wanted = headers.get(BETA).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let lines: Vec<&str> = headers.get_all(BETA).iter().filter_map(|value| value.to_str().ok()).collect();
+    let wanted = lines.join(",");
     if wanted.split(',').any(|one| one.trim() == beta) {
         return;
     }
-    let value = match wanted {
+    let value = match wanted.as_str() {
         "" => Ok(HeaderValue::from_static(beta)),
         wanted => HeaderValue::from_str(&format!("{wanted},{beta}")),
     };

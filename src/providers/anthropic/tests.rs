@@ -173,3 +173,18 @@ fn it_is_sent_its_own_wire_and_conversations_translated() {
     assert_eq!(provider.speaks(Surface::CountTokens), Some(Surface::CountTokens));
     assert_eq!(provider.speaks(Surface::Embeddings), None);
 }
+
+#[test]
+fn a_beta_is_added_to_those_of_all_lines() {
+    let of = |lines: &[&'static str]| {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(BETA, HeaderValue::from_static(line));
+        }
+        add_beta(&mut headers, "new");
+        headers.get_all(BETA).iter().map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&[]), ["new"]);
+    assert_eq!(of(&["a", "b, c"]), ["a,b, c,new"]);
+    assert_eq!(of(&["a", "b, new"]), ["a", "b, new"]);
+}
