@@ -11,7 +11,7 @@ use super::roles::{expired, has_ended};
 use super::stamp::{self, Stamp};
 use crate::store::database::{Database, DatabaseError, TokenRow};
 use crate::types::error::{Error, ErrorKind};
-use crate::types::ids::random;
+use crate::types::ids::{BASE_62, random};
 use crate::types::permission::Scope;
 use arc_swap::ArcSwap;
 use rand::Rng;
@@ -28,7 +28,6 @@ const CHECK: usize = 6;
 /// So many there may be; and so many that were made by one another, beginning with one that none made.
 const MOST: usize = 10_000;
 pub(super) const DEEPEST: usize = 8;
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// By whose leave a token is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -287,7 +286,7 @@ fn check(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut digits = [b'0'; CHECK];
     for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[(rest % 62) as usize];
+        *digit = BASE_62[(rest % 62) as usize];
         rest /= 62;
     }
     digits.iter().copied().map(char::from).collect()

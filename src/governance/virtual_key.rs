@@ -6,7 +6,7 @@
 
 use super::sharded::Sharded;
 use crate::types::caller::Caller;
-use crate::types::ids::random;
+use crate::types::ids::{BASE_62, random};
 use crate::types::secret::Secret;
 use std::sync::Arc;
 
@@ -16,7 +16,6 @@ const RANDOM: usize = 30;
 const CHECK: usize = 6;
 /// So much of a key is shown, for people to tell one from the other.
 const SHOWN: usize = PREFIX.len() + 4;
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A new one.
 pub fn new() -> Secret {
@@ -43,7 +42,7 @@ fn check(random: &str) -> String {
     let mut left = crc32fast::hash(random.as_bytes());
     let mut digits = [b'0'; CHECK];
     for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[(left % 62) as usize];
+        *digit = BASE_62[(left % 62) as usize];
         left /= 62;
     }
     digits.into_iter().map(char::from).collect()

@@ -9,13 +9,14 @@ use super::route::{Counts, Leg, Route, Target};
 use crate::config::{self, After, Strategy};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::money::Price;
-use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod planned;
 mod shadow;
 
+use planned::Planned;
 pub use shadow::Shadow;
 
 /// The one request that finds out about a failing lane keeps others from doing so no longer than this.
@@ -59,29 +60,6 @@ struct Pattern {
     counts: Arc<Counts>,
     shared: Shared,
     planned: Planned,
-}
-
-/// Routes of models that the configuration does not name, by what they are called. They are the same each time.
-#[derive(Debug, Default)]
-struct Planned(RwLock<HashMap<String, Arc<Route>, ahash::RandomState>>);
-
-impl Planned {
-    /// So many are kept, and none of a longer name: callers may ask for anything.
-    const MOST: usize = 1_024;
-    const NAME_BYTES: usize = 256;
-
-    /// The route of `model`, which is made where it is not known yet.
-    fn of(&self, model: &str, make: impl FnOnce() -> Arc<Route>) -> Arc<Route> {
-        if let Some(route) = self.0.read().get(model) {
-            return route.clone();
-        }
-        let route = make();
-        let mut known = self.0.write();
-        if known.len() < Planned::MOST && model.len() <= Planned::NAME_BYTES {
-            return known.entry(model.to_owned()).or_insert(route).clone();
-        }
-        route
-    }
 }
 
 /// What the routes of one configured model have in common, whatever its `*` stands for.

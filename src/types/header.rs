@@ -121,9 +121,9 @@ pub fn set(headers: &mut HeaderMap, name: HeaderName, text: String) {
     }
 }
 
-/// The text of `name`, where there is one.
+/// The text of `name`, where there is one. In any letters: names that operators give to providers may have others than ASCII has.
 pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
+    std::str::from_utf8(headers.get(name)?.as_bytes()).ok()
 }
 
 /// Does a content type begin with this one, in letters of any case?
@@ -149,14 +149,18 @@ mod tests {
         writer.set(COST, |text| text.millionths(1_050_001, 3).text("/").number(7).display('x'));
         writer.set(COST, |text| text.text("a\nb"));
         writer.set_text(PROVIDER, "\u{1}");
+        writer.set_text(REASON, "münchen");
         writer.set_number(SAVED, 7);
         writer.set_number(SAVED, u64::MAX);
         writer.set_word(CACHE, "hit");
         set(&mut headers, DROPPED, "n".to_owned());
         set(&mut headers, ENTRY, "\r\nx: y".to_owned());
-        let found = [CACHE, TIER, COST, SAVED, DROPPED].map(|name| text(&headers, &name).map(str::to_owned));
-        assert_eq!(found, ["hit", "exact", "1.050/7x", "18446744073709551615", "n"].map(|text| Some(text.to_owned())));
-        assert_eq!(headers.len(), 5);
+        let found = [CACHE, TIER, REASON, COST, SAVED, DROPPED].map(|name| text(&headers, &name).map(str::to_owned));
+        assert_eq!(
+            found,
+            ["hit", "exact", "münchen", "1.050/7x", "18446744073709551615", "n"].map(|text| Some(text.to_owned()))
+        );
+        assert_eq!(headers.len(), 6);
     }
 
     #[test]

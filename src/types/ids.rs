@@ -28,16 +28,18 @@ impl std::str::FromStr for EntryId {
     }
 }
 
+/// The digits of numbers to the base of 62.
+pub const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// So many letters and digits, drawn by the thread's generator, which is seeded by the operating system.
 pub fn random(chars: usize) -> String {
-    const LETTERS: [u8; 62] = *b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rng = rand::rng();
     let mut drawn = String::with_capacity(chars);
     let mut bytes = [0; 32];
     while drawn.len() < chars {
         rng.fill_bytes(&mut bytes);
         // Six bits each; those that stand for no letter are left out, so that all are as likely.
-        let letters = bytes.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 63)));
+        let letters = bytes.iter().filter_map(|byte| BASE_62.get(usize::from(byte & 63)));
         drawn.extend(letters.take(chars - drawn.len()).map(|letter| char::from(*letter)));
     }
     drawn

@@ -82,6 +82,32 @@ fn finds_the_targets() {
 }
 
 #[test]
+fn routes_of_models_that_nobody_configured_are_kept_up_to_a_number() {
+    let vendor = "https://api.openai.com/v1";
+    let providers = [provider("a", vendor), provider("b", vendor)];
+    let own = Price::new(1, 2);
+    let models = [model("gpt-*", vec![target("a", "*")], None), model("own", vec![target("a", "own")], Some(own))];
+    let router = router(&models, &providers, Some("a"));
+    let plan = |model: &str, having: Option<&'static str>| router.plan(model, |_| having).unwrap();
+    let is_kept = |model: &str| Arc::ptr_eq(&plan(model, None), &plan(model, None));
+    for model in ["gpt-9", "unheard", "b/unheard", &"x".repeat(Planned::NAME_BYTES)] {
+        assert!(is_kept(model), "{model}");
+    }
+    assert!(
+        !is_kept(&"x".repeat(Planned::NAME_BYTES + 1)),
+        "no name is too long to be asked for, but some are to be kept"
+    );
+    // Who has a model may change, and what a name costs is not the name's alone.
+    let provider = |route: Arc<Route>| route.targets[0].provider.clone();
+    assert_eq!([None, Some("b"), None].map(|having| provider(plan("new", having))), ["a", "b", "a"]);
+    assert_eq!((plan("b/own", None).price, router.to("b", "own", None).price), (Some(own), None));
+    (0..2 * Planned::MOST).for_each(|n| drop(plan(&format!("m{n}"), None)));
+    assert_eq!(router.planned["a"].0.read().len(), Planned::MOST);
+    assert!(is_kept("unheard") && !is_kept("one-more"));
+    assert_eq!(provider(plan("one-more", None)), "a");
+}
+
+#[test]
 fn a_price_of_ones_own_comes_before_the_list() {
     let vendor = "https://api.openai.com/v1";
     let providers = [provider("a", vendor), provider("b", vendor), provider("elsewhere", "http://127.0.0.1:1/v1")];
