@@ -92,7 +92,16 @@ async fn an_old_answer_is_served_while_one_fetches_anew() {
     assert_eq!(upstream.calls(), 2);
     // Past the window, which is no longer than the answer was fresh, nothing old is served.
     clock.advance(Duration::from_secs(201));
-    assert_eq!(gateway.chat(&ask("x y")).await.cache(), "miss/expired");
+    let mut past = gateway.chat(&ask("x y")).await;
+    for _ in 0..100 {
+        // A fetch ends after its answer is stored: until then, who asks reads along, and no clock has moved for it.
+        if past.cache() != "hit/flight" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        past = gateway.chat(&ask("x y")).await;
+    }
+    assert_eq!(past.cache(), "miss/expired");
     // Nor to one who asks for nothing past its time.
     clock.advance(Duration::from_secs(150));
     let fresh = gateway.chat_with(&ask("x y"), &[("cache-control", "max-age=149")]).await;
